@@ -1,0 +1,191 @@
+r"""Drift and diffusion as checked functions of position and time.
+
+A coefficient is a constant, a function ``c(t)``, a function ``c(x, t)`` over positions of shape (n, d), a :class:`Linear` map, or a sympy
+expression (or its text) in ``t`` and ``x`` (d = 1) or ``x0, x1, ...`` (d > 1). Whatever it came from, a :class:`Coefficient` is
+called as ``c(x, t)``, returns a finite array that broadcasts against (n, d), or (n, d, m) for a matrix, and says where it is not finite.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fpk.errors import NonFinite, ProblemError
+from fpk.laws import Array, central_derivative
+
+#: Step of numerical x-derivatives of user functions, in units of x; sixth order, so smooth functions lose about 1e-11.
+DERIVATIVE_STEP = 2e-3
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The drift a(t) x + b(t): ``slope`` a(t) a number or (d, d) matrix, ``shift`` b(t) a number or (d,) vector."""
+
+    slope: Callable[[float], Any]
+    shift: Callable[[float], Any] = lambda t: 0.0
+
+    def __call__(self, x: Array, t: float) -> Array:
+        """a(t) x + b(t), shape (n, d)."""
+        slope = np.asarray(self.slope(t), float)
+        return (x @ slope.T if slope.ndim == 2 else slope * x) + np.asarray(self.shift(t), float)
+
+
+class Coefficient:
+    """A drift or diffusion in one calling convention.
+
+    Parameters
+    ----------
+    given : number, callable, Linear, str or sympy expression (or a sequence of d of the last two)
+        What the user wrote.
+    dimension : int
+        Dimension d of the positions.
+    name : str
+        ``"drift"`` or ``"diffusion"``, for messages.
+
+    Raises
+    ------
+    ProblemError
+        If it is none of these, or an expression uses unknown symbols.
+    NonFinite
+        On evaluation, with the first x and t where the value is NaN or infinite.
+    """
+
+    def __init__(self, given: Any, dimension: int, name: str) -> None:
+        self.given = given
+        self.name = name
+        self.dimension = dimension
+        self.constant: float | None = None
+        self.state_dependent = True
+        self.linear: Linear | None = None
+        self._gradient: Callable[[Array, float], Array] | None = None
+        self._function = self._understood(given)
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.given!r})" if isinstance(self.given, (str, float, int)) else f"{self.name}(...)"
+
+    def _understood(self, given: Any) -> Callable[[Array, float], Any]:
+        if isinstance(given, Linear):
+            self.linear = given
+            return given
+        if isinstance(given, (int, float, np.floating, np.integer)):
+            return self._understood_constant(float(given))
+        if isinstance(given, str) or hasattr(given, "free_symbols"):
+            return self._understood_expressions([given])
+        if isinstance(given, Sequence):
+            return self._understood_expressions(given)
+        if callable(given):
+            return self._understood_callable(given)
+        raise ProblemError(
+            f"the {self.name} must be a number, a function of (x, t) or of t, fpk.Linear, or a sympy expression; got {given!r}."
+        )
+
+    def _understood_constant(self, value: float) -> Callable[[Array, float], Any]:
+        self.constant = value
+        self.state_dependent = False
+        self.linear = Linear(lambda t: 0.0, lambda t: value)
+        return lambda x, t: value
+
+    def _understood_callable(self, given: Callable[..., Any]) -> Callable[[Array, float], Any]:
+        required = [
+            p
+            for p in inspect.signature(given).parameters.values()
+            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        if len(required) == 2:
+            return given
+        if len(required) == 1:
+            self.state_dependent = False
+            self.linear = Linear(lambda t: 0.0, lambda t: given(t))
+            return lambda x, t: given(t)
+        raise ProblemError(
+            f"the {self.name} must take (x, t), or only (t); this one takes {[p.name for p in required]}. "
+            "Fix other arguments with functools.partial."
+        )
+
+    def _understood_expressions(self, given: Sequence[Any]) -> Callable[[Array, float], Any]:
+        import sympy
+
+        names = ["x"] if self.dimension == 1 else [f"x{i}" for i in range(self.dimension)]
+        symbols = [sympy.Symbol(n, real=True) for n in names]
+        time = sympy.Symbol("t", real=True)
+        known = dict(zip([*names, "t"], [*symbols, time], strict=True))
+        if len(given) not in (1, self.dimension):
+            raise ProblemError(f"{len(given)} expressions for the {self.name} in dimension {self.dimension}: give one for each coordinate.")
+        expressions = [_parsed(e, known, self.name) for e in given]
+        self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
+        columns = [sympy.lambdify([*symbols, time], e, "numpy") for e in expressions]
+        if self.dimension == 1:
+            self._understood_derivative(expressions[0], symbols[0], time)
+
+        def function(x: Array, t: float) -> Array:
+            values = [np.broadcast_to(column(*x.T, t), (len(x),)) for column in columns]
+            return np.stack(values, axis=1)
+
+        return function
+
+    def _understood_derivative(self, expression: Any, x: Any, t: Any) -> None:
+        import sympy
+
+        slope = sympy.simplify(sympy.diff(expression, x))
+        derivative = sympy.lambdify([x, t], slope, "numpy")
+        self._gradient = lambda positions, time: np.broadcast_to(derivative(positions, time), positions.shape)
+        if x not in slope.free_symbols:
+            a = sympy.lambdify(t, slope, "numpy")
+            b = sympy.lambdify(t, sympy.simplify(expression - slope * x), "numpy")
+            self.linear = Linear(lambda time: float(a(time)), lambda time: float(b(time)))
+
+    def __call__(self, x: Array, t: float) -> Array:
+        """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
+        try:
+            value = np.asarray(self._function(x, t), float)
+        except FloatingPointError as error:
+            raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
+        if not np.all(np.isfinite(value)):
+            self._refuse(value, x, t)
+        self._check_shape(value, x)
+        return value
+
+    def _refuse(self, value: Array, x: Array, t: float) -> None:
+        rows = np.broadcast_to(value if value.ndim != 3 else value.sum((1, 2))[:, None], (len(x), max(value.shape[-1:] or (1,))))
+        bad = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
+        raise NonFinite(
+            f"the {self.name} is {rows[bad].tolist()} at x={x[bad].tolist()}, t={t:g}. It must be finite wherever the law has mass: "
+            "restrict the domain (boundary=) or mend the function there."
+        )
+
+    def _check_shape(self, value: Array, x: Array) -> None:
+        allowed = value.ndim <= 1 and value.size == 1
+        allowed = allowed or (value.ndim == 2 and value.shape[0] in (1, len(x)) and value.shape[1] in (1, self.dimension))
+        allowed = allowed or (self.name == "diffusion" and value.ndim == 3 and value.shape[1] == self.dimension)
+        allowed = allowed or (value.ndim == 1 and value.shape == (self.dimension,) and not self.state_dependent)
+        if not allowed:
+            raise ProblemError(
+                f"the {self.name} returned shape {value.shape} for positions of shape {x.shape}; expected a number, "
+                f"({len(x)}, {self.dimension}) or ({len(x)}, 1)" + (f", or ({len(x)}, {self.dimension}, m) for a matrix." if self.name == "diffusion" else ".")
+            )
+
+    def gradient(self, x: Array, t: float) -> Array:
+        """∂/∂x for d = 1, shape (n, 1): exact for expressions, sixth-order differences otherwise."""
+        if not self.state_dependent:
+            return np.zeros_like(x)
+        if self._gradient is not None:
+            return self._gradient(x, t)
+        return central_derivative(lambda y: np.broadcast_to(self(y, t), y.shape), x, DERIVATIVE_STEP)
+
+
+def _parsed(text: Any, known: dict[str, Any], name: str) -> Any:
+    import sympy
+
+    try:
+        expression = sympy.sympify(text, locals=known)
+        expression = expression.subs({s: known[s.name] for s in expression.free_symbols if s.name in known})
+    except (sympy.SympifyError, SyntaxError, TypeError, AttributeError) as error:
+        raise ProblemError(f"cannot read the {name} {text!r} as a formula: {error}. Write it in {', '.join(known)}.") from error
+    unknown = sorted(s.name for s in expression.free_symbols if s.name not in known)
+    if unknown:
+        raise ProblemError(f"the {name} {text!r} uses the unknown symbols {unknown}; it may use {', '.join(known)}.")
+    return expression

@@ -1,0 +1,78 @@
+"""The exceptions of fpk.
+
+::
+
+    FpkError
+     ├── ProblemError      (ValueError)       a problem, law or schedule that is not well posed
+     │    └── NonFinite                       a coefficient or state is NaN or infinite: says where
+     ├── GridError         (ValueError)       a box or resolution that cannot carry the solution
+     │    └── MassAtEdges                     the box is too small for the law
+     ├── SchemeError       (ValueError)       a combination of scheme and problem that mathematics forbids
+     ├── NoClosedForm      (ValueError)       no exact law is known for the problem
+     ├── ComparisonError   (ValueError)       two routes that cannot be compared as asked
+     ├── UnknownName       (LookupError)      a study, claim or scheme nobody knows: lists the known ones
+     └── StoreError        (RuntimeError)     the store of results is unreadable or cannot be written
+
+Every message says what was asked, what came, what is allowed and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FpkError(Exception):
+    """Base of everything fpk raises on purpose."""
+
+
+class ProblemError(FpkError, ValueError):
+    """A problem, law or schedule that is not well posed."""
+
+
+class NonFinite(ProblemError):
+    """A coefficient, density or state that is NaN or infinite."""
+
+
+class GridError(FpkError, ValueError):
+    """A box or resolution that cannot carry the solution."""
+
+
+class MassAtEdges(GridError):
+    """The box is too small: the law reaches its edges."""
+
+
+class SchemeError(FpkError, ValueError):
+    """A scheme that cannot solve the problem given, with the reason and the remedy."""
+
+
+class NoClosedForm(FpkError, ValueError):
+    """No exact law is known for the problem."""
+
+
+class ComparisonError(FpkError, ValueError):
+    """Two routes that cannot be compared as asked."""
+
+
+class StoreError(FpkError, RuntimeError):
+    """The store of results is unreadable or cannot be written."""
+
+
+class UnknownName(FpkError, LookupError):
+    """A name nobody knows; the message lists the known ones.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked for, for example ``"study or claim"``.
+    name : str
+        The name received.
+    known : iterable of str
+        The names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        close = get_close_matches(name, known, n=3)
+        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")

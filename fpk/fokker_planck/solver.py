@@ -1,0 +1,256 @@
+r"""``solve``: the marginals of a one-dimensional problem on a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fpk.errors import GridError, MassAtEdges, NonFinite, SchemeError
+from fpk.fokker_planck.characteristics import log_densities
+from fpk.fokker_planck.fluxes import ScharfetterGummel, WellBalanced6, check_noise
+from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, DiagonallyImplicit, Stepper
+from fpk.grids import Grid
+from fpk.laws import Array, Law, TabulatedLaw
+from fpk.marginals import ROUND_OFF, Estimate
+from fpk.panels import Block, Panel, ThresholdBlock, integrals
+from fpk.problem import Problem
+
+#: Mass near the edges of a box that truncates the line: more is an error, less goes into the budget.
+EDGE_LIMIT = 1e-3
+EDGE_CELLS = 0.02
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """A flux with a step. The order of the pair is the smaller one, as grids are refined in space and time together."""
+
+    flux: Any
+    method: DiagonallyImplicit
+
+    @property
+    def order(self) -> int:
+        """Order under joint refinement."""
+        return min(self.flux.order, self.method.order)
+
+    @property
+    def positive(self) -> bool:
+        """Whether densities stay non-negative for every grid and step."""
+        return self.flux.positive and self.method.positive
+
+
+ACCURATE = Scheme(WellBalanced6(), ESDIRK4)
+SECOND_ORDER = Scheme(ScharfetterGummel(), TR_BDF2)
+POSITIVE = Scheme(ScharfetterGummel(), BACKWARD_EULER)
+
+
+@dataclass(frozen=True, eq=False)
+class GridMarginals:
+    """Densities p_t at the cell centres of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+    times : tuple of float
+    densities : array, shape (len(times), cells)
+    order : int
+        Formal order of the scheme.
+    floor : float
+        Round-off and mass near the edges: what no refinement removes.
+    source : str
+    """
+
+    grid: Grid
+    times: tuple[float, ...]
+    densities: Array
+    order: int
+    floor: float
+    source: str = "grid"
+    _laws: dict[float, Law] = field(default_factory=dict, repr=False)
+
+    @property
+    def mass(self) -> Array:
+        """∫ p_t, shape (len(times),)."""
+        return self.densities.sum(1) * self.grid.spacing
+
+    @property
+    def minimum(self) -> float:
+        """The deepest undershoot (≥ 0 for positive schemes)."""
+        return float(self.densities.min())
+
+    def density(self, t: float) -> Array:
+        """p_t at the cell centres, shape (cells,)."""
+        return self.densities[self._index(t)]
+
+    def _index(self, t: float) -> int:
+        found = np.flatnonzero(np.isclose(self.times, t, rtol=1e-12, atol=1e-14))
+        if not len(found):
+            raise GridError(f"p_t was not stored at t={t:g}; stored: {[round(s, 6) for s in self.times[:12]]}. Add it to times=.")
+        return int(found[0])
+
+    def _logs(self, t: float) -> Array:
+        p = self.density(t)
+        return np.log(np.maximum(p, np.finfo(float).tiny))
+
+    def law(self, t: float) -> Law:
+        """The law with the (normalised) density p_t, log-splined between the cell centres."""
+        if t not in self._laws:
+            self._laws[t] = TabulatedLaw(self.grid.centers, self._logs(t), support=(self.grid.lower, self.grid.upper))
+        return self._laws[t]
+
+    @cached_property
+    def _log_surface(self) -> Any:
+        from scipy.interpolate import RectBivariateSpline
+
+        logs = np.stack([self.law(t).log_density(self.grid.centers[:, None]) for t in self.times])
+        return RectBivariateSpline(np.asarray(self.times), self.grid.centers, logs, kx=min(5, len(self.times) - 1), ky=5)
+
+    def score(self, x: Array, t: float) -> Array:
+        """∂ log p_t(x), shape (n, 1): quintic in space and (with six or more stored times) in time.
+
+        Raises
+        ------
+        GridError
+            If fewer than two times were stored.
+        """
+        if len(self.times) < 2:
+            raise GridError("a score in time needs several stored times: solve with times=numpy.linspace(0, T, steps + 1).")
+        inside = np.clip(x[:, 0], self.grid.centers[0], self.grid.centers[-1])
+        return self._log_surface(t, inside, dx=0, dy=1, grid=False)[:, None]
+
+    def expect(self, panel: Panel) -> Estimate:
+        """Expectations by the midpoint rule (spectrally accurate for densities that vanish at the edges). Budget: infinite until refined."""
+        value, thresholds = integrals(panel, self._expected)
+        return Estimate(
+            value,
+            np.full_like(value, np.inf),
+            thresholds=thresholds,
+            threshold_bound=np.full_like(thresholds, np.inf),
+            source=self.source,
+        )
+
+    def _expected(self, block: Block) -> Array:
+        p = self.density(block.time) * self.grid.spacing
+        if isinstance(block, ThresholdBlock):
+            return self.law(block.time).cdf(block.points) * p.sum()
+        return block.values(self.grid.centers[:, None]) @ p
+
+
+def solve(
+    problem: Problem,
+    grid: Grid,
+    *,
+    times: Sequence[float],
+    steps: int | None = None,
+    scheme: Scheme | None = None,
+    positive: bool = False,
+) -> GridMarginals:
+    """Solve the Fokker–Planck equation of a one-dimensional problem (zero noise: the continuity equation) on a grid.
+
+    Parameters
+    ----------
+    problem : Problem
+        d = 1, diagonal noise.
+    grid : Grid
+        For walls and periodic domains it must span exactly the domain.
+    times : sequence of float
+        Where p_t is wanted, in [0, horizon].
+    steps : int, optional
+        Time steps from 0 to the last time; default a quarter of the cells, at least 20. Refine them with the cells.
+    scheme : Scheme, optional
+        Default :data:`ACCURATE` (sixth-order well-balanced flux, fourth-order L-stable steps).
+    positive : bool, default False
+        Choose :data:`POSITIVE`: densities never below zero, second order in space and first in time.
+
+    Returns
+    -------
+    GridMarginals
+        ``mass``, ``minimum`` and ``density(t)`` besides the contract; wrap in :func:`fpk.refine` for an error budget.
+
+    Raises
+    ------
+    SchemeError
+        For d > 1, vanishing noise, or a scheme that cannot keep a promise asked for.
+    GridError, MassAtEdges
+        If the grid does not fit the domain, or the law reaches the edges of the box.
+    NonFinite
+        If a coefficient is not finite, with x and t.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> ou = fpk.Problem("-x", "sqrt(2)", initial=fpk.Gaussian(1.0, 0.3))
+    >>> solution = solve(ou, fpk.Grid(-6, 6, cells=128), times=[1.0])
+    >>> bool(abs(solution.mass[0] - 1) < 1e-12)
+    True
+    """
+    times = problem.checked_times(times)
+    steps = max(20, grid.cells // 4) if steps is None else steps
+    scheme = _checked_scheme(problem, scheme, positive)
+    grid = _fitted(problem, grid)
+    if problem.noiseless:
+        densities = np.exp(log_densities(problem, grid.centers, times, steps))
+        order, used = 4, "characteristics"
+    else:
+        check_noise(problem, grid)
+        densities = _marched(problem, grid, times, steps, scheme)
+        order, used = scheme.order, f"{type(scheme.flux).__name__} + {scheme.method.name}"
+    if not np.all(np.isfinite(densities)):
+        raise NonFinite(f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={steps}).")
+    floor = _mass_at_edges(problem, grid, times, densities) + ROUND_OFF * steps
+    return GridMarginals(grid, times, densities, order, floor, f"grid, {used}, {grid.cells} cells, {steps} steps")
+
+
+def _marched(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int, scheme: Scheme) -> Array:
+    start = np.exp(problem.initial.log_density(grid.centers[:, None]))
+    total = start.sum() * grid.spacing
+    if abs(total - 1) > EDGE_LIMIT:
+        raise GridError(
+            f"{grid.cells} cells of width {grid.spacing:.3g} on [{grid.lower:g}, {grid.upper:g}] hold {total:.6g} of the initial mass: "
+            "the initial law is narrower than a cell, or lies outside. Use more cells or a wider box."
+        )
+    if times[-1] == 0:
+        return start[None]
+    stepper = Stepper(scheme.flux.rates(problem, grid), scheme.method)
+    return np.stack([p for _, p in stepper.run(start, times, steps)])
+
+
+def _checked_scheme(problem: Problem, scheme: Scheme | None, positive: bool) -> Scheme:
+    if problem.dimension != 1:
+        raise SchemeError(f"the grid solver is one-dimensional, this problem has d = {problem.dimension}. Use fpk.exact or fpk.simulate.")
+    chosen = scheme or (POSITIVE if positive else ACCURATE)
+    if positive and not chosen.positive:
+        raise SchemeError(
+            f"positive=True needs an M-matrix flux with backward Euler; {type(chosen.flux).__name__} + {chosen.method.name} can undershoot. "
+            "Leave scheme= out, or drop positive=True and look at .minimum."
+        )
+    return chosen
+
+
+def _fitted(problem: Problem, grid: Grid) -> Grid:
+    walls = problem.boundary
+    if walls.kind != "open" and not np.allclose([grid.lower, grid.upper], [walls.lower, walls.upper], rtol=1e-12, atol=1e-12):
+        raise GridError(
+            f"the problem lives on [{walls.lower:g}, {walls.upper:g}] ({walls.kind}) but the grid spans [{grid.lower:g}, {grid.upper:g}]; "
+            f"use Grid({walls.lower:g}, {walls.upper:g}, cells={grid.cells})."
+        )
+    return grid
+
+
+def _mass_at_edges(problem: Problem, grid: Grid, times: tuple[float, ...], densities: Array) -> float:
+    """Mass in the outermost 2 % of the cells, over all times, when the box only truncates the line."""
+    if problem.boundary.kind != "open":
+        return 0.0
+    rim = max(2, int(EDGE_CELLS * grid.cells) // 2)
+    outer = (np.abs(densities[:, :rim]).sum(1) + np.abs(densities[:, -rim:]).sum(1)) * grid.spacing
+    lost = np.abs(densities.sum(1) * grid.spacing - 1) if problem.noiseless else np.zeros(len(times))
+    worst = int(np.argmax(outer + lost))
+    if outer[worst] + lost[worst] > EDGE_LIMIT:
+        raise MassAtEdges(
+            f"the box [{grid.lower:g}, {grid.upper:g}] is too small: {outer[worst] + lost[worst]:.2g} of the mass sits at its edges at "
+            f"t={times[worst]:g} (allowed {EDGE_LIMIT:g}). Widen the grid, or state a boundary= if walls are meant."
+        )
+    return float(outer.max())

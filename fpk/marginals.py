@@ -1,0 +1,113 @@
+r"""Marginals: the curve t ↦ p_t, whatever it was computed with, and the Estimate it answers with.
+
+The contract is one method, ``expect(panel) -> Estimate``: expectations of the panel's functionals with everything that is known about
+their uncertainty. Exact laws, grids, particles and objects of other people meet only here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from fpk.errors import ComparisonError
+from fpk.laws import Array
+from fpk.panels import Panel
+
+#: Round-off allowed for one operation, as a multiple of machine epsilon.
+ROUND_OFF = 30 * float(np.finfo(float).eps)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expectations of a panel's functionals with their uncertainty.
+
+    Parameters
+    ----------
+    value : array, shape (K,)
+        E φ_k for the smooth functionals.
+    bias_bound : array, shape (K,)
+        Budget: a bound for the systematic error, round-off included; infinite when nothing is known (an unrefined grid).
+    covariance : array, shape (K, K), optional
+        Covariance of ``value`` for sampled sources; None for deterministic ones.
+    samples : int, optional
+        Independent samples behind ``value``.
+    coarser : array, shape (K,), optional
+        The same expectations one level coarser (deterministic, refined sources): tells whether a difference shrinks.
+    thresholds, threshold_bound : array, shape (J,)
+        Distribution function at the panel's thresholds with its budget; empty when not asked for.
+    block_means : array, shape (B, K), optional
+        Means over B equal blocks of samples, in an order fixed by the noise.
+    noise_key : str, optional
+        Equal keys: the two sources used the same noise, block by block.
+    proven : bool
+        Whether ``bias_bound`` is a theorem rather than an estimate.
+    source : str
+        What the numbers came from, for people.
+    """
+
+    value: Array
+    bias_bound: Array
+    covariance: Array | None = None
+    samples: int | None = None
+    coarser: Array | None = None
+    thresholds: Array = field(default_factory=lambda: np.zeros(0))
+    threshold_bound: Array = field(default_factory=lambda: np.zeros(0))
+    block_means: Array | None = None
+    noise_key: str | None = None
+    proven: bool = False
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if np.shape(self.value) != np.shape(self.bias_bound) or np.ndim(self.value) != 1:
+            raise ComparisonError(
+                f"an Estimate needs value and bias_bound of one shape (K,), got {np.shape(self.value)} and {np.shape(self.bias_bound)}."
+            )
+        if self.covariance is not None and not self.samples:
+            raise ComparisonError("an Estimate with a covariance must say how many samples= stand behind it.")
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether no sampling noise is involved."""
+        return self.covariance is None
+
+    @property
+    def standard_error(self) -> Array:
+        """Standard errors, shape (K,); zero for deterministic sources."""
+        return np.zeros_like(self.value) if self.covariance is None else np.sqrt(np.diag(self.covariance))
+
+
+@runtime_checkable
+class Marginals(Protocol):
+    """Anything that can answer a panel."""
+
+    def expect(self, panel: Panel) -> Estimate:
+        """Expectations of the panel's functionals, with their uncertainty."""
+        ...
+
+
+def zero_estimate(count: int) -> Estimate:
+    """The exact zero in K functionals: what a residual is held against."""
+    return Estimate(np.zeros(count), np.zeros(count), coarser=np.zeros(count), proven=True, source="zero")
+
+
+def residual(values: Array, bound: Array, *, coarser: Array | None = None, proven: bool = False, source: str = "residual") -> Estimate:
+    """An identity's residual as an Estimate.
+
+    Parameters
+    ----------
+    values : array, shape (K,)
+        What should vanish, at K points or functionals.
+    bound : array, shape (K,) or scalar
+        Rounding and truncation bound of ``values``.
+    coarser : array, shape (K,), optional
+        The residual at half the resolution.
+    proven : bool
+        Whether the bound is a theorem (or exact arithmetic).
+    source : str
+        Where it came from.
+    """
+    values = np.atleast_1d(np.asarray(values, float))
+    bound = np.broadcast_to(np.asarray(bound, float), values.shape) + ROUND_OFF
+    return Estimate(values, bound.copy(), coarser=coarser, proven=proven, source=source)

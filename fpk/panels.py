@@ -1,0 +1,186 @@
+r"""Panels: frozen sets of functionals φ(X_t) on which two routes are compared.
+
+A law is what its integrals say. For a one-dimensional X and a fixed continuous reference distribution function F, the shifted Legendre
+polynomials of U = F(X),
+
+    φ_k(x) = √(2k + 1) P_k(2 F(x) − 1),   k = 1 ... K,
+
+are bounded by √(2k + 1) and orthonormal when X ~ F; their expectations vanish there. F is chosen *once*, before anything is evaluated, and
+tabulated: every level and every route uses the same numbers. A wrong F costs power, never correctness. Next to them a panel holds
+thresholds x_j, that is the functionals 1{X ≤ x_j}, as a back-stop that sees any shape of difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fpk.errors import ComparisonError
+from fpk.laws import Array, Law
+
+DEGREE = 4
+KNOTS = 2048
+THRESHOLDS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class LegendreBlock:
+    """φ_k(x) = √(2k+1) P_k(2F(⟨direction, x⟩) − 1), k = 1 ... degree, at one time.
+
+    F is the piecewise-quintic interpolant of ``levels`` at the equally spaced ``knots``, 0 before and 1 after them.
+    """
+
+    time: float
+    direction: Array
+    knots: Array
+    levels: Array
+    degree: int = DEGREE
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times whose positions the functionals need."""
+        return (self.time,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each functional, for messages."""
+        where = "" if len(self.direction) == 1 else " along " + np.array2string(self.direction, precision=2)
+        return tuple(f"φ{k} at t={self.time:.4g}{where}" for k in range(1, self.degree + 1))
+
+    @cached_property
+    def _spline(self) -> Any:
+        from scipy.interpolate import make_interp_spline
+
+        return make_interp_spline(self.knots, self.levels, k=5)
+
+    def reference(self, y: Array) -> Array:
+        """F at y of shape (n,)."""
+        return np.clip(self._spline(np.clip(y, self.knots[0], self.knots[-1])), 0.0, 1.0)
+
+    def values(self, x: Array) -> Array:
+        """φ_k at positions x of shape (n, d); returns (degree, n)."""
+        from scipy.special import eval_legendre
+
+        u = 2 * self.reference(x @ self.direction) - 1
+        return np.stack([np.sqrt(2 * k + 1) * eval_legendre(k, u) for k in range(1, self.degree + 1)])
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdBlock:
+    """1{⟨direction, x⟩ ≤ points_j} at one time: the distribution function at the points."""
+
+    time: float
+    direction: Array
+    points: Array
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times whose positions the functionals need."""
+        return (self.time,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each functional."""
+        return tuple(f"P(X ≤ {p:.4g}) at t={self.time:.4g}" for p in self.points)
+
+    def values(self, x: Array) -> Array:
+        """The indicators at positions x of shape (n, d); returns (len(points), n)."""
+        return (x @ self.direction <= self.points[:, None]).astype(float)
+
+
+Block = LegendreBlock | ThresholdBlock
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Frozen functionals: smooth ones that decide, and thresholds as the back-stop.
+
+    Parameters
+    ----------
+    smooth : tuple of blocks
+        Their expectations enter the covariance-aware statistic.
+    thresholds : tuple of :class:`ThresholdBlock`
+        Their expectations enter the Kolmogorov–Smirnov back-stop; may be empty.
+    """
+
+    smooth: tuple[LegendreBlock, ...]
+    thresholds: tuple[ThresholdBlock, ...] = ()
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """All blocks, smooth ones first."""
+        return (*self.smooth, *self.thresholds)
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Every time a route must know, increasing."""
+        return tuple(sorted({t for block in self.blocks for t in block.times}))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the smooth functionals."""
+        return tuple(name for block in self.smooth for name in block.names)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the frozen tables: equal digests mean the same functionals."""
+        state = hashlib.sha256()
+        for block in self.blocks:
+            for name in ("time", "direction", "knots", "levels", "points", "degree"):
+                if hasattr(block, name):
+                    state.update(name.encode() + np.ascontiguousarray(getattr(block, name), dtype=float).tobytes())
+        return state.hexdigest()
+
+
+def law_panel(laws: Mapping[float, Law], *, degree: int = DEGREE, directions: Sequence[Array] | None = None) -> Panel:
+    """The panel whose references are the given laws, one for each time.
+
+    Parameters
+    ----------
+    laws : mapping from time to law
+        The deterministic side's finest laws, or pilots.
+    degree : int, default 4
+        Number K of functionals for each time and direction.
+    directions : sequence of arrays of shape (d,), optional
+        Fixed slices; default the coordinate axes.
+
+    Raises
+    ------
+    ComparisonError
+        If there is no law.
+    """
+    if not laws:
+        raise ComparisonError("a panel needs at least one time with a reference law.")
+    smooth, thresholds = [], []
+    for time, law in laws.items():
+        axes = directions if directions is not None else np.eye(law.dimension)
+        for direction in np.asarray(axes, float):
+            sliced = law.projected(direction)
+            knots, levels = _tabulated(sliced)
+            smooth.append(LegendreBlock(float(time), direction, knots, levels, degree))
+            thresholds.append(ThresholdBlock(float(time), direction, _quantiles(knots, levels)))
+    return Panel(tuple(smooth), tuple(thresholds))
+
+
+def _tabulated(law: Law) -> tuple[Array, Array]:
+    points = law.breakpoints()
+    knots = np.linspace(points[0], points[-1], KNOTS + 1)
+    return knots, np.clip(law.cdf(knots), 0.0, 1.0)
+
+
+def _quantiles(knots: Array, levels: Array) -> Array:
+    wanted = (np.arange(THRESHOLDS) + 0.5) / THRESHOLDS
+    rising = np.concatenate([[True], np.diff(np.maximum.accumulate(levels)) > 0])
+    return np.interp(wanted, levels[rising], knots[rising])
+
+
+def integrals(panel: Panel, values: Callable[[Block], Array]) -> tuple[Array, Array]:
+    """Apply ``values`` (block → expectations) to every block: smooth expectations and threshold ones, each concatenated."""
+    smooth = np.concatenate([values(block) for block in panel.smooth])
+    thresholds = np.concatenate([values(block) for block in panel.thresholds]) if panel.thresholds else np.zeros(0)
+    return smooth, thresholds

@@ -1,0 +1,169 @@
+r"""The problem: a stochastic differential equation, where it starts, how long it runs and where it lives.
+
+    dX = f(X, t) dt + g(X, t) dW,    X_0 ~ p_0,    0 ≤ t ≤ T     (Itô; E[dW dWᵀ] = I dt)
+
+`drift` is f, `diffusion` is g; `diffusivity` always means D = ½ g gᵀ. Its marginals p_t solve the Fokker–Planck equation
+
+    ∂_t p = −∂_i(f_i p) + ∂_i ∂_j (D_ij p).
+
+Time runs forward with the data at t = 0. A reverse-time problem is again a `Problem`, whose own clock τ = T − t runs forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from fpk.coefficients import Coefficient, Linear
+from fpk.errors import ProblemError
+from fpk.laws import Array, Law, as_law
+from fpk.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """What happens at the ends of the interval a one-dimensional process lives on.
+
+    ``open`` is the whole line (a grid then has to be wide enough, and is checked); ``no_flux`` reflects, ``periodic`` wraps around,
+    ``absorbing`` removes.
+
+    Raises
+    ------
+    ProblemError
+        For an unknown kind, or walls that are missing, not finite or not ordered.
+    """
+
+    kind: Literal["open", "no_flux", "periodic", "absorbing"] = "open"
+    lower: float = -np.inf
+    upper: float = np.inf
+
+    def __post_init__(self) -> None:
+        kinds = ("open", "no_flux", "periodic", "absorbing")
+        if self.kind not in kinds:
+            raise ProblemError(f"unknown boundary {self.kind!r}; one of {', '.join(kinds)}.")
+        walls = np.isfinite(self.lower) and np.isfinite(self.upper)
+        if self.kind == "open" and (np.isfinite(self.lower) or np.isfinite(self.upper)):
+            raise ProblemError("an open boundary has no walls; name the kind: no_flux, periodic or absorbing.")
+        if self.kind != "open" and not (walls and self.lower < self.upper):
+            raise ProblemError(f"a {self.kind} boundary needs finite lower < upper, got {self.lower}, {self.upper}.")
+
+
+OPEN = Boundary()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """dX = drift dt + diffusion dW from ``initial``, for 0 ≤ t ≤ ``horizon``.
+
+    Parameters
+    ----------
+    drift, diffusion : number, callable ``f(x, t)`` or ``g(t)``, :class:`fpk.Linear`, sympy expression or its text
+        Positions are (n, d) arrays, one-dimensional problems keep d = 1. The diffusion broadcasts to (n, d) (one noise for each
+        coordinate) or is a matrix of shape (n, d, m).
+    initial : Law or frozen scipy.stats law
+        The law of X_0.
+    horizon : float, default 1
+        T, in units of the problem's time.
+    boundary : Boundary, default the whole space
+    schedule : Schedule, optional
+        The (α, σ) of the law X_t = α_t X_0 + σ_t Z, where it is known.
+    name : str, optional
+        What messages and reports call it.
+
+    Raises
+    ------
+    ProblemError
+        If the horizon is not positive and finite, a coefficient cannot be understood, or the diffusion is negative.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> problem = fpk.Problem("-x", "sqrt(2)", initial=fpk.Gaussian(1.0, 0.2), horizon=2.0)
+    >>> problem.drift(np.array([[3.0]]), 0.0)
+    array([[-3.]])
+    """
+
+    drift: Any
+    diffusion: Any
+    _: KW_ONLY
+    initial: Any
+    horizon: float = 1.0
+    boundary: Boundary = OPEN
+    schedule: Schedule | None = field(default=None, compare=False)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.horizon) and self.horizon > 0):
+            raise ProblemError(f"the horizon must be positive and finite, got {self.horizon!r}.")
+        object.__setattr__(self, "initial", as_law(self.initial))
+        for name in ("drift", "diffusion"):
+            given = getattr(self, name)
+            given = given.given if isinstance(given, Coefficient) else given
+            object.__setattr__(self, name, Coefficient(given, self.dimension, name))
+        self._check_diffusion()
+
+    def _check_diffusion(self) -> None:
+        probe = self.initial.sample(16, np.random.default_rng(0))
+        for t in (0.0, 0.5 * self.horizon, self.horizon):
+            value = self.diffusion(probe, t)
+            if value.ndim < 3 and np.any(value < 0):
+                raise ProblemError(
+                    f"the diffusion g must not be negative, got {value.min():.4g} at t={t:g}. (g multiplies dW; the diffusivity is ½g².)"
+                )
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d."""
+        return self.initial.dimension
+
+    @property
+    def noiseless(self) -> bool:
+        """Whether the diffusion is the constant 0, so that the process is an ordinary differential equation."""
+        return self.diffusion.constant == 0.0
+
+    def diffusivity(self, x: Array, t: float) -> Array:
+        """D = ½ g² at x, shape (n, d) (diagonal noise)."""
+        value = self.diffusion(x, t)
+        if value.ndim == 3:
+            raise ProblemError("a matrix diffusion has no diagonal diffusivity; solve it with particles.")
+        return np.broadcast_to(0.5 * value**2, x.shape)
+
+    def checked_times(self, times: Sequence[float]) -> tuple[float, ...]:
+        """The times, increasing; refuses what lies outside [0, horizon]."""
+        if not len(times):
+            raise ProblemError("no times given: say at which t the law is wanted, for example times=[0.5, 1.0].")
+        if any(not 0 <= t <= self.horizon * (1 + 1e-12) for t in times):
+            raise ProblemError(f"times must lie in [0, {self.horizon:g}] (the problem's horizon), got {list(times)}.")
+        return tuple(sorted({float(t) for t in times}))
+
+
+def noising(schedule: Schedule, initial: Any, *, horizon: float = 1.0, name: str = "") -> Problem:
+    """The forward (noising) SDE dX = f(t) X dt + g(t) dW of a schedule.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        For example :class:`fpk.VPSchedule`.
+    initial : Law
+        The data law, at t = 0.
+    horizon : float, default 1
+    name : str, optional
+
+    Examples
+    --------
+    >>> import fpk
+    >>> problem = noising(fpk.VPSchedule(0.1, 20.0), fpk.Gaussian(2.0, 0.5))
+    >>> round(float(problem.diffusion(np.zeros((1, 1)), 1.0)), 6)
+    4.472136
+    """
+    return Problem(
+        Linear(schedule.drift_rate),
+        schedule.diffusion,
+        initial=initial,
+        horizon=horizon,
+        schedule=schedule,
+        name=name or type(schedule).__name__,
+    )

@@ -1,0 +1,219 @@
+r"""Noise schedules: the law of X_t given the data.
+
+A schedule is a pair of functions with
+
+    X_t = α_t X_0 + σ_t Z,   Z ~ N(0, I) independent of X_0,   α_0 = 1, σ_0 = 0,
+
+and it is realised by the linear Itô SDE
+
+    dX = (α̇/α) X dt + √(d(σ²)/dt − 2 (α̇/α) σ²) dW.
+
+``alpha`` and ``sigma`` state the law, ``drift_rate`` and ``diffusion`` state the SDE. For the named schedules the two are written
+down separately, from their sources, so that holding one against the other tests something. β(t) is the *rate* of the
+variance-preserving SDE and B(t) = ∫₀ᵗ β its integral.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from fpk.errors import ProblemError
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """What a schedule says: α_t, σ_t of the law and rate f(t), g(t) of the SDE dX = f(t) X dt + g(t) dW."""
+
+    def alpha(self, t: float) -> float:
+        """Scale α_t of the data."""
+        ...
+
+    def sigma(self, t: float) -> float:
+        """Standard deviation σ_t of the noise."""
+        ...
+
+    def drift_rate(self, t: float) -> float:
+        """f(t) in dX = f(t) X dt + g(t) dW."""
+        ...
+
+    def diffusion(self, t: float) -> float:
+        """g(t) in dX = f(t) X dt + g(t) dW."""
+        ...
+
+
+@dataclass(frozen=True)
+class _LinearRate:
+    """β(t) = beta_min + t (beta_max − beta_min), t in units of the horizon 1; constant when ``beta_max`` is omitted."""
+
+    beta_min: float = 0.1
+    beta_max: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.beta_min < 0 or self._top < 0:
+            raise ProblemError(f"the rate β(t) must not be negative, got beta_min={self.beta_min}, beta_max={self._top}.")
+
+    @property
+    def _top(self) -> float:
+        return self.beta_min if self.beta_max is None else self.beta_max
+
+    def beta(self, t: float) -> float:
+        """The rate β(t)."""
+        return self.beta_min + t * (self._top - self.beta_min)
+
+    def integrated_beta(self, t: float) -> float:
+        """B(t) = ∫₀ᵗ β."""
+        return self.beta_min * t + 0.5 * t**2 * (self._top - self.beta_min)
+
+
+class VPSchedule(_LinearRate):
+    """Variance preserving: dX = −½β X dt + √β dW, α = e^{−B/2}, σ² = 1 − e^{−B}.
+
+    Parameters
+    ----------
+    beta_min, beta_max : float
+        β(t) = beta_min + t (beta_max − beta_min); ``beta_max`` omitted: constant rate.
+
+    References
+    ----------
+    Song et al. (2021), equations 11 and 29; Chen (2024), equations 16 to 19.
+    """
+
+    def alpha(self, t: float) -> float:
+        """α_t = e^{−B(t)/2}."""
+        return float(np.exp(-0.5 * self.integrated_beta(t)))
+
+    def sigma(self, t: float) -> float:
+        """σ_t = √(1 − e^{−B(t)})."""
+        return float(np.sqrt(-np.expm1(-self.integrated_beta(t))))
+
+    def drift_rate(self, t: float) -> float:
+        """−½β(t)."""
+        return -0.5 * self.beta(t)
+
+    def diffusion(self, t: float) -> float:
+        """√β(t)."""
+        return float(np.sqrt(self.beta(t)))
+
+
+class SubVPSchedule(_LinearRate):
+    """Sub-VP: dX = −½β X dt + √(β(1 − e^{−2B})) dW, α = e^{−B/2}, σ = 1 − e^{−B}.
+
+    Parameters
+    ----------
+    beta_min, beta_max : float
+        As for :class:`VPSchedule`.
+
+    References
+    ----------
+    Song et al. (2021), equations 12 and 29; Chen (2024), equations 21 and 22.
+    """
+
+    def alpha(self, t: float) -> float:
+        """α_t = e^{−B(t)/2}."""
+        return float(np.exp(-0.5 * self.integrated_beta(t)))
+
+    def sigma(self, t: float) -> float:
+        """σ_t = 1 − e^{−B(t)}."""
+        return float(-np.expm1(-self.integrated_beta(t)))
+
+    def drift_rate(self, t: float) -> float:
+        """−½β(t)."""
+        return -0.5 * self.beta(t)
+
+    def diffusion(self, t: float) -> float:
+        """√(β(1 − e^{−2B}))."""
+        return float(np.sqrt(-self.beta(t) * np.expm1(-2 * self.integrated_beta(t))))
+
+
+@dataclass(frozen=True)
+class VESchedule:
+    """Variance exploding, geometric: dX = √(dσ²/dt) dW with σ_t² = s(t)² − s(0)², s(t) = sigma_min (sigma_max/sigma_min)^t.
+
+    References
+    ----------
+    Song et al. (2021), equations 9 and 30; Chen (2024), equation 20.
+    """
+
+    sigma_min: float = 0.01
+    sigma_max: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ProblemError(f"a VE schedule needs 0 < sigma_min < sigma_max, got {self.sigma_min}, {self.sigma_max}.")
+
+    def _scale(self, t: float) -> float:
+        return self.sigma_min * (self.sigma_max / self.sigma_min) ** t
+
+    def alpha(self, t: float) -> float:
+        """α_t = 1."""
+        return 1.0
+
+    def sigma(self, t: float) -> float:
+        """σ_t = √(s(t)² − s(0)²)."""
+        return float(np.sqrt(self._scale(t) ** 2 - self.sigma_min**2))
+
+    def drift_rate(self, t: float) -> float:
+        """0."""
+        return 0.0
+
+    def diffusion(self, t: float) -> float:
+        """s(t) √(2 log(sigma_max/sigma_min))."""
+        return float(self._scale(t) * np.sqrt(2 * np.log(self.sigma_max / self.sigma_min)))
+
+
+@dataclass(frozen=True)
+class AffineSchedule:
+    """Any pair (α, σ) given by functions of t; the SDE is derived from it.
+
+    Parameters
+    ----------
+    alpha_function, sigma_function : callable
+        α(t) > 0 and σ(t) ≥ 0 with α(0) = 1, σ(0) = 0 and σ/α non-decreasing (otherwise no real noise realises the pair).
+    step : float
+        Step of the sixth-order differences that give α̇ and d(σ²)/dt (one-sided values outside the domain are the caller's to allow).
+
+    Raises
+    ------
+    ProblemError
+        If σ/α decreases somewhere it is evaluated: the message says where.
+    """
+
+    alpha_function: Callable[[float], float]
+    sigma_function: Callable[[float], float]
+    step: float = 1e-3
+
+    def alpha(self, t: float) -> float:
+        """α_t."""
+        return float(self.alpha_function(t))
+
+    def sigma(self, t: float) -> float:
+        """σ_t."""
+        return float(self.sigma_function(t))
+
+    def _slope(self, function: Callable[[float], float], t: float) -> float:
+        h = self.step
+        offsets, weights = _one_sided(t / h)
+        return sum(w * function(max(t + k * h, 0.0)) for k, w in zip(offsets, weights, strict=True)) / h
+
+    def drift_rate(self, t: float) -> float:
+        """α̇/α."""
+        return self._slope(self.alpha, t) / self.alpha(t)
+
+    def diffusion(self, t: float) -> float:
+        """√(α² d(σ²/α²)/dt)."""
+        squared = self.alpha(t) ** 2 * self._slope(lambda u: (self.sigma(u) / self.alpha(u)) ** 2, t)
+        if squared < -1e-8:
+            raise ProblemError(f"σ/α decreases at t={t:g} (g² would be {squared:.3g}): no SDE with real noise has this schedule.")
+        return float(np.sqrt(max(squared, 0.0)))
+
+
+def _one_sided(room: float) -> tuple[range, np.ndarray]:
+    """Seven-point first-derivative weights, shifted to the right when fewer than three steps of ``room`` are left of t."""
+    left = -int(min(3, np.floor(room + 1e-9)))
+    offsets = range(left, left + 7)
+    powers = np.vander(np.asarray(offsets, float), increasing=True).T
+    return offsets, np.linalg.solve(powers, np.eye(7)[1])

@@ -1,0 +1,153 @@
+r"""Problems made from a problem and a score: probability flow, free noise, reverse time.
+
+With M = g gᵀ and the score s = ∇ log p_t, the probability flux of dX = f dt + g dW is J = p v with the velocity
+
+    v = f − ½ ∇·M − ½ M s.                                                                       (1)
+
+Everything else follows by adding, to ±v, a noise Σ = h hᵀ together with the drift that leaves p_t unchanged:
+
+    same marginals, free noise      dX = (v + ½ ∇·Σ + ½ Σ s) dt + h dW             (h = 0: probability flow, h = g: the SDE itself)
+    reverse time τ = T − t          dY = (−v + ½ ∇·Σ + ½ Σ s) dτ + h dW̄           (h = g: drift −f + ∇·M + M s)
+
+The score is a callable ``s(x, t)`` over (n, d) positions in the *forward* time of the problem it belongs to.
+
+References
+----------
+Anderson (1982); Song et al. (2021), equations 6 and 13; Chen (2024), equations 23 to 26 and 39 to 41; Wei (2024), equations 1, 15 and 16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fpk.coefficients import Coefficient
+from fpk.errors import ProblemError
+from fpk.laws import Array
+from fpk.problem import Problem
+
+Score = Callable[[Array, float], Array]
+
+
+def velocity(problem: Problem, score: Score) -> Callable[[Array, float], Array]:
+    """The probability-flow velocity v = f − ½∇·M − ½M s of equation (1), as a function of (x, t).
+
+    Raises
+    ------
+    ProblemError
+        On evaluation, for a state-dependent diffusion in d > 1 or a matrix diffusion.
+    """
+
+    def v(x: Array, t: float) -> Array:
+        return problem.drift(x, t) - _noise_drift(problem.diffusion, score, x, t)
+
+    return v
+
+
+def probability_flow(problem: Problem, score: Score) -> Problem:
+    """The ordinary differential equation dX = v dt with the same marginals as ``problem``.
+
+    Parameters
+    ----------
+    problem : Problem
+    score : callable
+        s(x, t) = ∇ log p_t(x), shape (n, d).
+    """
+    return _derived(problem, velocity(problem, score), 0.0, name=f"probability flow of {problem.name or 'the problem'}")
+
+
+def with_noise(problem: Problem, score: Score, *, noise: Any) -> Problem:
+    """The SDE with the same marginals as ``problem`` and diffusion ``noise``: dX = (v + ½∇·Σ + ½Σ s) dt + h dW.
+
+    Parameters
+    ----------
+    problem : Problem
+    score : callable
+        s(x, t) = ∇ log p_t(x), shape (n, d).
+    noise : number, callable or expression
+        The free diffusion h ≥ 0, in the time of ``problem``. h = 0 is the probability flow, h = g gives ``problem`` back.
+    """
+    h = Coefficient(noise, problem.dimension, "diffusion")
+    v = velocity(problem, score)
+
+    def drift(x: Array, t: float) -> Array:
+        return v(x, t) + _noise_drift(h, score, x, t)
+
+    return _derived(problem, drift, h, name=f"{problem.name or 'the problem'} with free noise")
+
+
+def reverse_time(problem: Problem, score: Score, *, initial: Any, noise: Any = None) -> Problem:
+    """The problem run backwards: from p_T at τ = 0 to p_0 at τ = T, with marginals p_{T−τ}.
+
+    Parameters
+    ----------
+    problem : Problem
+    score : callable
+        s(x, t) = ∇ log p_t(x) in the forward time of ``problem``, shape (n, d).
+    initial : Law
+        The law p_T the reverse process starts from.
+    noise : number, callable or expression, optional
+        Diffusion h of the reverse process, in *forward* time; default g (then the path laws agree too), 0 is the reversed
+        probability flow.
+    """
+    T = problem.horizon
+    h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
+    v = velocity(problem, score)
+
+    def drift(x: Array, tau: float) -> Array:
+        t = _forward(T, tau)
+        return -v(x, t) + _noise_drift(h, score, x, t)
+
+    return _derived(problem, drift, _reversed_noise(h, T), initial=initial, name=f"{problem.name or 'the problem'} reversed")
+
+
+def _noise_drift(diffusion: Coefficient, score: Score, x: Array, t: float) -> Array | float:
+    """½∇·Σ + ½Σ s, the drift that balances the spreading by noise Σ = h hᵀ."""
+    if diffusion.constant == 0.0:
+        return 0.0
+    h = diffusion(x, t)
+    if h.ndim == 3:
+        spread = h @ (np.swapaxes(h, 1, 2) @ score(x, t)[:, :, None])
+        return 0.5 * spread[:, :, 0] + _no_divergence(diffusion)
+    divergence = 0.0
+    if diffusion.state_dependent:
+        if diffusion.dimension > 1:
+            _no_divergence(diffusion)
+        divergence = h * diffusion.gradient(x, t)
+    return divergence + 0.5 * h**2 * score(x, t)
+
+
+def _no_divergence(diffusion: Coefficient) -> float:
+    """∇·Σ vanishes for noise that does not depend on the position; otherwise it is not available here for d > 1."""
+    if diffusion.state_dependent:
+        raise ProblemError(
+            f"∇·(ggᵀ) of a state-dependent diffusion is implemented for d = 1, this problem has d = {diffusion.dimension}. "
+            "Use a diffusion g(t), or write the reversed drift −f + ∇·(ggᵀ) + ggᵀ s yourself."
+        )
+    return 0.0
+
+
+def _reversed_noise(h: Coefficient, T: float) -> Any:
+    if h.constant is not None:
+        return h.constant
+    if h.state_dependent:
+        return lambda x, tau: h(x, _forward(T, tau))
+    anywhere = np.zeros((1, h.dimension))
+    return lambda tau: h(anywhere, _forward(T, tau))
+
+
+def _forward(T: float, tau: float) -> float:
+    return min(max(T - tau, 0.0), T)
+
+
+def _derived(problem: Problem, drift: Any, diffusion: Any, *, name: str, initial: Any = None) -> Problem:
+    return Problem(
+        drift,
+        diffusion,
+        initial=problem.initial if initial is None else initial,
+        horizon=problem.horizon,
+        boundary=problem.boundary,
+        name=name,
+    )
