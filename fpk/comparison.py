@@ -18,15 +18,14 @@ user's, and differences up to δ are never refuted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from fpk.errors import ComparisonError
-from fpk.laws import Array, Law
-from fpk.marginals import Estimate, Marginals, zero_estimate
-from fpk.panels import Panel, law_panel
+from fpk.laws import Array
+from fpk.marginals import Estimate, Marginals, panel_between, zero_estimate
+from fpk.panels import Panel
 from fpk.verdict import Outcome, Verdict
 
 #: Probability of refuting a true equality, and of confirming a difference δ.
@@ -74,27 +73,6 @@ def compare(
     """
     panel = panel_between(first, second) if panel is None else panel
     return settle(first.expect(panel), second.expect(panel), names=panel.names, tolerance=tolerance, effect=effect, alpha=alpha, beta=beta)
-
-
-def panel_between(first: Marginals, second: Marginals) -> Panel:
-    """The panel of a pair: references from the first side that can tell its law, deterministic sides before sampled ones."""
-    sides = sorted((first, second), key=lambda side: (not hasattr(side, "law"), bool(getattr(side, "sampled", False))))
-    times = _common_times(first, second)
-    if not hasattr(sides[0], "law"):
-        raise ComparisonError("neither side can tell its law (a method law(t)): give panel=, for example fpk.panels.law_panel({t: law}).")
-    laws: Mapping[float, Law] = {t: sides[0].law(t) for t in times}  # type: ignore[attr-defined]
-    return law_panel(laws)
-
-
-def _common_times(first: Any, second: Any) -> list[float]:
-    stated = [set(side.times) for side in (first, second) if hasattr(side, "times")]
-    common = sorted(set.intersection(*stated)) if stated else []
-    if not common:
-        raise ComparisonError(
-            f"no common time: the first side knows {getattr(first, 'times', 'none')}, the second {getattr(second, 'times', 'none')}. "
-            "Ask both routes for the same times=[...]."
-        )
-    return common
 
 
 def settle(

@@ -399,16 +399,20 @@ def central_derivative(function: Callable[[Array], Array], x: Array, step: float
 
 
 def continued_log_density(points: Array, logs: Array, reliable: float) -> Array:
-    """Replace entries more than ``reliable`` below the maximum by the parabola of the last reliable ones (a Gaussian tail)."""
+    """Log-densities with the unreliable entries, more than ``reliable`` below the maximum, replaced.
+
+    Holes between reliable points are bridged linearly; the ends continue as the parabola of the last six reliable points (a Gaussian
+    tail), never rising outwards.
+    """
     if not np.any(np.isfinite(logs)):
         raise NonFinite("a log-density without a single finite value: the density is zero or NaN everywhere on the table.")
     good = np.flatnonzero(logs > np.nanmax(logs) - reliable)
-    out = logs.copy()
-    for edge, inward in ((good[0], 1), (good[-1], -1)):
-        beyond = slice(None, edge) if inward == 1 else slice(edge + 1, None)
-        near = edge + inward * np.arange(6, dtype=int)
-        if out[beyond].size and 0 <= near[-1] < len(out):
-            curve = np.polyfit(points[near] - points[edge], out[near], 2)
-            curve[0] = min(curve[0], 0.0)
-            out[beyond] = np.polyval(curve, points[beyond] - points[edge])
+    out = np.interp(points, points[good], logs[good])
+    out[good] = logs[good]
+    for edge, inward, beyond in ((good[0], 1, slice(None, good[0])), (good[-1], -1, slice(good[-1] + 1, None))):
+        near = np.clip(edge + inward * np.arange(6), 0, len(out) - 1)
+        if out[beyond].size and len(good) >= 6:
+            outward = np.abs(points - points[edge])
+            curvature, slope, _ = np.polyfit(-outward[near], out[near] - out[edge], 2)
+            out[beyond] = out[edge] - max(slope, 0.0) * outward[beyond] + min(curvature, 0.0) * outward[beyond] ** 2
     return out

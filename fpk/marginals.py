@@ -6,14 +6,15 @@ their uncertainty. Exact laws, grids, particles and objects of other people meet
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from fpk.errors import ComparisonError
-from fpk.laws import Array
-from fpk.panels import Panel
+from fpk.laws import Array, Law
+from fpk.panels import Panel, law_panel
 
 #: Round-off allowed for one operation, as a multiple of machine epsilon.
 ROUND_OFF = 30 * float(np.finfo(float).eps)
@@ -111,3 +112,24 @@ def residual(values: Array, bound: Array, *, coarser: Array | None = None, prove
     values = np.atleast_1d(np.asarray(values, float))
     bound = np.broadcast_to(np.asarray(bound, float), values.shape) + ROUND_OFF
     return Estimate(values, bound.copy(), coarser=coarser, proven=proven, source=source)
+
+
+def panel_between(first: Marginals, second: Marginals) -> Panel:
+    """The panel of a pair: references from the first side that can tell its law, deterministic sides before sampled ones."""
+    sides = sorted((first, second), key=lambda side: (not hasattr(side, "law"), bool(getattr(side, "sampled", False))))
+    times = _common_times(first, second)
+    if not hasattr(sides[0], "law"):
+        raise ComparisonError("neither side can tell its law (a method law(t)): give panel=, for example fpk.panels.law_panel({t: law}).")
+    laws: Mapping[float, Law] = {t: sides[0].law(t) for t in times}  # type: ignore[attr-defined]
+    return law_panel(laws)
+
+
+def _common_times(first: Any, second: Any) -> list[float]:
+    stated = [set(side.times) for side in (first, second) if hasattr(side, "times")]
+    common = sorted(set.intersection(*stated)) if stated else []
+    if not common:
+        raise ComparisonError(
+            f"no common time: the first side knows {getattr(first, 'times', 'none')}, the second {getattr(second, 'times', 'none')}. "
+            "Ask both routes for the same times=[...]."
+        )
+    return common

@@ -1,0 +1,184 @@
+r"""Records: stored evidence judged against the catalogue.
+
+All variants of a claim in one case share one tolerance: a third of the smallest effect among its controls, as measured. A record *holds* when
+its verdict is the expected one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fpk.comparison import ALPHA, below_zero, effect_size, settle
+from fpk.runner import Done
+from fpk.study import Catalogue, Claim, Evidence, near_miss
+from fpk.verdict import Outcome, Verdict
+
+SCHEMA = "fpk/1"
+#: An erratum's corrected form must be explained by its budget, up to this factor.
+ERRATUM_AGREEMENT = 3.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """One verdict with everything needed to read, check and repeat it. ``verdict`` is None when the case crashed."""
+
+    id: str
+    kind: str
+    variant: str
+    case: str
+    expected: str
+    verdict: str | None
+    holds: bool
+    study: str
+    statement: str
+    formula: str
+    source: str
+    note: str
+    seed: int
+    key: str
+    pair: list[str] = field(default_factory=list)
+    functional: str = ""
+    difference: float | None = None
+    budget: float | None = None
+    standard_error: float | None = None
+    tolerance: float | None = None
+    mde: float | None = None
+    mde_model: str = ""
+    effect: float | None = None
+    statistic: float | None = None
+    threshold: float | None = None
+    alpha: float | None = None
+    reason: str = ""
+    remedy: str = ""
+    error: str = ""
+    panel: str = ""
+    size: str = ""
+    cost_seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stated(self) -> bool:
+        """Whether this is a form of the claim itself and not one of its controls."""
+        return self.variant in ("stated", "printed", "corrected", "inside", "outside", "degenerate")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; infinite numbers become None."""
+        plain = asdict(self)
+        return {k: (None if isinstance(v, float) and not np.isfinite(v) else v) for k, v in plain.items()}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A record with the arrays behind it, for figures."""
+
+    record: Record
+    verdict: Verdict | None
+    evidence: Evidence | None
+
+
+def judged(catalogue: Catalogue, results: Sequence[Done], *, alpha: float = ALPHA) -> list[Judged]:
+    """Judge finished tasks, in catalogue order.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    results : sequence of Done
+    alpha : float
+        Probability of refuting a true equality, for each record.
+    """
+    order = {id: k for k, id in enumerate(catalogue.claims)}
+    groups: dict[tuple[str, str], list[Done]] = {}
+    for done in results:
+        groups.setdefault((done.task.claim, done.task.case), []).append(done)
+    out: list[Judged] = []
+    for (id, _), group in sorted(groups.items(), key=lambda item: order[item[0][0]]):
+        out += _judged_group(catalogue, catalogue.claims[id], group, alpha)
+    return out
+
+
+def _judged_group(catalogue: Catalogue, claim: Claim, group: Sequence[Done], alpha: float) -> list[Judged]:
+    rank = {variant: k for k, variant in enumerate(claim.expected)}
+    group = sorted(group, key=lambda done: rank[done.task.variant])
+    effects = {d.task.variant: effect_size(d.evidence.first, d.evidence.second) for d in group if d.evidence is not None}
+    controls = {v: e for v, e in effects.items() if claim.expected[v] == Outcome.REFUTED}
+    smallest = min(controls.values()) if controls else None
+    out = []
+    for done in group:
+        verdict = None if done.evidence is None else _verdict(claim, done.evidence, smallest, alpha)
+        out.append(Judged(_record(catalogue, claim, done, verdict, effects, controls), verdict, done.evidence))
+    return out
+
+
+def _verdict(claim: Claim, evidence: Evidence, smallest: float | None, alpha: float) -> Verdict:
+    if claim.kind == "bound":
+        return below_zero(evidence.first, alpha=alpha)
+    agreement = ERRATUM_AGREEMENT if claim.erratum else np.inf
+    return settle(
+        evidence.first, evidence.second, names=evidence.names, effect=smallest, kind=claim.kind, agreement=agreement, alpha=alpha
+    )
+
+
+def _record(
+    catalogue: Catalogue, claim: Claim, done: Done, verdict: Verdict | None, effects: Mapping[str, float], controls: Mapping[str, float]
+) -> Record:
+    task, expected = done.task, claim.expected[done.task.variant]
+    found = verdict.as_dict() if verdict is not None else {"verdict": None, "kind": claim.kind}
+    return Record(
+        id=claim.id,
+        variant=task.variant,
+        case=task.case,
+        expected=str(expected),
+        holds=verdict is not None and verdict.outcome == expected,
+        study=catalogue.study_of(claim.id).name,
+        statement=claim.statement,
+        formula=claim.formula,
+        source=claim.source,
+        note=claim.notes.get(task.variant, ""),
+        seed=task.seed,
+        key=task.key,
+        mde_model=_model_units(verdict, controls),
+        effect=effects.get(task.variant),
+        error=done.error,
+        panel=done.evidence.panel if done.evidence is not None else "",
+        size=task.size,
+        cost_seconds=done.provenance.get("cost_seconds"),
+        versions=done.provenance.get("versions", {}),
+        **found,
+    )
+
+
+def _model_units(verdict: Verdict | None, controls: Mapping[str, float]) -> str:
+    """The minimum detectable effect as a percentage of what a near-miss control perturbs, by proportion."""
+    if verdict is None or not np.isfinite(verdict.mde):
+        return ""
+    for variant, effect in controls.items():
+        miss = near_miss(variant)
+        if miss and effect > 0:
+            return f"{miss[0]} + {miss[1] * verdict.mde / effect:.2g} %"
+    return ""
+
+
+def exit_code(records: Sequence[Record]) -> int:
+    """4 if a case crashed, 1 if a record contradicts its expectation, 3 if something is undecided that should not be, else 0."""
+    if any(r.error for r in records):
+        return 4
+    failing = [r for r in records if not r.holds]
+    if any(r.verdict != Outcome.UNDECIDED for r in failing):
+        return 1
+    return 3 if failing else 0
+
+
+def counted(records: Sequence[Record]) -> dict[str, int]:
+    """How many records, how many hold, how many of each verdict."""
+    by_verdict = Counter(r.verdict or "crashed" for r in records)
+    return {"records": len(records), "hold": sum(r.holds for r in records), **dict(sorted(by_verdict.items()))}
+
+
+def as_document(records: Sequence[Record]) -> dict[str, Any]:
+    """The JSON document of a run: ``schema``, ``claims``, ``counts`` and ``exit``."""
+    return {"schema": SCHEMA, "claims": [r.as_json() for r in records], "counts": counted(records), "exit": exit_code(records)}

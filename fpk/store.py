@@ -1,0 +1,146 @@
+r"""The store: evidence on disk, addressed by everything it depends on.
+
+One record is one ``.npz`` file under ``.fpk/records/``, named by the SHA-256 of its canonical JSON *address*: study, claim, variant, case, size,
+seed, version, and a digest of the syntax trees of the study's file and of fpk's computing modules. A change of either computes anew; a
+change of a verdict rule only judges again. Files are written beside their place, flushed and moved there in one step, so a killed
+run leaves whole records or none. Arrays only, no pickle.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fpk.errors import StoreError
+from fpk.marginals import Estimate
+from fpk.study import Evidence
+
+#: Modules that cannot change evidence, only what is said about it.
+TELLING = {
+    "comparison", "verdict", "store", "records", "runner", "figures", "reporting", "command_line", "tour", "diagnosis",
+}  # fmt: skip
+
+
+class Store:
+    """Evidence under a folder.
+
+    Parameters
+    ----------
+    root : Path
+        Usually ``.fpk``; made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """Where the record of a key lives."""
+        return self.root / "records" / key[:2] / f"{key}.npz"
+
+    def load(self, key: str) -> tuple[Evidence, dict[str, Any]] | None:
+        """Evidence and provenance of a key; None if absent, or unreadable (it is then computed anew)."""
+        path = self.path(key)
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            head = json.loads(bytes(arrays.pop("head")).decode())
+            if head["digest"] != _digest(arrays):
+                return None
+            return _evidence_from(arrays, head), head["provenance"]
+        except (OSError, ValueError, KeyError, EOFError):
+            return None
+
+    def save(self, key: str, evidence: Evidence, provenance: Mapping[str, Any]) -> None:
+        """Write a record atomically.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written; what was stored before is untouched.
+        """
+        arrays, head = _arrays_of(evidence)
+        head |= {"digest": _digest(arrays), "provenance": dict(provenance)}
+        arrays["head"] = np.frombuffer(json.dumps(head, sort_keys=True).encode(), np.uint8)
+        path = self.path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                np.savez(file, allow_pickle=False, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error}. Free some space or choose another folder with --store.") from error
+
+    def keys(self) -> list[str]:
+        """All keys stored."""
+        return sorted(p.stem for p in (self.root / "records").glob("*/*.npz"))
+
+
+def address(parts: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of plain parameters."""
+    return hashlib.sha256(json.dumps(dict(parts), sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def code_digest(folder: Path) -> str:
+    """Digest of the syntax trees below a folder (or of one file): comments and layout do not count.
+
+    For fpk itself the modules in :data:`TELLING` are left out.
+    """
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    own = folder == Path(__file__).parent
+    state = hashlib.sha256()
+    for file in files:
+        if not (own and file.stem in TELLING):
+            state.update(file.name.encode() + ast.dump(ast.parse(file.read_bytes())).encode())
+    return state.hexdigest()
+
+
+def engine_digest() -> str:
+    """Digest of fpk's own computing modules."""
+    return code_digest(Path(__file__).parent)
+
+
+def _arrays_of(evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    arrays: dict[str, np.ndarray] = {f"curve.{name}": np.asarray(curve) for name, curve in evidence.curves.items()}
+    plain: dict[str, Any] = {"names": list(evidence.names), "panel": evidence.panel}
+    for side in ("first", "second"):
+        estimate = getattr(evidence, side)
+        plain[side] = {}
+        for spec in fields(Estimate):
+            value = getattr(estimate, spec.name)
+            if isinstance(value, np.ndarray):
+                arrays[f"{side}.{spec.name}"] = value
+            else:
+                plain[side][spec.name] = value
+    return arrays, plain
+
+
+def _evidence_from(arrays: Mapping[str, np.ndarray], head: Mapping[str, Any]) -> Evidence:
+    sides = {}
+    for side in ("first", "second"):
+        own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{side}.")}
+        sides[side] = replace(Estimate(own["value"], own["bias_bound"]), **(head[side] | own))
+    curves = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith("curve.")}
+    return Evidence(sides["first"], sides["second"], tuple(head["names"]), curves, head["panel"])
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        state.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    return state.hexdigest()
