@@ -97,7 +97,7 @@ class Coefficient:
         ]
         if len(required) == 2:
             return given
-        if len(required) == 1:
+        if len(required) == 1 and required[0].name != "x":  # f(x) would silently be read as f(t)
             self.state_dependent = False
             self.linear = Linear(lambda t: 0.0, lambda t: given(t))
             return lambda x, t: given(t)
@@ -141,9 +141,13 @@ class Coefficient:
     def __call__(self, x: Array, t: float) -> Array:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
         try:
-            value = np.asarray(self._function(x, t), float)
+            with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
+                value = np.asarray(self._function(x, t))
         except FloatingPointError as error:
             raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
+        if np.iscomplexobj(value):
+            raise ProblemError(f"the {self.name} is complex at t={t:g}: it must be real wherever the law has mass.")
+        value = value.astype(float, copy=False)
         if not np.all(np.isfinite(value)):
             self._refuse(value, x, t)
         self._check_shape(value, x)
@@ -173,7 +177,8 @@ class Coefficient:
         if not self.state_dependent:
             return np.zeros_like(x)
         if self._gradient is not None:
-            return self._gradient(x, t)
+            with np.errstate(all="ignore"):
+                return self._gradient(x, t)
         return central_derivative(lambda y: np.broadcast_to(self(y, t), y.shape), x, DERIVATIVE_STEP)
 
 

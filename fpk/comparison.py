@@ -183,6 +183,11 @@ class _Difference:
     def _covariance(self) -> tuple[Array, int | None]:
         if self.coupled and self.first.block_means is not None and self.second.block_means is not None:
             paired = self.first.block_means - self.second.block_means
+            if len(paired) <= len(self.d):
+                raise ComparisonError(
+                    f"coupled sides need more than {len(self.d)} block means for {len(self.d)} functionals, got {len(paired)}: "
+                    "use more samples, or fewer times in the panel."
+                )
             return np.atleast_2d(np.cov(paired, rowvar=False)) / len(paired), len(paired)
         parts = [side.covariance for side in (self.first, self.second) if side.covariance is not None]
         return sum(parts, np.zeros((len(self.d), len(self.d)))), None
@@ -230,7 +235,9 @@ def _normal_quantile(tail: float) -> float:
 def _deterministic_test(evidence: _Difference, slack: float, alpha: float, *, by_shape: bool) -> tuple[str, float, float]:
     """Refutation (or an empty string), the deciding ratio |d|/b and what it was held against."""
     excess = np.maximum(np.abs(evidence.d) - slack, 0)
-    ratio = np.where(np.isfinite(evidence.b), excess / np.where(np.isfinite(evidence.b), evidence.b, 1), 0.0)
+    scale = np.maximum(np.where(np.isfinite(evidence.b), evidence.b, 1.0), np.finfo(float).tiny)
+    with np.errstate(over="ignore"):  # a difference over a budget of exactly 0
+        ratio = np.where(np.isfinite(evidence.b), excess / scale, 0.0)
     limit = 1.0 if evidence.proven else EXCESS
     wrong = ratio > limit if evidence.proven else (ratio > limit) & ~evidence.shrinks()
     worst = int(np.argmax(np.where(wrong, ratio, 0))) if wrong.any() else int(np.argmax(ratio))
@@ -267,7 +274,8 @@ def box_constrained(d: Array, C: Array, b: Array) -> float:
     from scipy.optimize import lsq_linear
 
     variances, axes = np.linalg.eigh(C)
-    whiten = axes / np.sqrt(np.maximum(variances, variances.max() * 1e-14))
+    smallest = max(variances.max() * 1e-14, np.finfo(float).eps ** 2 * max(1.0, float(np.max(d**2))))
+    whiten = axes / np.sqrt(np.maximum(variances, smallest))
     free = np.isfinite(b)
     if not free.any():
         return 0.0
@@ -303,8 +311,8 @@ def _conclude(
         return Outcome.UNDECIDED, *_too_coarse(evidence, delta)
     if np.any(reach > delta):
         return Outcome.UNDECIDED, *_too_uncertain(evidence, reach, delta, beta)
-    if np.any(np.abs(evidence.d) > agreement * evidence.b):
-        k = int(np.argmax(np.abs(evidence.d) / evidence.b))
+    if np.isfinite(agreement) and np.any(np.abs(evidence.d) > agreement * evidence.b):
+        k = int(np.argmax(np.abs(evidence.d) - agreement * evidence.b))
         return Outcome.UNDECIDED, f"{evidence.names[k]} is equal within tolerance, but not explained by its budget.", "refine further."
     return Outcome.CONFIRMED, f"every functional agrees within {delta:.3g}: at most {reach.max():.3g} apart.", ""
 

@@ -90,24 +90,37 @@ class GaussianMixture:
     ) -> None:
         self.weights = np.atleast_1d(np.asarray(weights, float))
         means = np.asarray(means, float)
-        self.means = means.reshape(len(self.weights), -1) if means.ndim < 2 else means
+        self.means = means.reshape(-1, 1) if means.ndim < 2 else means
         if (stds is None) == (covariances is None):
             raise ProblemError("a Gaussian mixture needs exactly one of stds= (standard deviations) and covariances=.")
         count, dimension = self.means.shape
         if stds is not None:
-            stds = np.broadcast_to(np.asarray(stds, float), (count,))
+            stds = np.asarray(stds, float)
+            if stds.shape not in ((), (1,), (count,)):
+                raise ProblemError(f"{stds.size} standard deviations but {count} means: give one for each mean, or one number.")
+            stds = np.broadcast_to(stds, (count,))
             if not np.all(stds > 0):
                 raise ProblemError(f"standard deviations must be positive, got {stds.tolist()}; a point mass has no density.")
             self.covariances = stds[:, None, None] ** 2 * np.eye(dimension)
         else:
-            self.covariances = np.asarray(covariances, float).reshape(count, dimension, dimension)
+            self.covariances = np.asarray(covariances, float)
+            if self.covariances.size != count * dimension**2:
+                raise ProblemError(
+                    f"covariances have shape {self.covariances.shape}, {count} means in dimension {dimension} need "
+                    f"{(count, dimension, dimension)}."
+                )
+            self.covariances = self.covariances.reshape(count, dimension, dimension)
         self._check()
 
     def _check(self) -> None:
         if len(self.weights) != len(self.means):
             raise ProblemError(f"{len(self.weights)} weights but {len(self.means)} means: give one mean for each weight.")
-        if np.any(self.weights <= 0) or abs(self.weights.sum() - 1) > 1e-12:
+        if not (np.all(self.weights > 0) and abs(self.weights.sum() - 1) <= 1e-12):
             raise ProblemError(f"weights must be positive and sum to 1, got {self.weights.tolist()}.")
+        if not (np.all(np.isfinite(self.means)) and np.all(np.isfinite(self.covariances))):
+            raise ProblemError(f"means and covariances must be finite, got {self.means.tolist()} and {self.covariances.tolist()}.")
+        if not np.allclose(self.covariances, np.swapaxes(self.covariances, 1, 2), rtol=1e-9, atol=1e-12 * np.abs(self.covariances).max()):
+            raise ProblemError(f"covariances must be symmetric, got {self.covariances.tolist()}.")
         try:
             factors = np.linalg.cholesky(self.covariances)
         except np.linalg.LinAlgError:
@@ -257,6 +270,8 @@ class TabulatedLaw:
         from scipy.interpolate import make_interp_spline
 
         self.points = np.asarray(points, float)
+        if len(self.points) < 6 or not np.all(np.diff(self.points) > 0):
+            raise ProblemError(f"a table needs at least 6 increasing points, got {self.points[:6].tolist()} ({len(self.points)} in all).")
         self.support = support or (float(self.points[0]), float(self.points[-1]))
         logs = continued_log_density(self.points, np.asarray(log_density, float), reliable)
         self._knots = np.unique(np.concatenate([[self.support[0]], self.points, [self.support[1]]]))
@@ -414,5 +429,5 @@ def continued_log_density(points: Array, logs: Array, reliable: float) -> Array:
         if out[beyond].size and len(good) >= 6:
             outward = np.abs(points - points[edge])
             curvature, slope, _ = np.polyfit(-outward[near], out[near] - out[edge], 2)
-            out[beyond] = out[edge] - max(slope, 0.0) * outward[beyond] + min(curvature, 0.0) * outward[beyond] ** 2
+            out[beyond] = out[edge] + min(slope, 0.0) * outward[beyond] + min(curvature, 0.0) * outward[beyond] ** 2
     return out

@@ -65,6 +65,13 @@ class Estimate:
             raise ComparisonError(
                 f"an Estimate needs value and bias_bound of one shape (K,), got {np.shape(self.value)} and {np.shape(self.bias_bound)}."
             )
+        if not (np.all(np.isfinite(self.value)) and np.all(np.asarray(self.bias_bound) >= 0)):
+            raise ComparisonError(
+                f"an Estimate needs finite values and bounds ≥ 0, got {self.value} and {self.bias_bound}"
+                f"{' from ' + self.source if self.source else ''}."
+            )
+        if self.covariance is not None and not np.all(np.isfinite(self.covariance)):
+            raise ComparisonError(f"the covariance of an Estimate must be finite, got {self.covariance}.")
         if self.covariance is not None and not self.samples:
             raise ComparisonError("an Estimate with a covariance must say how many samples= stand behind it.")
 
@@ -115,8 +122,8 @@ def residual(values: Array, bound: Array, *, coarser: Array | None = None, prove
 
 
 def panel_between(first: Marginals, second: Marginals) -> Panel:
-    """The panel of a pair: references from the first side that can tell its law, deterministic sides before sampled ones."""
-    sides = sorted((first, second), key=lambda side: (not hasattr(side, "law"), bool(getattr(side, "sampled", False))))
+    """The panel of a pair: references from the side that knows its law best (``exactness``: 2 exact, 1 grid, 0 pilot)."""
+    sides = sorted((first, second), key=lambda side: (hasattr(side, "law"), getattr(side, "exactness", 0)), reverse=True)
     times = _common_times(first, second)
     if not hasattr(sides[0], "law"):
         raise ComparisonError("neither side can tell its law (a method law(t)): give panel=, for example fpk.panels.law_panel({t: law}).")

@@ -7,7 +7,8 @@ q = log₂|e₃₂/e₂₁| and the budget of the finest level is
     3 |e₂₁| / (2^q − 1)          if monotone otherwise, q clipped to [½, p],
     3 max(|e₂₁|, |e₃₂|)          if the changes alternate in sign,
 
-plus the round-off the route reports. (Grid convergence index, Roache 1998, with safety factors that cover one case in a thousand.)
+plus the round-off the route reports, and never less than 1 % of the panel's largest budget: all functionals see one error field, so a change
+that happens to vanish in one of them is luck, not accuracy. (Grid convergence index, Roache 1998, with wider safety factors.)
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 from fpk.marginals import Estimate, Marginals
 from fpk.panels import Panel
+
+
+#: Smallest budget of a functional, as a fraction of the largest one on the panel.
+LUCK = 0.01
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class RefinedMarginals:
     def times(self) -> tuple[float, ...]:
         """Times of the finest level."""
         return self.finest.times
+
+    @property
+    def exactness(self) -> int:
+        """How well the law is known: that of the finest level."""
+        return getattr(self.finest, "exactness", 0)
 
     def law(self, t: float) -> Law:
         """The law at t, from the finest level."""
@@ -83,19 +93,20 @@ def refinement_budget(values: Sequence[Array], order: float) -> Array:
 
     Examples
     --------
-    >>> float(refinement_budget([np.array([1.16]), np.array([1.04]), np.array([1.01])], 2.0)[0])
+    >>> round(float(refinement_budget([np.array([1.16]), np.array([1.04]), np.array([1.01])], 2.0)[0]), 9)
     0.0125
     """
     coarse, middle, fine = (np.asarray(v, float) for v in values[-3:])
     e32, e21 = middle - coarse, fine - middle
     with np.errstate(divide="ignore", invalid="ignore"):
         observed = np.log2(np.abs(e32 / e21))
-    observed = np.where(np.isfinite(observed), observed, order)
+    observed = np.where(np.isnan(observed), order, observed)
     asymptotic = 1.25 * np.abs(e21) / (2**order - 1)
     clipped = 3 * np.abs(e21) / (2 ** np.clip(observed, 0.5, order) - 1)
     alternating = 3 * np.maximum(np.abs(e21), np.abs(e32))
     monotone = np.where(np.abs(observed - order) <= 0.1 * order, asymptotic, clipped)
-    return np.where(e21 * e32 >= 0, monotone, alternating)
+    budget = np.where(e21 * e32 >= 0, monotone, alternating)
+    return np.maximum(budget, LUCK * budget.max(initial=0.0))
 
 
 def refine(route: Callable[[int], Marginals], *, levels: Sequence[int] = (1, 2, 4)) -> RefinedMarginals:
@@ -116,4 +127,9 @@ def refine(route: Callable[[int], Marginals], *, levels: Sequence[int] = (1, 2, 
     if len(levels) < 3 or any(b != 2 * a for a, b in zip(levels, levels[1:], strict=False)):
         raise ComparisonError(f"refinement needs three or more levels of ratio 2, for example (1, 2, 4); got {tuple(levels)}.")
     solved: tuple[Any, ...] = tuple(route(k) for k in levels)
+    if not (hasattr(solved[-1], "order") and hasattr(solved[-1], "floor")):
+        raise ComparisonError(
+            f"refinement needs a deterministic route that states its order and floor (fpk.solve does), got {type(solved[-1]).__name__}. "
+            "Sampled routes carry a budget of their own: compare them as they are."
+        )
     return RefinedMarginals(solved, float(solved[-1].order))

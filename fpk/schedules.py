@@ -53,7 +53,7 @@ class _LinearRate:
     beta_max: float | None = None
 
     def __post_init__(self) -> None:
-        if self.beta_min < 0 or self._top < 0:
+        if not (self.beta_min >= 0 and self._top >= 0):
             raise ProblemError(f"the rate β(t) must not be negative, got beta_min={self.beta_min}, beta_max={self._top}.")
 
     @property
@@ -194,6 +194,11 @@ class AffineSchedule:
         """σ_t."""
         return float(self.sigma_function(t))
 
+    def _positive_alpha(self, t: float) -> float:
+        if not self.alpha(t) > 0:
+            raise ProblemError(f"α must be positive, got {self.alpha(t):.3g} at t={t:g}: end the problem before (horizon=), as no SDE reaches α = 0.")
+        return self.alpha(t)
+
     def _slope(self, function: Callable[[float], float], t: float) -> float:
         h = self.step
         offsets, weights = _one_sided(t / h)
@@ -201,11 +206,11 @@ class AffineSchedule:
 
     def drift_rate(self, t: float) -> float:
         """α̇/α."""
-        return self._slope(self.alpha, t) / self.alpha(t)
+        return self._slope(self.alpha, t) / self._positive_alpha(t)
 
     def diffusion(self, t: float) -> float:
         """√(α² d(σ²/α²)/dt)."""
-        squared = self.alpha(t) ** 2 * self._slope(lambda u: (self.sigma(u) / self.alpha(u)) ** 2, t)
+        squared = self.alpha(t) ** 2 * self._slope(lambda u: (self.sigma(u) / self._positive_alpha(u)) ** 2, t)
         if squared < -1e-8:
             raise ProblemError(f"σ/α decreases at t={t:g} (g² would be {squared:.3g}): no SDE with real noise has this schedule.")
         return float(np.sqrt(max(squared, 0.0)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,6 +69,7 @@ class GridMarginals:
     order: int
     floor: float
     source: str = "grid"
+    exactness: ClassVar[int] = 1
     _laws: dict[float, Law] = field(default_factory=dict, repr=False)
 
     @property
@@ -196,6 +197,8 @@ def solve(
     """
     times = problem.checked_times(times)
     steps = max(20, grid.cells // 4) if steps is None else steps
+    if steps < 1:
+        raise SchemeError(f"a solution needs steps ≥ 1, got steps={steps}.")
     scheme = _checked_scheme(problem, scheme, positive)
     grid = _fitted(problem, grid)
     if problem.noiseless:
@@ -250,6 +253,8 @@ def _fitted(problem: Problem, grid: Grid) -> Grid:
 def _mass_at_edges(problem: Problem, grid: Grid, times: tuple[float, ...], densities: Array) -> float:
     """Mass in the outermost 2 % of the cells, over all times, when the box only truncates the line."""
     if problem.boundary.kind != "open":
+        if problem.noiseless and problem.boundary.kind != "absorbing":
+            _check_crossing(problem, times, densities.sum(1) * grid.spacing)
         return 0.0
     rim = max(2, int(EDGE_CELLS * grid.cells) // 2)
     outer = (np.abs(densities[:, :rim]).sum(1) + np.abs(densities[:, -rim:]).sum(1)) * grid.spacing
@@ -261,3 +266,13 @@ def _mass_at_edges(problem: Problem, grid: Grid, times: tuple[float, ...], densi
             f"t={times[worst]:g} (allowed {EDGE_LIMIT:g}). Widen the grid, or state a boundary= if walls are meant."
         )
     return float(outer.max())
+
+
+def _check_crossing(problem: Problem, times: tuple[float, ...], mass: Array) -> None:
+    """Characteristics know no walls: refuse when they carried mass through one."""
+    worst = int(np.argmax(np.abs(mass - 1)))
+    if abs(mass[worst] - 1) > EDGE_LIMIT:
+        raise SchemeError(
+            f"the mass is {mass[worst]:.6g} at t={times[worst]:g}: without noise, characteristics cross the {problem.boundary.kind} walls "
+            "(or the grid is too coarse). Use fpk.simulate, or a velocity that vanishes at the walls."
+        )

@@ -161,6 +161,7 @@ class Stepper:
     def run(self, p: Array, times: tuple[float, ...], steps: int) -> Iterator[tuple[float, Array]]:
         """Yield (t, p) at each of the increasing ``times``; ``steps`` are shared in proportion to the intervals."""
         t, end = 0.0, times[-1]
+        self._slope = None  # the last stage of an earlier run is not the slope of this p
         for target in times:
             count = max(1, round(steps * (target - t) / end)) if target > t else 0
             start = t
