@@ -1,0 +1,319 @@
+r"""Reports: judged records as one self-contained page, as Markdown and as JSON lines.
+
+The page needs no script and asks for nothing: styles, formulas (MathML) and drawings (SVG) are in the file, and its content
+security policy forbids the rest. Texts come from catalogues, so everything is escaped; formulas are checked element by
+element and shown as TeX when anything in them is not plain MathML.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from latex2mathml.converter import convert
+from markupsafe import Markup
+
+from fpk.errors import StoreError
+from fpk.figures import claim_figure
+from fpk.records import Judged, Record, counted
+from fpk.study import Claim
+from fpk.verdict import Outcome
+from fpk.wording import margin, number_text, one_line, summary
+
+#: Symbols of the verdicts, so that no badge relies on its colour.
+SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!"}
+#: TeX longer than this is shown as it is.
+LONGEST_FORMULA = 1000
+
+_MATHML = frozenset(
+    "math mrow mi mn mo mtext mspace mfrac msqrt mroot mstyle msub msup msubsup munder mover munderover mtable mtr mtd "
+    "mpadded mphantom menclose mmultiscripts mprescripts none".split()
+)
+_MATHML_ATTRIBUTES = frozenset(
+    "display stretchy fence form separator largeop movablelimits minsize maxsize width height depth linethickness accent "
+    "accentunder displaystyle scriptlevel mathvariant columnalign columnspacing rowspacing linebreak lspace rspace "
+    "notation".split()
+)
+
+
+@dataclass(frozen=True)
+class _Section:
+    """One claim with its records, ready for a template."""
+
+    claim: Claim | None
+    group: tuple[Judged, ...]
+    anchor: str
+    size: str
+
+    @property
+    def records(self) -> list[Record]:
+        """Stated forms first, then controls."""
+        return sorted((j.record for j in self.group), key=lambda r: not r.stated)
+
+    @property
+    def head(self) -> Record:
+        """Any record: what belongs to the claim is the same in all."""
+        return self.group[0].record
+
+    @property
+    def forms(self) -> dict[str, list[str]]:
+        """Verdicts of every stated form, one for each case, without repetition."""
+        out: dict[str, list[str]] = {}
+        for record in self.records:
+            if record.stated and _verdict(record) not in out.setdefault(record.variant, []):
+                out[record.variant].append(_verdict(record))
+        return out
+
+    @property
+    def margin(self) -> str:
+        """Tolerance over what may separate the two sides, of the form to be confirmed, in its worst case."""
+        wanted = [j for j in self.group if j.record.stated and j.record.expected == Outcome.CONFIRMED]
+        known = [m for j in wanted if (m := margin(j)) is not None]
+        return f"{number_text(min(known))}×" if known else "–"
+
+    @property
+    def controls(self) -> str:
+        """How many of the variants that must be refuted are."""
+        wrong = [j.record for j in self.group if j.record.expected == Outcome.REFUTED]
+        return f"{sum(r.verdict == Outcome.REFUTED for r in wrong)}/{len(wrong)}"
+
+    @property
+    def cases(self) -> list[str]:
+        """Names of the cases."""
+        return list(dict.fromkeys(j.record.case for j in self.group if j.record.case))
+
+    @property
+    def holds(self) -> bool:
+        """Whether every record of the claim does."""
+        return all(j.record.holds for j in self.group)
+
+    @property
+    def assumptions(self) -> str:
+        """Assumptions of the claim, if any."""
+        return self.claim.assumptions if self.claim is not None else ""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What each variant is, where the catalogue says so."""
+        return {r.variant: r.note for r in self.records if r.note}
+
+    @property
+    def routes(self) -> list[str]:
+        """The pairs of sources that were compared by the stated forms."""
+        return list(dict.fromkeys(" | ".join(r.pair) for r in self.records if r.stated and any(r.pair)))
+
+    @property
+    def words(self) -> str:
+        """What the effect drawing shows."""
+        return summary(self.group)
+
+    @property
+    def figure(self) -> Markup:
+        """Drawings, made by :mod:`fpk.figures`, which escapes."""
+        return Markup(claim_figure(self.group))
+
+    @property
+    def rerun(self) -> str:
+        """The command that computes and judges exactly this claim."""
+        return f"fpk run {shlex.quote(one_line(self.head.id, 400))}" + (" --quick" if self.size == "quick" else "")
+
+
+def write_report(
+    judged: Sequence[Judged], folder: Path, *, claims: Mapping[str, Claim], command: str, seconds: float, size: str
+) -> Path:
+    """Write ``index.html``, ``report.md`` and ``records.jsonl``.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        All records of a run, in the order of the catalogue.
+    folder : Path
+        Made if it does not exist. Each file is written beside its place and moved there in one step.
+    claims : mapping from id to Claim
+    command : str
+        What repeats the run.
+    seconds : float
+        How long it took.
+    size : str
+        Name of the size, quick or full.
+
+    Returns
+    -------
+    Path
+        That of ``index.html``.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    context = _context(judged, claims=claims, command=command, seconds=seconds, size=size)
+    lines = [json.dumps(j.record.as_json(), ensure_ascii=False, allow_nan=False) for j in judged]
+    pages = {
+        "records.jsonl": "".join(f"{line}\n" for line in lines),
+        "report.md": _rendered("report.md", context),
+        "index.html": _rendered("report.html", context),
+    }
+    for name, text in pages.items():
+        _replace(folder / name, text)
+    return folder / "index.html"
+
+
+def markdown(judged: Sequence[Judged], *, claims: Mapping[str, Claim], command: str, seconds: float, size: str) -> str:
+    """The report as Markdown, for git and CI summaries; parameters as for :func:`write_report`."""
+    return _rendered("report.md", _context(judged, claims=claims, command=command, seconds=seconds, size=size))
+
+
+def mathml(tex: str) -> Markup:
+    r"""A formula as MathML; as TeX in ``<code>`` when it cannot be translated or is not plain MathML afterwards.
+
+    Examples
+    --------
+    >>> mathml("x")
+    Markup('<math display="block"><mrow><mi>x</mi></mrow></math>')
+    >>> mathml(r"\text{<script>}")
+    Markup('<code>\\text{&lt;script&gt;}</code>')
+    """
+    if not tex.strip():
+        return Markup("")
+    try:
+        root = ElementTree.fromstring(convert(tex[: LONGEST_FORMULA + 1], display="block"))
+    except Exception:  # the translator fails in many ways (IndexError among them) on TeX it does not know
+        return _tex(tex)
+    if len(tex) > LONGEST_FORMULA or not all(_plain(element) for element in root.iter()):
+        return _tex(tex)
+    return Markup(ElementTree.tostring(root, encoding="unicode"))
+
+
+def _tex(tex: str) -> Markup:
+    return Markup("<code>{}</code>").format(tex)
+
+
+def _plain(element: ElementTree.Element) -> bool:
+    """Whether an element is MathML without unknown commands left in it; drops its namespace and doubtful attributes."""
+    element.tag = element.tag.rpartition("}")[2]
+    element.attrib = {name: value for name, value in element.attrib.items() if name in _MATHML_ATTRIBUTES}
+    return element.tag in _MATHML and "\\" not in (element.text or "")
+
+
+def _context(
+    judged: Sequence[Judged], *, claims: Mapping[str, Claim], command: str, seconds: float, size: str
+) -> dict[str, Any]:
+    records = [j.record for j in judged]
+    failing = sorted((r for r in records if not r.holds), key=lambda r: not r.error)
+    return {
+        "sections": list(_sections(judged, claims, size)),
+        "failing": failing,
+        "title": f"{len(records) - len(failing)} of {len(records)} records hold",
+        "breakdown": _breakdown(failing),
+        "counts": counted(records),
+        "command": command,
+        "seconds": seconds,
+        "size": size,
+        "versions": _versions(records),
+        "symbols": SYMBOLS,
+    }
+
+
+def _sections(judged: Sequence[Judged], claims: Mapping[str, Claim], size: str) -> Iterator[_Section]:
+    groups: dict[str, list[Judged]] = {}
+    for j in judged:
+        groups.setdefault(j.record.id, []).append(j)
+    taken: set[str] = set()
+    for id, group in groups.items():
+        yield _Section(claims.get(id), tuple(group), _anchor(id, taken), size)
+
+
+def _anchor(id: str, taken: set[str]) -> str:
+    """An address within the page: the id where it is plain, and always another one than those taken."""
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", id).strip("-")[:60] or "claim"
+    anchor = next(a for k in range(len(taken) + 1) if (a := plain if k == 0 else f"{plain}-{k + 1}") not in taken)
+    taken.add(anchor)
+    return anchor
+
+
+def _breakdown(failing: Sequence[Record]) -> str:
+    """What is the matter with the records that do not hold, as the end of a sentence."""
+    crashed = sum(bool(r.error) or r.verdict is None for r in failing)
+    undecided = sum(r.verdict == Outcome.UNDECIDED for r in failing)
+    contradicting = len(failing) - crashed - undecided
+    parts = {"contradict their expectation": contradicting, "undecided": undecided, "crashed": crashed}
+    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+
+
+def _versions(records: Sequence[Record]) -> dict[str, str]:
+    """Versions behind the records; several of one package, as stored evidence may have, are all named."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for package, version in record.versions.items():
+            found.setdefault(package, set()).add(version)
+    return {package: " and ".join(sorted(known)) for package, known in found.items()}
+
+
+def _verdict(record: Record) -> str:
+    return record.verdict or "CRASHED"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def _markdown_text(text: object) -> object:
+    """Plain text within a Markdown table or paragraph; Markup is left as it is."""
+    if isinstance(text, Markup) or not isinstance(text, str):
+        return text
+    return re.sub(r"([\\`*\[\]<>|$~])", r"\\\1", one_line(text, 10_000))
+
+
+def _fenced(text: str) -> Markup:
+    """Text for a code block: without the fence that would end it."""
+    return Markup(re.sub("`{3,}", "``", text).replace("\x00", ""))
+
+
+@lru_cache(maxsize=2)
+def _environment(name: str) -> Environment:
+    is_page = name.endswith(".html")
+    environment = Environment(
+        loader=PackageLoader("fpk"),
+        autoescape=is_page,
+        finalize=None if is_page else _markdown_text,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": number_text,
+        "mathml": mathml,
+        "verdict": _verdict,
+        "time": _time,
+        "fenced": _fenced,
+    }
+    return environment
+
+
+def _rendered(name: str, context: Mapping[str, Any]) -> str:
+    # A lone surrogate cannot be written as UTF-8, and NUL ends a page early for some readers.
+    text = _environment(name).get_template(name).render(context)
+    return text.encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error}. Free some space or choose another folder.") from error

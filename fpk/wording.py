@@ -1,0 +1,88 @@
+r"""Wording: numbers, records and claims in words, for reports and figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from fpk.comparison import EXCESS
+from fpk.laws import Array
+from fpk.records import Judged
+from fpk.verdict import Outcome, Verdict
+
+#: Standard errors that count as noise: those of the rule that confirms (β = 10⁻³).
+NOISE = 3.09
+
+
+def number_text(value: float | None) -> str:
+    """A number for people: three digits and a short exponent; – for None and ∞ for infinite.
+
+    Examples
+    --------
+    >>> number_text(1.234e-08), number_text(0.25), number_text(None), number_text(float("inf"))
+    ('1.23e−8', '0.25', '–', '∞')
+    """
+    if value is None or np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.3g}").replace("-", "−")
+
+
+def one_line(text: str, length: int) -> str:
+    """One line, without characters that XML forbids, cut to a length."""
+    clean = " ".join(re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", " ", text).split())
+    return clean if len(clean) <= length else clean[: length - 1] + "…"
+
+
+def noise(verdict: Verdict) -> Array:
+    """What budget and sampling noise explain, b + z se, for each functional."""
+    return verdict.budget + NOISE * verdict.standard_error
+
+
+def deciding(verdict: Verdict) -> int:
+    """Index of the functional to show: the worst, or for a bound the one closest to violating it."""
+    return int(np.argmax(verdict.difference + noise(verdict))) if verdict.kind == "bound" else verdict.worst
+
+
+def surely_seen(verdict: Verdict) -> float:
+    """Where refutation is sure: ten budgets of the deciding functional, for samples the minimum detectable effect."""
+    sampled = bool(np.any(verdict.standard_error > 0))
+    return verdict.mde if sampled else min(EXCESS * float(verdict.budget[deciding(verdict)]), verdict.mde)
+
+
+def deciding_difference(judged: Judged) -> float:
+    """The difference of the deciding functional; NaN when the case crashed."""
+    return float(judged.verdict.difference[deciding(judged.verdict)]) if judged.verdict is not None else np.nan
+
+
+def margin(judged: Judged) -> float | None:
+    """How many times what may separate the two sides fits into the tolerance; None where that has no meaning."""
+    verdict = judged.verdict
+    if verdict is None or verdict.kind == "bound" or verdict.tolerance is None:
+        return None
+    reach = float(np.max(np.abs(verdict.difference) + noise(verdict)))
+    return verdict.tolerance / reach if reach > 0 else np.inf
+
+
+def summary(group: Sequence[Judged]) -> str:
+    """What the effect drawing of a claim shows, in one to three sentences."""
+    known = [j for j in group if j.verdict is not None]
+    right = [j for j in known if j.record.expected == Outcome.CONFIRMED]
+    wrong = [j for j in known if j.record.expected == Outcome.REFUTED]
+    parts = [_extreme(right, "to be confirmed", "at most"), _extreme(wrong, "to be refuted", "at least")]
+    crashed = len(group) - len(known)
+    return " ".join([part for part in parts if part] + ([f"{crashed} crashed."] if crashed else []))
+
+
+def _extreme(group: Sequence[Judged], which: str, limit: str) -> str:
+    if not group:
+        return ""
+    signed = group[0].record.kind == "bound"
+    values = [(deciding_difference(j) if signed else abs(deciding_difference(j)), j) for j in group]
+    value, judged = (max if limit == "at most" else min)(values, key=lambda item: item[0])
+    tolerance = judged.record.tolerance
+    allowed = f", tolerance {number_text(tolerance)}" if tolerance and limit == "at most" else ""
+    return f"{len(group)} {which}: {'value' if signed else 'difference'} {limit} {number_text(value)}{allowed}."
