@@ -52,9 +52,9 @@ class LawMarginals:
         """∇ log p_t(x), shape (n, d)."""
         return self.law(t).score(x)
 
-    def density(self, x: Array, t: float) -> Array:
-        """p_t(x), shape (n,)."""
-        return np.exp(self.law(t).log_density(x))
+    def density_on(self, x: Array, t: float) -> Array:
+        """p_t at points x of shape (n,); d = 1."""
+        return np.exp(self.law(t).log_density(x[:, None]))
 
     def expect(self, panel: Panel) -> Estimate:
         """Expectations by composite Gauss–Legendre quadrature, 12 against 8 nodes an interval as the error bound."""
@@ -95,7 +95,7 @@ def exact(problem: Problem, *, times: Sequence[float]) -> LawMarginals:
     Parameters
     ----------
     problem : Problem
-        Drift :class:`fpk.Linear` (or an expression linear in x), diffusion independent of x; walls, if any, far outside the law.
+        Drift :class:`fpk.Linear` (or an expression linear in x), diffusion independent of x, open boundary.
     times : sequence of float
         Where comparisons are made by default; ``law(t)`` answers for every t in [0, horizon].
 
@@ -142,16 +142,9 @@ def _require_closed_form(problem: Problem) -> None:
     if not isinstance(problem.initial, GaussianMixture):
         missing.append("the initial law is not a Gaussian mixture")
     if problem.boundary.kind != "open":
-        missing.append(f"the {problem.boundary.kind} walls are within reach of the initial law")
+        missing.append(f"the boundary is {problem.boundary.kind}")
     if missing:
         raise NoClosedForm(f"no closed form: {'; '.join(missing)}. Use fpk.solve (d = 1) or fpk.simulate.")
-
-
-def _out_of_reach(problem: Problem) -> bool:
-    """Whether walls are so far out that the initial law leaves less than 1e-12 beyond them. Later times are for the caller to mind."""
-    walls = problem.boundary
-    below, above = problem.initial.cdf(np.array([walls.lower, walls.upper]))
-    return bool(below + (1 - above) < 1e-12)
 
 
 def _schedule_map(problem: Problem) -> Callable[[float], tuple[Array, Array, Array]]:

@@ -161,8 +161,8 @@ def _nearest_control(own: Sequence[Judged]) -> Judged | None:
 def _draw_densities(axes: Axes, stated: Judged, control: Judged | None) -> None:
     x, first, second = _curves(stated)
     names = [*stated.record.pair, "first side", "second side"][:2]
-    axes.plot(x, first, color=_DRAWN["first"], lw=2.4, alpha=0.75, label=one_line(names[0], 50))
-    axes.plot(x, second, color=_DRAWN["second"], lw=1.2, ls=(0, (4, 2)), label=one_line(names[1], 50))
+    axes.plot(x, first, color=_DRAWN["first"], lw=3.2, alpha=0.6, label=one_line(names[0], 50))
+    axes.plot(x, second, color=_DRAWN["second"], lw=1.5, ls=(0, (4, 2)), label=one_line(names[1], 50))
     if control is not None:
         wrong_x, wrong = _changed_side(control, stated)
         axes.plot(

@@ -64,6 +64,10 @@ class RefinedMarginals:
         """The law at t, from the finest level."""
         return self.finest.law(t)
 
+    def density_on(self, x: Array, t: float) -> Array:
+        """p_t at points x of shape (n,), from the finest level."""
+        return self.finest.density_on(x, t)
+
     def expect(self, panel: Panel) -> Estimate:
         """Expectations of the finest level with their budget."""
         answers = [level.expect(panel) for level in self.levels]

@@ -1,8 +1,8 @@
 r"""Reports: judged records as one self-contained page, as Markdown and as JSON lines.
 
-The page needs no script and asks for nothing: styles, formulas (MathML) and drawings (SVG) are in the file, and its content
-security policy forbids the rest. Texts come from catalogues, so everything is escaped; formulas are checked element by
-element and shown as TeX when anything in them is not plain MathML.
+The page needs no script and asks for nothing: styles, formulas (MathML) and drawings (SVG) are in the file, and its
+content security policy forbids the rest. Texts come from catalogues, so everything is escaped; formulas are checked
+element by element and shown as TeX when anything in them is not plain MathML.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,22 +29,24 @@ from fpk.figures import claim_figure
 from fpk.records import Judged, Record, counted
 from fpk.study import Claim
 from fpk.verdict import Outcome
-from fpk.wording import margin, number_text, one_line, summary
+from fpk.wording import margin_text, number_text, one_line, summary
 
 #: Symbols of the verdicts, so that no badge relies on its colour.
 SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!"}
 #: TeX longer than this is shown as it is.
 LONGEST_FORMULA = 1000
 
+# fmt: off
 _MATHML = frozenset(
-    "math mrow mi mn mo mtext mspace mfrac msqrt mroot mstyle msub msup msubsup munder mover munderover mtable mtr mtd "
-    "mpadded mphantom menclose mmultiscripts mprescripts none".split()
+    ("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot", "mstyle", "mpadded", "mphantom",
+     "msub", "msup", "msubsup", "munder", "mover", "munderover", "mtable", "mtr", "mtd", "menclose", "mmultiscripts")
 )
 _MATHML_ATTRIBUTES = frozenset(
-    "display stretchy fence form separator largeop movablelimits minsize maxsize width height depth linethickness accent "
-    "accentunder displaystyle scriptlevel mathvariant columnalign columnspacing rowspacing linebreak lspace rspace "
-    "notation".split()
+    ("display", "displaystyle", "scriptlevel", "mathvariant", "stretchy", "fence", "form", "separator", "largeop",
+     "movablelimits", "minsize", "maxsize", "width", "height", "depth", "linethickness", "accent", "accentunder",
+     "columnalign", "columnspacing", "rowspacing", "linebreak", "lspace", "rspace", "notation")
 )
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,8 @@ class _Section:
 
     @property
     def margin(self) -> str:
-        """Tolerance over what may separate the two sides, of the form to be confirmed, in its worst case."""
-        wanted = [j for j in self.group if j.record.stated and j.record.expected == Outcome.CONFIRMED]
-        known = [m for j in wanted if (m := margin(j)) is not None]
-        return f"{number_text(min(known))}×" if known else "–"
+        """Room left for the form to be confirmed, in its worst case."""
+        return margin_text([j for j in self.group if j.record.stated and j.record.expected == Outcome.CONFIRMED])
 
     @property
     def controls(self) -> str:
@@ -210,9 +211,11 @@ def _context(
     judged: Sequence[Judged], *, claims: Mapping[str, Claim], command: str, seconds: float, size: str
 ) -> dict[str, Any]:
     records = [j.record for j in judged]
-    failing = sorted((r for r in records if not r.holds), key=lambda r: not r.error)
+    failing = sorted((r for r in records if not r.holds), key=_urgency)
+    sections = list(_sections(judged, claims, size))
     return {
-        "sections": list(_sections(judged, claims, size)),
+        "sections": sections,
+        "anchors": {section.head.id: section.anchor for section in sections},
         "failing": failing,
         "title": f"{len(records) - len(failing)} of {len(records)} records hold",
         "breakdown": _breakdown(failing),
@@ -242,13 +245,16 @@ def _anchor(id: str, taken: set[str]) -> str:
     return anchor
 
 
+def _urgency(record: Record) -> int:
+    """Crashed records first, then contradictions, then what is undecided."""
+    return 0 if record.verdict is None else 2 if record.verdict == Outcome.UNDECIDED else 1
+
+
 def _breakdown(failing: Sequence[Record]) -> str:
     """What is the matter with the records that do not hold, as the end of a sentence."""
-    crashed = sum(bool(r.error) or r.verdict is None for r in failing)
-    undecided = sum(r.verdict == Outcome.UNDECIDED for r in failing)
-    contradicting = len(failing) - crashed - undecided
-    parts = {"contradict their expectation": contradicting, "undecided": undecided, "crashed": crashed}
-    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    names = ("crashed", "contradicting their expectation", "undecided")
+    found = Counter(names[_urgency(record)] for record in failing)
+    return ", ".join(f"{found[name]} {name}" for name in names if found[name])
 
 
 def _versions(records: Sequence[Record]) -> dict[str, str]:

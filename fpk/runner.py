@@ -53,12 +53,11 @@ def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root
     for study in studies:
         module = Path(study.compute.__code__.co_filename)
         code = [engine_digest(), code_digest(module), *_shared_code(catalogue.path)]
-        for case in study.cases:
-            for variant in study.variants:
-                seed = seed_for(root_seed, f"{study.claim}/{variant}/{case}")
-                parts = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}
-                key = address(parts | {"seed": seed, "version": study.version, "code": code})
-                out.append(Task(str(catalogue.path), study.claim, variant, case, size.name, seed, key))
+        for variant, case in study.checks:
+            seed = seed_for(root_seed, f"{study.claim}/{variant}/{case}")
+            parts = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}
+            key = address(parts | {"seed": seed, "version": study.version, "code": code})
+            out.append(Task(str(catalogue.path), study.claim, variant, case, size.name, seed, key))
     return out
 
 

@@ -148,14 +148,8 @@ def _strictly_rising(levels: Array, knots: Array) -> tuple[Array, Array]:
 
 
 def _curve(side: Any, x: Array, t: float) -> Array:
-    """Density of one side over x: a histogram for particles, else the density of its law; empty if it has none."""
-    if hasattr(side, "samples"):
-        counts, edges = np.histogram(side.samples(t)[:, 0], bins=120, range=(x[0], x[-1]))
-        width = edges[1] - edges[0]
-        return np.interp(x, 0.5 * (edges[1:] + edges[:-1]), counts / side.particles / width)
-    if hasattr(side, "law"):
-        return np.exp(side.law(t).log_density(x[:, None]))
-    return np.zeros(0)
+    """Density of one side at the points x; empty if it cannot be drawn."""
+    return side.density_on(x, t) if hasattr(side, "density_on") else np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -175,6 +169,8 @@ class Study:
         Raise it when the meaning of stored evidence changes.
     only_when_named : bool
         Left out of a run without names.
+    applies : callable
+        Whether a variant differs from the stated form in a case: ``applies(variant, case)``.
     """
 
     claim: str
@@ -184,6 +180,12 @@ class Study:
     version: int
     only_when_named: bool
     module: str = ""
+    applies: Callable[[str, str], bool] = lambda variant, case: True
+
+    @property
+    def checks(self) -> list[tuple[str, str]]:
+        """All (variant, case) pairs to compute."""
+        return [(v, c) for c in self.cases for v in self.variants if self.applies(v, c)]
 
     @property
     def name(self) -> str:
@@ -195,7 +197,13 @@ _REGISTERED: dict[str, list[Study]] = {}
 
 
 def study(
-    claim: str, *, variants: Mapping[str, Any], cases: Sequence[str] = ("",), version: int = 1, only_when_named: bool = False
+    claim: str,
+    *,
+    variants: Mapping[str, Any],
+    cases: Sequence[str] = ("",),
+    version: int = 1,
+    only_when_named: bool = False,
+    applies: Callable[[str, str], bool] = lambda variant, case: True,
 ) -> Callable[[Callable[..., Evidence]], Callable[..., Evidence]]:
     """Register a function as the study of a claim.
 
@@ -211,6 +219,8 @@ def study(
         Raise it when stored evidence should no longer count.
     only_when_named : bool
         Leave it out of a run without names.
+    applies : callable
+        ``applies(variant, case)``: False where the variant says the same as the stated form, so that nothing could refute it.
 
     Returns
     -------
@@ -221,7 +231,7 @@ def study(
     def register(function: Callable[..., Evidence]) -> Callable[..., Evidence]:
         module = function.__module__
         _REGISTERED.setdefault(module, []).append(
-            Study(claim, function, dict(variants), tuple(cases), version, only_when_named, module)
+            Study(claim, function, dict(variants), tuple(cases), version, only_when_named, module, applies)
         )
         return function
 

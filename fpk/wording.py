@@ -59,12 +59,24 @@ def deciding_difference(judged: Judged) -> float:
 
 
 def margin(judged: Judged) -> float | None:
-    """How many times what may separate the two sides fits into the tolerance; None where that has no meaning."""
+    """How many times what may separate the two sides fits into the tolerance; None without verdict or tolerance."""
     verdict = judged.verdict
-    if verdict is None or verdict.kind == "bound" or verdict.tolerance is None:
+    if verdict is None or verdict.tolerance is None:
         return None
     reach = float(np.max(np.abs(verdict.difference) + noise(verdict)))
     return verdict.tolerance / reach if reach > 0 else np.inf
+
+
+def margin_text(group: Sequence[Judged]) -> str:
+    """The smallest margin of several records; for bounds, what is to spare."""
+    if group and group[0].record.kind == "bound":
+        spare = [-float(np.max(j.verdict.difference + noise(j.verdict))) for j in group if j.verdict is not None]
+        return f"{number_text(min(spare))} to spare" if spare else "–"
+    known = [m for j in group if (m := margin(j)) is not None]
+    if not known:
+        return "–"
+    smallest = min(known)
+    return f"{smallest:,.0f}×" if 100 <= smallest < 1e6 else f"{number_text(smallest)}×"
 
 
 def summary(group: Sequence[Judged]) -> str:

@@ -72,7 +72,9 @@ def test_score_and_density_are_those_of_the_law():
     variance = 0.25 * np.exp(-1) + 1 - np.exp(-1)
     mean = np.exp(-0.5)
     np.testing.assert_allclose(marginals.score(X, 1.0), (mean - X) / variance, rtol=1e-12)
-    np.testing.assert_allclose(marginals.law(1.0).density(X), stats.norm.pdf(X[:, 0], mean, np.sqrt(variance)), rtol=1e-10)
+    np.testing.assert_allclose(
+        marginals.law(1.0).density(X), stats.norm.pdf(X[:, 0], mean, np.sqrt(variance)), rtol=1e-10
+    )
 
 
 def test_expectations_agree_with_adaptive_quadrature_within_their_budget():

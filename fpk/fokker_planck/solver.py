@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fpk.errors import GridError, MassAtEdges, NonFinite, SchemeError
-from fpk.fokker_planck.characteristics import log_densities
+from fpk.fokker_planck.characteristics import log_densities, pushed
 from fpk.fokker_planck.fluxes import ScharfetterGummel, WellBalanced6, check_noise
 from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, DiagonallyImplicit, Stepper
 from fpk.grids import Grid
@@ -97,24 +97,37 @@ class GridMarginals:
         if t not in self._laws:
             p = self.density(t)
             noise = max(30 * float(-p.min()), 1e-11 * float(p.max()))
+            if noise > 0.1 * p.max():
+                raise GridError(f"p_t at t={t:g} falls to {p.min():.3g} (peak {p.max():.3g}): not resolved. Use more cells, or positive=True.")
             logs = np.log(np.maximum(p, np.finfo(float).tiny))
             support = (self.grid.lower, self.grid.upper)
             self._laws[t] = TabulatedLaw(self.grid.centers, logs, support=support, reliable=float(np.log(p.max() / noise)))
         return self._laws[t]
 
-    def cdf(self, x: Array, t: float) -> Array:
-        """∫_{−∞}^x p_t at points x of shape (n,), from a quintic spline of the density (sixth order)."""
+    def _splined(self, t: float) -> Any:
         from scipy.interpolate import make_interp_spline
 
-        integral = make_interp_spline(self.grid.centers, self.density(t), k=5).antiderivative()
+        return make_interp_spline(self.grid.centers, self.density(t), k=5)
+
+    def density_on(self, x: Array, t: float) -> Array:
+        """p_t at points x of shape (n,), by a quintic spline; 0 outside the grid."""
+        inside = (x >= self.grid.lower) & (x <= self.grid.upper)
+        return np.where(inside, self._splined(t)(np.clip(x, self.grid.lower, self.grid.upper)), 0.0)
+
+    def cdf(self, x: Array, t: float) -> Array:
+        """∫_{−∞}^x p_t at points x of shape (n,), from the integrated spline of the density (sixth order)."""
+        integral = self._splined(t).antiderivative()
         return integral(np.clip(x, self.grid.lower, self.grid.upper)) - integral(self.grid.lower)
 
     @cached_property
-    def _log_surface(self) -> Any:
-        from scipy.interpolate import RectBivariateSpline
+    def _log_coefficients(self) -> tuple[Array, Any]:
+        """Knots of the quintic splines of log p in x, and their coefficients as a spline in t: a tensor product."""
+        from scipy.interpolate import make_interp_spline
 
         logs = np.stack([self.law(t).log_density(self.grid.centers[:, None]) for t in self.times])
-        return RectBivariateSpline(np.asarray(self.times), self.grid.centers, logs, kx=min(5, len(self.times) - 1), ky=5)
+        in_space = make_interp_spline(self.grid.centers, logs.T, k=5)
+        degree = (1, 1, 3, 3, 5)[min(len(self.times) - 2, 4)]
+        return in_space.t, make_interp_spline(np.asarray(self.times), in_space.c.T, k=degree)
 
     def score(self, x: Array, t: float) -> Array:
         """∂ log p_t(x), shape (n, 1): quintic in space and (with six or more stored times) in time.
@@ -124,10 +137,13 @@ class GridMarginals:
         GridError
             If fewer than two times were stored.
         """
+        from scipy.interpolate import BSpline
+
         if len(self.times) < 2:
             raise GridError("a score in time needs several stored times: solve with times=numpy.linspace(0, T, steps + 1).")
-        inside = np.clip(x[:, 0], self.grid.centers[0], self.grid.centers[-1])
-        return self._log_surface(t, inside, dx=0, dy=1, grid=False)[:, None]
+        knots, in_time = self._log_coefficients
+        inside = np.clip(x, self.grid.centers[0], self.grid.centers[-1])
+        return BSpline(knots, in_time(t), 5)(inside, 1)
 
     def expect(self, panel: Panel) -> Estimate:
         """Expectations by the midpoint rule (spectrally accurate for densities that vanish at the edges). Budget: infinite until refined."""
@@ -145,6 +161,38 @@ class GridMarginals:
         if isinstance(block, ThresholdBlock):
             return self.cdf(block.points, block.time)
         return block.values(self.grid.centers[:, None]) @ p
+
+
+@dataclass(frozen=True, eq=False)
+class FlowMarginals(GridMarginals):
+    """Marginals of a flow without noise: points of the initial law with their weights, and densities traced back to the grid.
+
+    Parameters
+    ----------
+    weights : array, shape (cells,)
+        Mass carried by the points that start at the cell centres.
+    positions : array, shape (len(times), cells)
+        Where they are.
+    initial : Law
+    """
+
+    weights: Array = field(kw_only=True)
+    positions: Array = field(kw_only=True)
+    initial: Law = field(kw_only=True)
+
+    def cdf(self, x: Array, t: float) -> Array:
+        """F_0 of the points that arrive at x of shape (n,), interpolated along the increasing map."""
+        from scipy.interpolate import PchipInterpolator
+
+        arrived = self.positions[self._index(t)]
+        apart = np.concatenate([[True], np.diff(np.maximum.accumulate(arrived)) > 0])
+        origin = PchipInterpolator(arrived[apart], self.grid.centers[apart])
+        return self.initial.cdf(origin(np.clip(x, arrived[apart][0], arrived[apart][-1])))
+
+    def _expected(self, block: Block) -> Array:
+        if isinstance(block, ThresholdBlock):
+            return self.cdf(block.points, block.time)
+        return block.values(self.positions[self._index(block.time)][:, None]) @ self.weights
 
 
 def solve(
@@ -202,19 +250,33 @@ def solve(
     scheme = _checked_scheme(problem, scheme, positive)
     grid = _fitted(problem, grid)
     if problem.noiseless:
-        densities = np.exp(log_densities(problem, grid.centers, times, steps))
-        order, used = 4, "characteristics"
-    else:
-        check_noise(problem, grid)
-        densities = _marched(problem, grid, times, steps, scheme)
-        order, used = scheme.order, f"{type(scheme.flux).__name__} + {scheme.method.name}"
+        return _flowed(problem, grid, times, steps)
+    check_noise(problem, grid)
+    densities = _marched(problem, grid, times, steps, scheme)
     if not np.all(np.isfinite(densities)):
         raise NonFinite(f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={steps}).")
     floor = _mass_at_edges(problem, grid, times, densities) + ROUND_OFF * steps
-    return GridMarginals(grid, times, densities, order, floor, f"grid, {used}, {grid.cells} cells, {steps} steps")
+    source = f"grid, {type(scheme.flux).__name__} + {scheme.method.name}, {grid.cells} cells, {steps} steps"
+    return GridMarginals(grid, times, densities, scheme.order, floor, source)
 
 
-def _marched(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int, scheme: Scheme) -> Array:
+def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) -> FlowMarginals:
+    start = _initial_density(problem, grid)
+    weights = start * grid.spacing
+    positions = pushed(problem, grid.centers, times, steps)
+    outside = ((positions < grid.lower) | (positions > grid.upper)) @ weights
+    if problem.boundary.kind != "open" and outside.max() > EDGE_LIMIT:
+        raise MassAtEdges(
+            f"{outside.max():.2g} of the mass leaves [{grid.lower:g}, {grid.upper:g}] by t={times[int(np.argmax(outside))]:g}: without noise, "
+            "characteristics cross every wall. Use an open boundary, or a velocity that vanishes at the walls."
+        )
+    densities = np.exp(log_densities(problem, grid.centers, times, steps))
+    floor = abs(float(weights.sum()) - 1) + ROUND_OFF * steps
+    source = f"flow, characteristics, {grid.cells} points, {steps} steps"
+    return FlowMarginals(grid, times, densities, 4, floor, source, weights=weights, positions=positions, initial=problem.initial)
+
+
+def _initial_density(problem: Problem, grid: Grid) -> Array:
     start = np.exp(problem.initial.log_density(grid.centers[:, None]))
     total = start.sum() * grid.spacing
     if abs(total - 1) > EDGE_LIMIT:
@@ -222,6 +284,11 @@ def _marched(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int,
             f"{grid.cells} cells of width {grid.spacing:.3g} on [{grid.lower:g}, {grid.upper:g}] hold {total:.6g} of the initial mass: "
             "the initial law is narrower than a cell, or lies outside. Use more cells or a wider box."
         )
+    return start
+
+
+def _marched(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int, scheme: Scheme) -> Array:
+    start = _initial_density(problem, grid)
     if times[-1] == 0:
         return start[None]
     stepper = Stepper(scheme.flux.rates(problem, grid), scheme.method)
@@ -253,26 +320,13 @@ def _fitted(problem: Problem, grid: Grid) -> Grid:
 def _mass_at_edges(problem: Problem, grid: Grid, times: tuple[float, ...], densities: Array) -> float:
     """Mass in the outermost 2 % of the cells, over all times, when the box only truncates the line."""
     if problem.boundary.kind != "open":
-        if problem.noiseless and problem.boundary.kind != "absorbing":
-            _check_crossing(problem, times, densities.sum(1) * grid.spacing)
         return 0.0
     rim = max(2, int(EDGE_CELLS * grid.cells) // 2)
     outer = (np.abs(densities[:, :rim]).sum(1) + np.abs(densities[:, -rim:]).sum(1)) * grid.spacing
-    lost = np.abs(densities.sum(1) * grid.spacing - 1) if problem.noiseless else np.zeros(len(times))
-    worst = int(np.argmax(outer + lost))
-    if outer[worst] + lost[worst] > EDGE_LIMIT:
+    worst = int(np.argmax(outer))
+    if outer[worst] > EDGE_LIMIT:
         raise MassAtEdges(
-            f"the box [{grid.lower:g}, {grid.upper:g}] is too small: {outer[worst] + lost[worst]:.2g} of the mass sits at its edges at "
+            f"the box [{grid.lower:g}, {grid.upper:g}] is too small: {outer[worst]:.2g} of the mass sits at its edges at "
             f"t={times[worst]:g} (allowed {EDGE_LIMIT:g}). Widen the grid, or state a boundary= if walls are meant."
         )
     return float(outer.max())
-
-
-def _check_crossing(problem: Problem, times: tuple[float, ...], mass: Array) -> None:
-    """Characteristics know no walls: refuse when they carried mass through one."""
-    worst = int(np.argmax(np.abs(mass - 1)))
-    if abs(mass[worst] - 1) > EDGE_LIMIT:
-        raise SchemeError(
-            f"the mass is {mass[worst]:.6g} at t={times[worst]:g}: without noise, characteristics cross the {problem.boundary.kind} walls "
-            "(or the grid is too coarse). Use fpk.simulate, or a velocity that vanishes at the walls."
-        )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,8 +39,6 @@ class ParticleMarginals:
     fine, coarse : array, shape (len(times), particles, d)
     noise_key : str
         Names the noise: equal keys mean the same increments, particle by particle.
-    exact : bool
-        Whether there is no time-step error (only positions at t = 0 were asked for).
     source : str
     """
 
@@ -49,7 +47,7 @@ class ParticleMarginals:
     coarse: Array
     noise_key: str
     source: str = "particles"
-    sampled: bool = True
+    exactness: ClassVar[int] = 0
 
     @property
     def particles(self) -> int:
@@ -75,6 +73,11 @@ class ParticleMarginals:
         if self.fine.shape[2] != 1:
             raise ProblemError("particles in d > 1 offer no pilot law; compare with a side that knows its law, or give panel=.")
         return [_pilot(x[:20_000, 0]) for x in self.fine]
+
+    def density_on(self, x: Array, t: float) -> Array:
+        """A histogram of 120 bins over the range of x, read at x of shape (n,): to look at, not to compare."""
+        counts, edges = np.histogram(self.samples(t)[:, 0], bins=120, range=(x[0], x[-1]))
+        return np.interp(x, 0.5 * (edges[1:] + edges[:-1]), counts / (self.particles * (edges[1] - edges[0])))
 
     def expect(self, panel: Panel) -> Estimate:
         """Sample means with covariance, block means and the time-step budget."""
