@@ -77,7 +77,7 @@ def stationary_drift(variant: Callable[[float, Array], Array], case: str, size: 
         return 1.3 + 0.4 * np.sin(3 * t)
 
     problem = boxed(lambda x, t: variant(g(t), DATA.score(x)), g, initial=DATA, horizon=1.0)
-    return evidence(on_grid(problem, size, times=[1.0]), constant_law(DATA, time=1.0, source="the initial law"))
+    return evidence(on_grid(problem, size, times=[1.0], cells=88, steps=40), constant_law(DATA, time=1.0, source="the initial law"))
 
 
 WELLS: dict[str, tuple[str, Callable[[Array], Array], float]] = {

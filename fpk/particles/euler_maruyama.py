@@ -26,7 +26,7 @@ from fpk.panels import Block, Panel
 from fpk.problem import Problem
 
 #: Particles in a block: small enough for the first-level cache, large enough to hide the interpreter.
-BLOCK = 2048
+BLOCK = 8192
 
 
 @dataclass(frozen=True, eq=False)

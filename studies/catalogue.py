@@ -1,0 +1,248 @@
+"""The claims: what is stated, where, and which outcome each variant must have.
+
+Sources: Chen = Guanyu Chen, *Theoretical Part of Diffusion Model* (2024); Wei = Ziyu Wei, *Propagating Diffusion Algebras: One Formula to All*
+(2024); Rakitin = Denis Rakitin, *Generative models based on ODE and SDE*; LeTolguenec = Paul-Antoine Le Tolguenec and Maud
+Biquard, *Diffusion Processes* (slides); GM = *Generative Models* (lecture notes, 2023).
+"""
+
+from __future__ import annotations
+
+from fpk.study import Claim
+from fpk.verdict import Outcome
+
+C, R, U = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNDECIDED
+
+SCORE_NOTES = {
+    "score sign": "−∇log p in place of ∇log p",
+    "½ missing": "the score enters with twice its weight",
+    "½ extra": "the score enters with half its weight",
+    "score + 2 %": "the score is 2 % too large",
+}
+NOISE_NOTES = {
+    "g² for g": "the noise is multiplied by g² instead of g",
+    "½ missing on g²": "the noise variance is doubled",
+    "½ missing in the drift": "the drift is −βx instead of −½βx",
+    "drift sign": "the drift points away from the origin",
+    "g² + 2 %": "the noise variance is 2 % too large",
+    "g² + 30 %": "the noise variance is 30 % too large",
+}
+
+CLAIMS = (
+    Claim(
+        "S0.E19",
+        "equality",
+        "The variance-preserving SDE started from X₀ has the law of e^{−B/2} X₀ plus independent Gaussian noise of variance 1 − e^{−B}, B = ∫β.",
+        r"dX = -\tfrac12\beta X\,dt + \sqrt{\beta}\,dW \;\Rightarrow\; X_t \sim e^{-B/2}X_0 + \mathcal N(0,\,1-e^{-B})",
+        "Chen (2024), equation 19",
+        {
+            "stated": C, "½ missing in the drift": R, "drift sign": R, "g² for g": R, "½ missing on g²": R, "g² + 2 %": R, "g² + 30 %": R,
+            "starved": U,
+        },  # fmt: skip
+        NOISE_NOTES | {"starved": "too little work to know: one grid without refinement, or a thousand particles"},
+    ),
+    Claim(
+        "S0.E20",
+        "equality",
+        "The variance-exploding SDE leaves the mean where it was and adds ∫g² to the variance.",
+        r"dX = \sqrt{\tfrac{d\sigma^2}{dt}}\,dW \;\Rightarrow\; X_t \sim X_0 + \mathcal N(0,\,\sigma_t^2)",
+        "Chen (2024), equation 20",
+        {"stated": C, "g² for g": R, "½ missing on g²": R, "g² + 2 %": R, "g² + 30 %": R},
+        NOISE_NOTES,
+    ),
+    Claim(
+        "S0.E21-22",
+        "equality",
+        "The sub-VP SDE has the conditional variance (1 − e^{−B})².",
+        r"dX = -\tfrac12\beta X\,dt + \sqrt{\beta(1-e^{-2B})}\,dW \;\Rightarrow\; X_t \sim e^{-B/2}X_0 + \mathcal N\bigl(0,\,(1-e^{-B})^2\bigr)",
+        "Chen (2024), equations 21 and 22",
+        {"stated": C, "½ missing in the drift": R, "drift sign": R, "g² for g": R, "½ missing on g²": R, "g² + 2 %": R, "g² + 30 %": R},
+        NOISE_NOTES,
+    ),
+    Claim(
+        "S0.T22",
+        "bound",
+        "For the same rate, the sub-VP variance lies strictly below the VP variance for 0 < B < ∞.",
+        r"(1-e^{-B})^2 < 1-e^{-B},\qquad 0<B<\infty",
+        "Chen (2024), text after equation 22",
+        {"stated": C, "the other way round": R, "smaller by 3 % everywhere": R},
+        {
+            "the other way round": "the VP variance lies below the sub-VP variance",
+            "smaller by 3 % everywhere": "the sub-VP variance lies below .97 of the VP variance; at B = 6 they are closer than that",
+        },
+        assumptions="0 < B < ∞; at both ends the two are equal.",
+    ),
+    Claim(
+        "S0.E1-4",
+        "identity",
+        "One Langevin step from p changes every expectation by O(τ²) only, so its rate of change vanishes with the step.",
+        r"X' = X + \tau\nabla\log p(X) + \sqrt{2\tau}\,\xi,\quad X\sim p \;\Rightarrow\; \lim_{\tau\to0}\frac{\mathbb E\,\varphi(X')-\mathbb E\,\varphi(X)}{\tau}=0",
+        "Chen (2024), equations 1 to 4",
+        {"stated": C, "√τ for √(2τ)": R, "½ in the drift": R, "score sign": R, "noise² + 1 %": R},
+        {
+            "√τ for √(2τ)": "half the noise variance",
+            "½ in the drift": "half the drift",
+            "score sign": "the drift points downhill in p",
+            "noise² + 1 %": "the noise variance is 1 % too large",
+        },
+        assumptions="p smooth, with pφ′ vanishing at infinity.",
+    ),
+    Claim(
+        "S0.R1",
+        "equality",
+        "With the drift ½g²(t)∇log p the density p is stationary, for any g(t).",
+        r"f = \tfrac12 g^2(t)\,\nabla\log p \;\Rightarrow\; \partial_t p_t = 0 \text{ from } p_0=p",
+        "Chen (2024), remark 1",
+        {"stated": C, "½ missing": R, "g for g²": R, "score sign": R, "drift + 1 %": R},
+        {"½ missing": "g²∇log p", "g for g²": "½g∇log p", "score sign": "−½g²∇log p", "drift + 1 %": "the drift is 1 % too large"},
+        assumptions="g independent of x; sufficient, not necessary, in d ≥ 2.",
+    ),
+    Claim(
+        "S4.E35-36",
+        "equality",
+        "With the drift −2U′ and noise σ the process settles in the Gibbs law exp(−4U/σ²).",
+        r"dX = -2U'(X)\,dt + \sigma\,dW \;\Rightarrow\; p_s \propto e^{-4U/\sigma^2}",
+        "GM (2023), equations 35 and 36, corrected",
+        {"stated": C, "c = 2": R, "c = 8": R, "c + 2 %": R},
+        {"c = 2": "exp(−2U/σ²)", "c = 8": "exp(−8U/σ²)", "c + 2 %": "exp(−4.08 U/σ²)"},
+        assumptions="U confining.",
+    ),
+    Claim(
+        "S2.E23",
+        "identity",
+        "Moving by the drift for a time h and blurring by the noise of that time, in either order, changes a density at the rate of the Fokker–Planck equation.",
+        r"\lim_{h\to0}\frac{p_h-p}{h} = -\partial_x(fp)+\tfrac12 g^2\,\partial_x^2 p",
+        "Rakitin, equation 23",
+        {"stated": C, "½ missing on g²": R, "drift sign": R, "diffusion dropped": R, "g² + 1 %": R},
+        {
+            "½ missing on g²": "g²∂²p instead of ½g²∂²p",
+            "drift sign": "+∂(fp)",
+            "diffusion dropped": "the continuity equation alone",
+            "g² + 1 %": "½g² is 1 % too large",
+        },
+        assumptions="f and p smooth, g independent of x.",
+    ),
+    Claim(
+        "S0.E23-26",
+        "equality",
+        "Run backwards with the drift −f + g²∇log p_t and the same noise, the process returns from p_T to p₀.",
+        r"dY = \bigl(-f + g^2\,\nabla\log p_{T-\tau}\bigr)d\tau + g\,d\bar W,\quad Y_0\sim p_T \;\Rightarrow\; Y_T\sim p_0",
+        "Chen (2024), equations 23 to 26; Anderson (1982)",
+        {"stated": C, "score sign": R, "½ extra on g²": R, "factor 2 in the score": R, "no score": R, "score + 2 %": R},
+        SCORE_NOTES | {"½ extra on g²": "½g²∇log p", "factor 2 in the score": "2g²∇log p", "no score": "the forward drift, only reversed"},
+        assumptions="g independent of x.",
+    ),
+    Claim(
+        "S1.E15-16",
+        "equality",
+        "The reversal has a family: the drift −f + ½(g² + σ²)∇log p_t with any noise σ returns from p_T to p₀.",
+        r"dY = \bigl(-f + \tfrac12(g^2+\sigma^2)\,\nabla\log p_{T-\tau}\bigr)d\tau + \sigma\,d\bar W",
+        "Wei (2024), equations 15 and 16",
+        {"stated": C, "score sign": R, "½ extra on g²": R, "factor 2 in the score": R, "score + 2 %": R},
+        SCORE_NOTES | {"½ extra on g²": "¼(g² + σ²)∇log p", "factor 2 in the score": "(g² + σ²)∇log p"},
+    ),
+    Claim(
+        "S2.E26",
+        "equality",
+        "Turning the SDE into its flow, reversing the flow and adding noise again gives the reverse SDE, with every coefficient read at 1 − t.",
+        r"dX = \bigl(-f(X,1-t)+g^2(1-t)\,\nabla\log p_{1-t}(X)\bigr)dt + g(1-t)\,dW",
+        "Rakitin, equation 26",
+        {"stated": C, "g(t) for g(1 − t)": R, "score at t for 1 − t": R, "score + 2 %": R},
+        {
+            "g(t) for g(1 − t)": "the drift that balances the noise reads g at the wrong time",
+            "score at t for 1 − t": "the drift that balances the noise reads the score at the wrong time",
+            "score + 2 %": SCORE_NOTES["score + 2 %"],
+        },
+    ),
+    Claim(
+        "S4.E68",
+        "equality",
+        "With noise g(x) that depends on the state, the reverse drift is −f + (g²p)′/p: it contains the derivative of g² besides the score.",
+        r"dY = \Bigl(-f + \frac{1}{p}\,\partial_x(g^2 p)\Bigr)d\tau + g\,d\bar W",
+        "GM (2023), equation 68",
+        {"stated": C, "∂(g²) dropped": R, "½ on ∂(g²)": R, "score sign": R, "score + 2 %": R},
+        SCORE_NOTES | {"∂(g²) dropped": "−f + g²∇log p, right only for g(t)", "½ on ∂(g²)": "half of ∂(g²)"},
+        assumptions="d = 1.",
+    ),
+    Claim(
+        "S3.REV",
+        "equality",
+        "The reverse variance-preserving SDE has the noise √β.",
+        r"dY = \bigl(\tfrac12\beta Y + \beta\,\nabla\log p_{T-\tau}(Y)\bigr)d\tau + \sqrt{\beta}\,d\bar W",
+        "LeTolguenec and Biquard, reverse diffusion, corrected",
+        {"stated": C, "½β": R, "√(2β)": R, "noise² + 2 %": R},
+        {"½β": "a quarter of the noise variance", "√(2β)": "twice the noise variance", "noise² + 2 %": "the noise variance is 2 % too large"},
+    ),
+    Claim(
+        "S1.E1",
+        "equality",
+        "For every noise σ_t ≥ 0 the drift f − ½(g² − σ²)∇log p_t gives the same marginals: a family of processes with one law at each time.",
+        r"dX = \bigl(f - \tfrac12(g^2-\sigma^2)\,\nabla\log p_t\bigr)dt + \sigma\,dW \;\Rightarrow\; X_t\sim p_t",
+        "Wei (2024), equations 1 and 26 to 28",
+        {"stated": C, "score sign": R, "½ missing": R, "½ extra": R, "score + 2 %": R, "σ² + 2 %": R},
+        SCORE_NOTES | {"σ² + 2 %": "the noise is 2 % stronger in variance than the drift accounts for"},
+    ),
+    Claim(
+        "S0.E40-41",
+        "equality",
+        "The flow with velocity f − ½g²∇log p_t carries p₀ through the marginals of the SDE, without any noise.",
+        r"\dot X = f - \tfrac12 g^2\,\nabla\log p_t(X) \;\Rightarrow\; X_t\sim p_t",
+        "Chen (2024), equations 40 and 41",
+        {"stated": C, "score sign": R, "½ missing": R, "½ extra": R, "score + 2 %": R},
+        SCORE_NOTES,
+        assumptions="g independent of x.",
+    ),
+    Claim(
+        "err:S0.E21",
+        "equality",
+        "Misprint: the drift of the sub-VP SDE is printed as −½β, without x.",
+        r"\text{printed: } dX = -\tfrac12\beta\,dt + \dots \qquad \text{corrected: } dX = -\tfrac12\beta X\,dt + \dots",
+        "Chen (2024), equation 21",
+        {"printed": R, "corrected": C},
+        {"printed": "drift −½β", "corrected": "drift −½βx"},
+    ),
+    Claim(
+        "err:S0.E26",
+        "equality",
+        "Misprint: for noise g(x, t) the reverse drift is printed as f − g²∇log p; the derivative of g² is missing.",
+        r"\text{printed: } f - g^2\,\nabla\log p \qquad \text{corrected: } f - g^2\,\nabla\log p - \nabla(g^2)",
+        "Chen (2024), equation 26",
+        {"printed": R, "corrected": C, "degenerate": C},
+        {"printed": "without ∇(g²), noise g(x)", "corrected": "with ∇(g²), noise g(x)", "degenerate": "as printed, noise g(t): the term vanishes"},
+    ),
+    Claim(
+        "err:S0.E27",
+        "equality",
+        "Misprint: the reverse drift is printed with log p instead of its gradient.",
+        r"\text{printed: } f - g^2\log p \qquad \text{corrected: } f - g^2\,\nabla\log p",
+        "Chen (2024), equation 27",
+        {"printed": R, "corrected": C},
+        {"printed": "log p in the drift", "corrected": "∇log p in the drift"},
+    ),
+    Claim(
+        "err:S3.REV",
+        "equality",
+        "Misprint: the noise of the reverse variance-preserving SDE is printed as β instead of √β.",
+        r"\text{printed: } \beta\,d\bar W \qquad \text{corrected: } \sqrt{\beta}\,d\bar W",
+        "LeTolguenec and Biquard, reverse diffusion",
+        {"printed": R, "corrected": C, "degenerate": C},
+        {"printed": "noise β, β = 3", "corrected": "noise √β, β = 3", "degenerate": "noise β at β = 1, where β = √β"},
+    ),
+    Claim(
+        "err:S4.E35-36",
+        "equality",
+        "Misprint: the stationary law for the drift −2U′ is printed as exp(−U/σ²).",
+        r"\text{printed: } f=-2U',\; p_s\propto e^{-U/\sigma^2} \qquad \text{corrected: } p_s\propto e^{-4U/\sigma^2}",
+        "GM (2023), equations 35 and 36",
+        {"printed": R, "corrected": C, "degenerate": C},
+        {"printed": "exp(−U/σ²)", "corrected": "exp(−4U/σ²)", "degenerate": "exp(−U/σ²) for the drift −½U′, to which it belongs"},
+    ),
+    Claim(
+        "err:S0.E5",
+        "identity",
+        "Misprint: the gradient of a Gaussian density is printed with a plus sign.",
+        r"\text{printed: } \nabla\mathcal N=+\mathcal N\,\Sigma^{-1}(x-\mu) \qquad \text{corrected: } \nabla\mathcal N=-\mathcal N\,\Sigma^{-1}(x-\mu)",
+        "Chen (2024), equation 5, third line",
+        {"printed": R, "corrected": C, "degenerate": C},
+        {"printed": "plus sign", "corrected": "minus sign", "degenerate": "at x = μ both vanish"},
+    ),
+)  # fmt: skip
