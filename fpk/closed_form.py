@@ -80,7 +80,11 @@ class LawMarginals:
 def _quadrature(law: Law, block: LegendreBlock, nodes: int) -> Array:
     """∫ φ dp over the law's breakpoints, each interval split in 4; mass missed by the box is returned as round-off by the caller."""
     edges = law.breakpoints()
-    edges = np.unique(np.concatenate([np.linspace(a, b, 4, endpoint=False) for a, b in zip(edges, edges[1:], strict=False)] + [edges[-1:]]))
+    edges = np.unique(
+        np.concatenate(
+            [np.linspace(a, b, 4, endpoint=False) for a, b in zip(edges, edges[1:], strict=False)] + [edges[-1:]]
+        )
+    )
     u, w = np.polynomial.legendre.leggauss(nodes)
     half = 0.5 * np.diff(edges)
     x = (edges[:-1, None] + half[:, None] * (1 + u)).ravel()
@@ -164,11 +168,17 @@ def _moment_map(problem: Problem) -> Callable[[float], tuple[Array, Array, Array
         return np.concatenate([(a @ phi).ravel(), a @ m + b, (a @ v + v @ a.T + spread).ravel()])
 
     start = np.concatenate([np.eye(d).ravel(), np.zeros(d + d * d)])
-    path = solve_ivp(rates, (0.0, problem.horizon), start, method="DOP853", rtol=1e-12, atol=1e-14, dense_output=False, t_eval=None)
+    path = solve_ivp(
+        rates, (0.0, problem.horizon), start, method="DOP853", rtol=1e-12, atol=1e-14, dense_output=False, t_eval=None
+    )
 
     @lru_cache(maxsize=4096)
     def at(t: float) -> tuple[Array, Array, Array]:
-        end = path.y[:, -1] if t == problem.horizon else solve_ivp(rates, (0.0, t), start, method="DOP853", rtol=1e-12, atol=1e-14).y[:, -1]
+        end = (
+            path.y[:, -1]
+            if t == problem.horizon
+            else solve_ivp(rates, (0.0, t), start, method="DOP853", rtol=1e-12, atol=1e-14).y[:, -1]
+        )
         return end[: d * d].reshape(d, d), end[d * d : d * d + d], end[d * d + d :].reshape(d, d)
 
     return at

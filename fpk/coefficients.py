@@ -114,7 +114,9 @@ class Coefficient:
         time = sympy.Symbol("t", real=True)
         known = dict(zip([*names, "t"], [*symbols, time], strict=True))
         if len(given) not in (1, self.dimension):
-            raise ProblemError(f"{len(given)} expressions for the {self.name} in dimension {self.dimension}: give one for each coordinate.")
+            raise ProblemError(
+                f"{len(given)} expressions for the {self.name} in dimension {self.dimension}: give one for each coordinate."
+            )
         expressions = [_parsed(e, known, self.name) for e in given]
         self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
         columns = [sympy.lambdify([*symbols, time], e, "numpy") for e in expressions]
@@ -154,7 +156,9 @@ class Coefficient:
         return value
 
     def _refuse(self, value: Array, x: Array, t: float) -> None:
-        rows = np.broadcast_to(value if value.ndim != 3 else value.sum((1, 2))[:, None], (len(x), max(value.shape[-1:] or (1,))))
+        rows = np.broadcast_to(
+            value if value.ndim != 3 else value.sum((1, 2))[:, None], (len(x), max(value.shape[-1:] or (1,)))
+        )
         bad = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
         raise NonFinite(
             f"the {self.name} is {rows[bad].tolist()} at x={x[bad].tolist()}, t={t:g}. It must be finite wherever the law has mass: "
@@ -163,13 +167,16 @@ class Coefficient:
 
     def _check_shape(self, value: Array, x: Array) -> None:
         allowed = value.ndim <= 1 and value.size == 1
-        allowed = allowed or (value.ndim == 2 and value.shape[0] in (1, len(x)) and value.shape[1] in (1, self.dimension))
+        allowed = allowed or (
+            value.ndim == 2 and value.shape[0] in (1, len(x)) and value.shape[1] in (1, self.dimension)
+        )
         allowed = allowed or (self.name == "diffusion" and value.ndim == 3 and value.shape[1] == self.dimension)
         allowed = allowed or (value.ndim == 1 and value.shape == (self.dimension,) and not self.state_dependent)
         if not allowed:
             raise ProblemError(
                 f"the {self.name} returned shape {value.shape} for positions of shape {x.shape}; expected a number, "
-                f"({len(x)}, {self.dimension}) or ({len(x)}, 1)" + (f", or ({len(x)}, {self.dimension}, m) for a matrix." if self.name == "diffusion" else ".")
+                f"({len(x)}, {self.dimension}) or ({len(x)}, 1)"
+                + (f", or ({len(x)}, {self.dimension}, m) for a matrix." if self.name == "diffusion" else ".")
             )
 
     def gradient(self, x: Array, t: float) -> Array:
@@ -189,7 +196,9 @@ def _parsed(text: Any, known: dict[str, Any], name: str) -> Any:
         expression = sympy.sympify(text, locals=known)
         expression = expression.subs({s: known[s.name] for s in expression.free_symbols if s.name in known})
     except (sympy.SympifyError, SyntaxError, TypeError, AttributeError) as error:
-        raise ProblemError(f"cannot read the {name} {text!r} as a formula: {error}. Write it in {', '.join(known)}.") from error
+        raise ProblemError(
+            f"cannot read the {name} {text!r} as a formula: {error}. Write it in {', '.join(known)}."
+        ) from error
     unknown = sorted(s.name for s in expression.free_symbols if s.name not in known)
     if unknown:
         raise ProblemError(f"the {name} {text!r} uses the unknown symbols {unknown}; it may use {', '.join(known)}.")

@@ -43,8 +43,20 @@ class Commands(click.Group):
 def _common(command: Any) -> Any:
     """Options shared by the commands that read studies."""
     options = (
-        click.option("--studies", default="studies", type=click.Path(path_type=Path), show_default=True, help="Folder (or file) of studies."),
-        click.option("--store", default=".fpk", type=click.Path(path_type=Path), show_default=True, help="Folder of stored evidence."),
+        click.option(
+            "--studies",
+            default="studies",
+            type=click.Path(path_type=Path),
+            show_default=True,
+            help="Folder (or file) of studies.",
+        ),
+        click.option(
+            "--store",
+            default=".fpk",
+            type=click.Path(path_type=Path),
+            show_default=True,
+            help="Folder of stored evidence.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, everything else on stderr."),
     )
     for option in reversed(options):
@@ -62,13 +74,42 @@ def main() -> None:
 @click.argument("names", nargs=-1)
 @_common
 @click.option("--quick", is_flag=True, help="Same claims and controls, smaller sizes.")
-@click.option("-j", "--jobs", default=1, type=click.IntRange(1, 512), show_default=True, help="Worker processes (needs fpk[dask]).")
+@click.option(
+    "-j",
+    "--jobs",
+    default=1,
+    type=click.IntRange(1, 512),
+    show_default=True,
+    help="Worker processes (needs fpk[dask]).",
+)
 @click.option("--seed", default="0", show_default=True, help="Root seed, or 'random'.")
-@click.option("--alpha", default=1e-6, type=click.FloatRange(1e-15, 0.5), show_default=True, help="False-alarm probability of each record.")
+@click.option(
+    "--alpha",
+    default=1e-6,
+    type=click.FloatRange(1e-15, 0.5),
+    show_default=True,
+    help="False-alarm probability of each record.",
+)
 @click.option("--fresh", is_flag=True, help="Compute everything again, stored or not.")
-@click.option("--report", "folder", default="reports/latest", type=click.Path(path_type=Path), show_default=True, help="Where the report goes.")
+@click.option(
+    "--report",
+    "folder",
+    default="reports/latest",
+    type=click.Path(path_type=Path),
+    show_default=True,
+    help="Where the report goes.",
+)
 def run(
-    names: tuple[str, ...], studies: Path, store: Path, as_json: bool, quick: bool, jobs: int, seed: str, alpha: float, fresh: bool, folder: Path
+    names: tuple[str, ...],
+    studies: Path,
+    store: Path,
+    as_json: bool,
+    quick: bool,
+    jobs: int,
+    seed: str,
+    alpha: float,
+    fresh: bool,
+    folder: Path,
 ) -> None:
     """Run studies (all, or the NAMES of claims, studies or a path) and write the report."""
     from fpk.records import as_document, exit_code
@@ -99,7 +140,15 @@ def _root_seed(text: str) -> int:
 
 
 def _computed(
-    catalogue: Catalogue, chosen: Sequence[Any], size: Any, store: Path, *, jobs: int, root: int, alpha: float, fresh: bool
+    catalogue: Catalogue,
+    chosen: Sequence[Any],
+    size: Any,
+    store: Path,
+    *,
+    jobs: int,
+    root: int,
+    alpha: float,
+    fresh: bool,
 ) -> list[Judged]:
     """Run the tasks with a progress bar on a terminal; keep what is done when interrupted."""
     from fpk.records import judged
@@ -115,7 +164,10 @@ def _computed(
                 results.append(done)
                 advance(done.task.check)
         except KeyboardInterrupt:
-            click.echo(f"\nfpk: interrupted after {len(results)} of {len(tasks)}; they are kept, the same command goes on.", err=True)
+            click.echo(
+                f"\nfpk: interrupted after {len(results)} of {len(tasks)}; they are kept, the same command goes on.",
+                err=True,
+            )
             sys.exit(INTERRUPTED)
     return judged(catalogue, results, alpha=alpha)
 
@@ -132,7 +184,12 @@ class _progress:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+        )
         self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self.bar.start()
         task = self.bar.add_task("", total=self.total)
@@ -162,11 +219,15 @@ def _told(judged: Sequence[Judged], written: Path, seconds: float) -> None:
         found = record.verdict or "CRASHED"
         where = " · ".join(part for part in (record.id, record.variant, record.case) if part)
         console.print(f"✗ {where}: {found}, expected {record.expected}", style="bold red")
-        console.print(f"  {record.error or record.reason}" + (f"\n  to settle it: {record.remedy}" if record.remedy else ""))
+        console.print(
+            f"  {record.error or record.reason}" + (f"\n  to settle it: {record.remedy}" if record.remedy else "")
+        )
     counts = counted(records)
     verdicts = ", ".join(f"{counts[k]} {k}" for k in ("CONFIRMED", "REFUTED", "UNDECIDED", "crashed") if k in counts)
     mark, style = ("✓", "bold green") if counts["hold"] == counts["records"] else ("✗", "bold red")
-    console.print(f"{mark} {counts['hold']} of {counts['records']} records hold ({verdicts}) in {seconds:.0f} s", style=style)
+    console.print(
+        f"{mark} {counts['hold']} of {counts['records']} records hold ({verdicts}) in {seconds:.0f} s", style=style
+    )
     console.print(f"  report: {written}")
 
 
@@ -178,7 +239,13 @@ def list_claims(studies: Path, store: Path, as_json: bool) -> None:
 
     catalogue = load_catalogue(studies)
     rows = [
-        {"id": c.id, "kind": c.kind, "study": catalogue.study_of(c.id).name, "variants": list(c.expected), "statement": c.statement}
+        {
+            "id": c.id,
+            "kind": c.kind,
+            "study": catalogue.study_of(c.id).name,
+            "variants": list(c.expected),
+            "statement": c.statement,
+        }
         for c in catalogue.claims.values()
     ]
     if as_json:
@@ -208,13 +275,19 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool) -
         return
     for study in catalogue.selected([name]):
         claim = catalogue.claims[study.claim]
-        click.echo(f"{claim.id} ({claim.kind}): {claim.statement}\n  formula  {claim.formula}\n  source   {claim.source}")
+        click.echo(
+            f"{claim.id} ({claim.kind}): {claim.statement}\n  formula  {claim.formula}\n  source   {claim.source}"
+        )
         if claim.assumptions:
             click.echo(f"  assuming {claim.assumptions}")
         click.echo(f"  study    {study.name}, cases: {', '.join(c or 'one' for c in study.cases)}")
         own = {(j.record.variant, j.record.case): j.record for j in judged if j.record.id == claim.id}
         for variant, case in study.checks:
-            click.echo(_explained(variant, case, str(claim.expected[variant]), claim.notes.get(variant, ""), own.get((variant, case))))
+            click.echo(
+                _explained(
+                    variant, case, str(claim.expected[variant]), claim.notes.get(variant, ""), own.get((variant, case))
+                )
+            )
         click.echo(f"  rerun    fpk run {shlex.quote(claim.id)}{' --quick' if quick else ''}")
 
 
@@ -245,14 +318,23 @@ def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tu
 @main.command()
 @_common
 @click.option("--quick", is_flag=True, help="Report the results of the quick size.")
-@click.option("--report", "folder", default="reports/latest", type=click.Path(path_type=Path), show_default=True, help="Where the report goes.")
+@click.option(
+    "--report",
+    "folder",
+    default="reports/latest",
+    type=click.Path(path_type=Path),
+    show_default=True,
+    help="Where the report goes.",
+)
 def report(studies: Path, store: Path, as_json: bool, quick: bool, folder: Path) -> None:
     """Write the report again from what is stored, computing nothing."""
     from fpk.records import as_document, exit_code
 
     catalogue, judged = _stored(studies, store, [], quick)
     if not judged:
-        raise ProblemError(f"nothing is stored in {store} for this code and size: run fpk run{' --quick' if quick else ''} first.")
+        raise ProblemError(
+            f"nothing is stored in {store} for this code and size: run fpk run{' --quick' if quick else ''} first."
+        )
     written = _reported(judged, folder, catalogue, "quick" if quick else "full", 0.0)
     records = [j.record for j in judged]
     if as_json:

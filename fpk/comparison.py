@@ -72,7 +72,15 @@ def compare(
         If the two have no common times, or neither can say what its law looks like and no panel is given.
     """
     panel = panel_between(first, second) if panel is None else panel
-    return settle(first.expect(panel), second.expect(panel), names=panel.names, tolerance=tolerance, effect=effect, alpha=alpha, beta=beta)
+    return settle(
+        first.expect(panel),
+        second.expect(panel),
+        names=panel.names,
+        tolerance=tolerance,
+        effect=effect,
+        alpha=alpha,
+        beta=beta,
+    )
 
 
 def settle(
@@ -129,7 +137,9 @@ def settle(
     )
 
 
-def vanishes(residual: Estimate, *, effect: float | None = None, tolerance: float | None = None, agreement: float = np.inf) -> Verdict:
+def vanishes(
+    residual: Estimate, *, effect: float | None = None, tolerance: float | None = None, agreement: float = np.inf
+) -> Verdict:
     """The verdict on an identity: does a residual vanish within its bound?"""
     zero = zero_estimate(len(residual.value))
     return settle(residual, zero, effect=effect, tolerance=tolerance, kind="identity", agreement=agreement)
@@ -140,15 +150,25 @@ def below_zero(quantity: Estimate, *, alpha: float = ALPHA, beta: float = BETA) 
 
     CONFIRMED if value + z_β se + bound < 0 everywhere, REFUTED if value − z_α se − bound > 0 somewhere.
     """
-    evidence = _Difference(quantity, zero_estimate(len(quantity.value)), tuple(f"value {k}" for k in range(len(quantity.value))))
+    evidence = _Difference(
+        quantity, zero_estimate(len(quantity.value)), tuple(f"value {k}" for k in range(len(quantity.value)))
+    )
     upper = evidence.d + _normal_quantile(beta) * evidence.se + evidence.b
     lower = evidence.d - _normal_quantile(alpha / len(evidence.d)) * evidence.se - evidence.b
     if np.any(lower > 0):
         outcome, reason, remedy = Outcome.REFUTED, f"the bound is exceeded by at least {lower.max():.3g}.", ""
     elif np.all(upper < 0):
-        outcome, reason, remedy = Outcome.CONFIRMED, f"the bound holds everywhere with at least {-upper.max():.3g} to spare.", ""
+        outcome, reason, remedy = (
+            Outcome.CONFIRMED,
+            f"the bound holds everywhere with at least {-upper.max():.3g} to spare.",
+            "",
+        )
     else:
-        outcome, reason, remedy = Outcome.UNDECIDED, "the enclosure contains the bound.", "refine, or move away from equality."
+        outcome, reason, remedy = (
+            Outcome.UNDECIDED,
+            "the enclosure contains the bound.",
+            "refine, or move away from equality.",
+        )
     return Verdict(
         outcome=outcome, kind="bound", reason=reason, names=evidence.names, difference=evidence.d, budget=evidence.b,
         standard_error=evidence.se, tolerance=0.0, mde=evidence.mde(alpha), statistic=float(upper.max()), threshold=0.0, alpha=alpha,
@@ -219,7 +239,9 @@ class _Difference:
 
 def _tolerance(tolerance: float | None, effect: float | None) -> float | None:
     if tolerance is not None and effect is not None:
-        raise ComparisonError("give tolerance= (how far apart counts as equal) or effect= (what must not be overlooked), not both.")
+        raise ComparisonError(
+            "give tolerance= (how far apart counts as equal) or effect= (what must not be overlooked), not both."
+        )
     given = tolerance if effect is None else effect / 3
     if given is not None and not (np.isfinite(given) and given >= 0):
         raise ComparisonError(f"the tolerance must be a finite number ≥ 0, got {given!r}.")
@@ -232,7 +254,9 @@ def _normal_quantile(tail: float) -> float:
     return float(-ndtri(tail))
 
 
-def _deterministic_test(evidence: _Difference, slack: float, alpha: float, *, by_shape: bool) -> tuple[str, float, float]:
+def _deterministic_test(
+    evidence: _Difference, slack: float, alpha: float, *, by_shape: bool
+) -> tuple[str, float, float]:
     """Refutation (or an empty string), the deciding ratio |d|/b and what it was held against."""
     excess = np.maximum(np.abs(evidence.d) - slack, 0)
     scale = np.maximum(np.where(np.isfinite(evidence.b), evidence.b, 1.0), np.finfo(float).tiny)
@@ -251,10 +275,18 @@ def _sampled_test(evidence: _Difference, slack: float, alpha: float, *, by_shape
     box = evidence.b + slack
     statistic, threshold = box_constrained(evidence.d, evidence.C, box), evidence.critical(alpha / 2)
     if statistic > threshold:
-        return f"S = {statistic:.4g} exceeds {threshold:.4g}: no admissible bias explains the difference.", statistic, threshold
+        return (
+            f"S = {statistic:.4g} exceeds {threshold:.4g}: no admissible bias explains the difference.",
+            statistic,
+            threshold,
+        )
     distance, limit = _shape_test(evidence, alpha / 2)
     if by_shape and distance > limit:
-        return f"the distribution functions differ by {distance:.3g} beyond their budget, limit {limit:.3g}.", distance, limit
+        return (
+            f"the distribution functions differ by {distance:.3g} beyond their budget, limit {limit:.3g}.",
+            distance,
+            limit,
+        )
     return "", statistic, threshold
 
 
@@ -306,14 +338,22 @@ def _conclude(
         within = delta is not None and np.all(reach <= delta)
         return Outcome.REFUTED, refutation + (" Detected, within tolerance." if within else ""), ""
     if delta is None:
-        return Outcome.UNDECIDED, "no difference found, but nothing was asked to be excluded.", "give tolerance= or effect=."
+        return (
+            Outcome.UNDECIDED,
+            "no difference found, but nothing was asked to be excluded.",
+            "give tolerance= or effect=.",
+        )
     if np.any(evidence.b > delta / 2):
         return Outcome.UNDECIDED, *_too_coarse(evidence, delta)
     if np.any(reach > delta):
         return Outcome.UNDECIDED, *_too_uncertain(evidence, reach, delta, beta)
     if np.isfinite(agreement) and np.any(np.abs(evidence.d) > agreement * evidence.b):
         k = int(np.argmax(np.abs(evidence.d) - agreement * evidence.b))
-        return Outcome.UNDECIDED, f"{evidence.names[k]} is equal within tolerance, but not explained by its budget.", "refine further."
+        return (
+            Outcome.UNDECIDED,
+            f"{evidence.names[k]} is equal within tolerance, but not explained by its budget.",
+            "refine further.",
+        )
     return Outcome.CONFIRMED, f"every functional agrees within {delta:.3g}: at most {reach.max():.3g} apart.", ""
 
 

@@ -60,8 +60,8 @@ _STYLE: Any = {
 }
 
 
-def claim_figure(group: Sequence[Judged]) -> str:
-    """All drawings of one claim, as SVG elements one after the other.
+def density_figures(group: Sequence[Judged]) -> list[str]:
+    """Densities of the stated form of a claim, one drawing for each case with curves.
 
     Parameters
     ----------
@@ -70,21 +70,27 @@ def claim_figure(group: Sequence[Judged]) -> str:
 
     Returns
     -------
-    str
-        Densities of up to three cases whose evidence has curves, then the effects; empty for an empty group.
+    list of str
+        At most :data:`DENSITIES` SVG elements.
     """
-    return "\n".join([*density_figures(group), effect_figure(group)]) if group else ""
-
-
-def density_figures(group: Sequence[Judged]) -> list[str]:
-    """The densities of the stated form, one drawing for each case that has curves (three at most)."""
     cases = _by_case(group)
     shown = [(stated, own) for own in cases.values() if (stated := _main_form(own)) is not None]
     return [_density_figure(stated, own, named=len(cases) > 1) for stated, own in shown[:DENSITIES]]
 
 
 def effect_figure(group: Sequence[Judged]) -> str:
-    """How far each variant is from equality, against what its errors explain and what the tolerance allows."""
+    """How far each variant of a claim is from equality, against what its errors explain and what the tolerance allows.
+
+    Parameters
+    ----------
+    group : sequence of Judged
+        Every record of one claim; at least one.
+
+    Returns
+    -------
+    str
+        An SVG element.
+    """
     cases = len(_by_case(group))
     rows = len(group) + (cases if cases > 1 else 0)
     with matplotlib.rc_context(_STYLE):
@@ -118,17 +124,17 @@ def _has_curves(judged: Judged) -> bool:
 
 
 def _density_figure(stated: Judged, own: Sequence[Judged], *, named: bool) -> str:
-    control = _nearest_control(own)
+    control, case = _nearest_control([j for j in own if j is not stated]), stated.record.case if named else ""
     with matplotlib.rc_context(_STYLE):
-        figure, upper = _sheet(300)
-        lower = figure.add_axes((0.15, 0.14, 0.83, 0.23), facecolor="none")
-        upper.set_position((0.15, 0.45, 0.83, 0.36))
-        _draw_densities(upper, stated, control)
+        figure, upper = _sheet(310)
+        lower = figure.add_axes((0.15, 0.14, 0.83, 0.22), facecolor="none")
+        upper.set_position((0.15, 0.43, 0.83, 0.34))
+        _draw_densities(upper, stated, control, one_line(case, 40))
         exponent = _draw_differences(lower, stated, control)
         time, gap = _time_text(stated), _largest_gap(stated)
         lower.set_xlabel(f"x{time}")
         lower.set_ylabel("difference" if exponent == 0 else f"diff. · 1e{exponent}".replace("-", "−"))
-        where = f" ({stated.record.case})" if named and stated.record.case else ""
+        where = f" ({case})" if case else ""
         title = f"{stated.record.id}{where}: densities of both sides{time}"
         return _as_svg(figure, title, f"The densities differ by at most {number_text(gap)}.")
 
@@ -153,12 +159,12 @@ def _curves(judged: Judged) -> tuple[Array, Array, Array]:
 
 
 def _nearest_control(own: Sequence[Judged]) -> Judged | None:
-    """The control with the smallest effect: the one that sets the tolerance."""
-    controls = [j for j in own if not j.record.stated and _has_curves(j)]
+    """The variant to be refuted with the smallest effect: the one that sets the tolerance."""
+    controls = [j for j in own if j.record.expected == Outcome.REFUTED and _has_curves(j)]
     return min(controls, key=lambda j: j.record.effect or np.inf, default=None)
 
 
-def _draw_densities(axes: Axes, stated: Judged, control: Judged | None) -> None:
+def _draw_densities(axes: Axes, stated: Judged, control: Judged | None, heading: str) -> None:
     x, first, second = _curves(stated)
     names = [*stated.record.pair, "first side", "second side"][:2]
     axes.plot(x, first, color=_DRAWN["first"], lw=3.2, alpha=0.6, label=one_line(names[0], 50))
@@ -172,7 +178,7 @@ def _draw_densities(axes: Axes, stated: Judged, control: Judged | None) -> None:
             lw=1.3,
             zorder=1,
             ls=":",
-            label=f"control: {one_line(control.record.variant, 36)}",
+            label=f"to be refuted: {one_line(control.record.variant, 36)}",
         )
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(0)
@@ -180,14 +186,9 @@ def _draw_densities(axes: Axes, stated: Judged, control: Judged | None) -> None:
     axes.set_xticklabels([])
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 0.98),
-        frameon=False,
-        fontsize=10,
-        labelspacing=0.15,
-        borderpad=0,
-        handlelength=1.8,
-    )
+        title=heading or None, title_fontproperties={"weight": "bold", "size": 11.5}, alignment="left", frameon=False,
+        loc="lower left", bbox_to_anchor=(0, 0.98), fontsize=10.5, labelspacing=0.15, borderpad=0, handlelength=1.8,
+    )  # fmt: skip
 
 
 def _changed_side(control: Judged, stated: Judged) -> tuple[Array, Array]:

@@ -33,7 +33,9 @@ class Grid:
         if not (np.isfinite(self.lower) and np.isfinite(self.upper) and self.lower < self.upper):
             raise GridError(f"a grid needs finite lower < upper, got [{self.lower}, {self.upper}].")
         if int(self.cells) != self.cells or self.cells < 8:
-            raise GridError(f"a grid needs a whole number of at least 8 cells (the widest stencil), got cells={self.cells!r}.")
+            raise GridError(
+                f"a grid needs a whole number of at least 8 cells (the widest stencil), got cells={self.cells!r}."
+            )
 
     @property
     def spacing(self) -> float:

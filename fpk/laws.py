@@ -86,7 +86,12 @@ class GaussianMixture:
     """
 
     def __init__(
-        self, weights: ArrayLike, means: ArrayLike, *, stds: ArrayLike | None = None, covariances: ArrayLike | None = None
+        self,
+        weights: ArrayLike,
+        means: ArrayLike,
+        *,
+        stds: ArrayLike | None = None,
+        covariances: ArrayLike | None = None,
     ) -> None:
         self.weights = np.atleast_1d(np.asarray(weights, float))
         means = np.asarray(means, float)
@@ -97,10 +102,14 @@ class GaussianMixture:
         if stds is not None:
             stds = np.asarray(stds, float)
             if stds.shape not in ((), (1,), (count,)):
-                raise ProblemError(f"{stds.size} standard deviations but {count} means: give one for each mean, or one number.")
+                raise ProblemError(
+                    f"{stds.size} standard deviations but {count} means: give one for each mean, or one number."
+                )
             stds = np.broadcast_to(stds, (count,))
             if not np.all(stds > 0):
-                raise ProblemError(f"standard deviations must be positive, got {stds.tolist()}; a point mass has no density.")
+                raise ProblemError(
+                    f"standard deviations must be positive, got {stds.tolist()}; a point mass has no density."
+                )
             self.covariances = stds[:, None, None] ** 2 * np.eye(dimension)
         else:
             self.covariances = np.asarray(covariances, float)
@@ -114,12 +123,21 @@ class GaussianMixture:
 
     def _check(self) -> None:
         if len(self.weights) != len(self.means):
-            raise ProblemError(f"{len(self.weights)} weights but {len(self.means)} means: give one mean for each weight.")
+            raise ProblemError(
+                f"{len(self.weights)} weights but {len(self.means)} means: give one mean for each weight."
+            )
         if not (np.all(self.weights > 0) and abs(self.weights.sum() - 1) <= 1e-12):
             raise ProblemError(f"weights must be positive and sum to 1, got {self.weights.tolist()}.")
         if not (np.all(np.isfinite(self.means)) and np.all(np.isfinite(self.covariances))):
-            raise ProblemError(f"means and covariances must be finite, got {self.means.tolist()} and {self.covariances.tolist()}.")
-        if not np.allclose(self.covariances, np.swapaxes(self.covariances, 1, 2), rtol=1e-9, atol=1e-12 * np.abs(self.covariances).max()):
+            raise ProblemError(
+                f"means and covariances must be finite, got {self.means.tolist()} and {self.covariances.tolist()}."
+            )
+        if not np.allclose(
+            self.covariances,
+            np.swapaxes(self.covariances, 1, 2),
+            rtol=1e-9,
+            atol=1e-12 * np.abs(self.covariances).max(),
+        ):
             raise ProblemError(f"covariances must be symmetric, got {self.covariances.tolist()}.")
         try:
             factors = np.linalg.cholesky(self.covariances)
@@ -188,7 +206,9 @@ class GaussianMixture:
         """Draw n positions, shape (n, d)."""
         component = rng.choice(len(self.weights), size=n, p=self.weights)
         factors = np.linalg.cholesky(self.covariances)
-        return self.means[component] + np.einsum("nij,nj->ni", factors[component], rng.standard_normal((n, self.dimension)))
+        return self.means[component] + np.einsum(
+            "nij,nj->ni", factors[component], rng.standard_normal((n, self.dimension))
+        )
 
     def projected(self, direction: Array) -> GaussianMixture:
         """The law of ⟨direction, X⟩, a one-dimensional mixture."""
@@ -198,7 +218,9 @@ class GaussianMixture:
     def pushed(self, matrix: Array, shift: Array, noise_covariance: Array) -> GaussianMixture:
         """The law of A X + b + N(0, C): ``matrix`` A (k, d), ``shift`` b (k,), ``noise_covariance`` C (k, k)."""
         return GaussianMixture(
-            self.weights, self.means @ matrix.T + shift, covariances=matrix @ self.covariances @ matrix.T + noise_covariance
+            self.weights,
+            self.means @ matrix.T + shift,
+            covariances=matrix @ self.covariances @ matrix.T + noise_covariance,
         )
 
     def breakpoints(self) -> Array:
@@ -271,7 +293,9 @@ class TabulatedLaw:
 
         self.points = np.asarray(points, float)
         if len(self.points) < 6 or not np.all(np.diff(self.points) > 0):
-            raise ProblemError(f"a table needs at least 6 increasing points, got {self.points[:6].tolist()} ({len(self.points)} in all).")
+            raise ProblemError(
+                f"a table needs at least 6 increasing points, got {self.points[:6].tolist()} ({len(self.points)} in all)."
+            )
         self.support = support or (float(self.points[0]), float(self.points[-1]))
         logs = continued_log_density(self.points, np.asarray(log_density, float), reliable)
         self._knots = np.unique(np.concatenate([[self.support[0]], self.points, [self.support[1]]]))
@@ -281,7 +305,9 @@ class TabulatedLaw:
         self._distribution = make_interp_spline(self._knots, self._cumulative, k=5)
 
     @classmethod
-    def gibbs(cls, potential: Callable[[Array], Array], lower: float, upper: float, *, cells: int = 4000) -> TabulatedLaw:
+    def gibbs(
+        cls, potential: Callable[[Array], Array], lower: float, upper: float, *, cells: int = 4000
+    ) -> TabulatedLaw:
         """The law ∝ exp(−potential(x)) on [lower, upper], x of shape (n,)."""
         points = np.linspace(lower, upper, cells + 1)
         return cls(points, -np.asarray(potential(points), float), reliable=np.inf)
@@ -404,7 +430,9 @@ def _identity_projection(law: Any, direction: Array) -> Any:
 
 def _one_dimensional(law: Law, what: str) -> None:
     if law.dimension != 1:
-        raise ProblemError(f"{what} needs a one-dimensional law, this one has d = {law.dimension}; use projected(direction).")
+        raise ProblemError(
+            f"{what} needs a one-dimensional law, this one has d = {law.dimension}; use projected(direction)."
+        )
 
 
 def central_derivative(function: Callable[[Array], Array], x: Array, step: float) -> Array:
@@ -420,7 +448,9 @@ def continued_log_density(points: Array, logs: Array, reliable: float) -> Array:
     tail), never rising outwards.
     """
     if not np.any(np.isfinite(logs)):
-        raise NonFinite("a log-density without a single finite value: the density is zero or NaN everywhere on the table.")
+        raise NonFinite(
+            "a log-density without a single finite value: the density is zero or NaN everywhere on the table."
+        )
     good = np.flatnonzero(logs > np.nanmax(logs) - reliable)
     out = np.interp(points, points[good], logs[good])
     out[good] = logs[good]

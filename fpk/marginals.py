@@ -100,7 +100,9 @@ def zero_estimate(count: int) -> Estimate:
     return Estimate(np.zeros(count), np.zeros(count), coarser=np.zeros(count), proven=True, source="zero")
 
 
-def residual(values: Array, bound: Array, *, coarser: Array | None = None, proven: bool = False, source: str = "residual") -> Estimate:
+def residual(
+    values: Array, bound: Array, *, coarser: Array | None = None, proven: bool = False, source: str = "residual"
+) -> Estimate:
     """An identity's residual as an Estimate.
 
     Parameters
@@ -123,10 +125,14 @@ def residual(values: Array, bound: Array, *, coarser: Array | None = None, prove
 
 def panel_between(first: Marginals, second: Marginals) -> Panel:
     """The panel of a pair: references from the side that knows its law best (``exactness``: 2 exact, 1 grid, 0 pilot)."""
-    sides = sorted((first, second), key=lambda side: (hasattr(side, "law"), getattr(side, "exactness", 0)), reverse=True)
+    sides = sorted(
+        (first, second), key=lambda side: (hasattr(side, "law"), getattr(side, "exactness", 0)), reverse=True
+    )
     times = _common_times(first, second)
     if not hasattr(sides[0], "law"):
-        raise ComparisonError("neither side can tell its law (a method law(t)): give panel=, for example fpk.panels.law_panel({t: law}).")
+        raise ComparisonError(
+            "neither side can tell its law (a method law(t)): give panel=, for example fpk.panels.law_panel({t: law})."
+        )
     laws: Mapping[float, Law] = {t: sides[0].law(t) for t in times}  # type: ignore[attr-defined]
     return law_panel(laws)
 

@@ -104,7 +104,9 @@ def judged(catalogue: Catalogue, results: Sequence[Done], *, alpha: float = ALPH
 def _judged_group(catalogue: Catalogue, claim: Claim, group: Sequence[Done], alpha: float) -> list[Judged]:
     rank = {variant: k for k, variant in enumerate(claim.expected)}
     group = sorted(group, key=lambda done: rank[done.task.variant])
-    effects = {d.task.variant: effect_size(d.evidence.first, d.evidence.second) for d in group if d.evidence is not None}
+    effects = {
+        d.task.variant: effect_size(d.evidence.first, d.evidence.second) for d in group if d.evidence is not None
+    }
     controls = {v: e for v, e in effects.items() if claim.expected[v] == Outcome.REFUTED}
     smallest = min(controls.values()) if controls else None
     out = []
@@ -119,12 +121,23 @@ def _verdict(claim: Claim, evidence: Evidence, smallest: float | None, alpha: fl
         return below_zero(evidence.first, alpha=alpha)
     agreement = ERRATUM_AGREEMENT if claim.erratum else np.inf
     return settle(
-        evidence.first, evidence.second, names=evidence.names, effect=smallest, kind=claim.kind, agreement=agreement, alpha=alpha
+        evidence.first,
+        evidence.second,
+        names=evidence.names,
+        effect=smallest,
+        kind=claim.kind,
+        agreement=agreement,
+        alpha=alpha,
     )
 
 
 def _record(
-    catalogue: Catalogue, claim: Claim, done: Done, verdict: Verdict | None, effects: Mapping[str, float], controls: Mapping[str, float]
+    catalogue: Catalogue,
+    claim: Claim,
+    done: Done,
+    verdict: Verdict | None,
+    effects: Mapping[str, float],
+    controls: Mapping[str, float],
 ) -> Record:
     task, expected = done.task, claim.expected[done.task.variant]
     found = verdict.as_dict() if verdict is not None else {"verdict": None, "kind": claim.kind}
@@ -181,4 +194,9 @@ def counted(records: Sequence[Record]) -> dict[str, int]:
 
 def as_document(records: Sequence[Record]) -> dict[str, Any]:
     """The JSON document of a run: ``schema``, ``claims``, ``counts`` and ``exit``."""
-    return {"schema": SCHEMA, "claims": [r.as_json() for r in records], "counts": counted(records), "exit": exit_code(records)}
+    return {
+        "schema": SCHEMA,
+        "claims": [r.as_json() for r in records],
+        "counts": counted(records),
+        "exit": exit_code(records),
+    }

@@ -129,7 +129,9 @@ def refine(route: Callable[[int], Marginals], *, levels: Sequence[int] = (1, 2, 
         If the levels are not three or more of ratio 2.
     """
     if len(levels) < 3 or any(b != 2 * a for a, b in zip(levels, levels[1:], strict=False)):
-        raise ComparisonError(f"refinement needs three or more levels of ratio 2, for example (1, 2, 4); got {tuple(levels)}.")
+        raise ComparisonError(
+            f"refinement needs three or more levels of ratio 2, for example (1, 2, 4); got {tuple(levels)}."
+        )
     solved: tuple[Any, ...] = tuple(route(k) for k in levels)
     if not (hasattr(solved[-1], "order") and hasattr(solved[-1], "floor")):
         raise ComparisonError(

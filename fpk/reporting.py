@@ -25,7 +25,7 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from fpk.errors import StoreError
-from fpk.figures import claim_figure
+from fpk.figures import density_figures, effect_figure
 from fpk.records import Judged, Record, counted
 from fpk.study import Claim
 from fpk.verdict import Outcome
@@ -119,9 +119,14 @@ class _Section:
         return summary(self.group)
 
     @property
-    def figure(self) -> Markup:
-        """Drawings, made by :mod:`fpk.figures`, which escapes."""
-        return Markup(claim_figure(self.group))
+    def densities(self) -> list[Markup]:
+        """Density drawings; Markup, as :mod:`fpk.figures` escapes."""
+        return [Markup(drawing) for drawing in density_figures(self.group)]
+
+    @property
+    def effects(self) -> Markup:
+        """The effect drawing."""
+        return Markup(effect_figure(self.group))
 
     @property
     def rerun(self) -> str:
@@ -252,7 +257,7 @@ def _urgency(record: Record) -> int:
 
 def _breakdown(failing: Sequence[Record]) -> str:
     """What is the matter with the records that do not hold, as the end of a sentence."""
-    names = ("crashed", "contradicting their expectation", "undecided")
+    names = ("crashed", "against expectation", "undecided")
     found = Counter(names[_urgency(record)] for record in failing)
     return ", ".join(f"{found[name]} {name}" for name in names if found[name])
 

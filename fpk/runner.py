@@ -141,7 +141,10 @@ def _clustered(tasks: Sequence[Task], root: str, jobs: int, fresh: bool) -> Iter
         LocalCluster(n_workers=jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        futures = {client.submit(computed, task, root, fresh, key=f"{task.check}-{task.key[:12]}", pure=False): task for task in tasks}
+        futures = {
+            client.submit(computed, task, root, fresh, key=f"{task.check}-{task.key[:12]}", pure=False): task
+            for task in tasks
+        }
         suspects = []
         for future in as_completed(futures):
             error = _outcome(future)

@@ -54,7 +54,9 @@ class _LinearRate:
 
     def __post_init__(self) -> None:
         if not (self.beta_min >= 0 and self._top >= 0):
-            raise ProblemError(f"the rate β(t) must not be negative, got beta_min={self.beta_min}, beta_max={self._top}.")
+            raise ProblemError(
+                f"the rate β(t) must not be negative, got beta_min={self.beta_min}, beta_max={self._top}."
+            )
 
     @property
     def _top(self) -> float:
@@ -143,7 +145,9 @@ class VESchedule:
 
     def __post_init__(self) -> None:
         if not 0 < self.sigma_min < self.sigma_max:
-            raise ProblemError(f"a VE schedule needs 0 < sigma_min < sigma_max, got {self.sigma_min}, {self.sigma_max}.")
+            raise ProblemError(
+                f"a VE schedule needs 0 < sigma_min < sigma_max, got {self.sigma_min}, {self.sigma_max}."
+            )
 
     def _scale(self, t: float) -> float:
         return self.sigma_min * (self.sigma_max / self.sigma_min) ** t
@@ -196,7 +200,9 @@ class AffineSchedule:
 
     def _positive_alpha(self, t: float) -> float:
         if not self.alpha(t) > 0:
-            raise ProblemError(f"α must be positive, got {self.alpha(t):.3g} at t={t:g}: end the problem before (horizon=), as no SDE reaches α = 0.")
+            raise ProblemError(
+                f"α must be positive, got {self.alpha(t):.3g} at t={t:g}: end the problem before (horizon=), as no SDE reaches α = 0."
+            )
         return self.alpha(t)
 
     def _slope(self, function: Callable[[float], float], t: float) -> float:
@@ -212,7 +218,9 @@ class AffineSchedule:
         """√(α² d(σ²/α²)/dt)."""
         squared = self.alpha(t) ** 2 * self._slope(lambda u: (self.sigma(u) / self._positive_alpha(u)) ** 2, t)
         if squared < -1e-8:
-            raise ProblemError(f"σ/α decreases at t={t:g} (g² would be {squared:.3g}): no SDE with real noise has this schedule.")
+            raise ProblemError(
+                f"σ/α decreases at t={t:g} (g² would be {squared:.3g}): no SDE with real noise has this schedule."
+            )
         return float(np.sqrt(max(squared, 0.0)))
 
 

@@ -82,7 +82,9 @@ class Store:
                 os.fsync(file.fileno())
             os.replace(file.name, path)
         except OSError as error:
-            raise StoreError(f"cannot write {path}: {error}. Free some space or choose another folder with --store.") from error
+            raise StoreError(
+                f"cannot write {path}: {error}. Free some space or choose another folder with --store."
+            ) from error
 
     def keys(self) -> list[str]:
         """All keys stored."""
@@ -91,7 +93,9 @@ class Store:
 
 def address(parts: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of plain parameters."""
-    return hashlib.sha256(json.dumps(dict(parts), sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(dict(parts), sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 @lru_cache(maxsize=256)

@@ -64,7 +64,9 @@ class Claim:
         if self.kind not in KINDS:
             raise ProblemError(f"claim {self.id}: unknown kind {self.kind!r}; one of {', '.join(KINDS)}.")
         if Outcome.REFUTED not in self.expected.values():
-            raise ProblemError(f"claim {self.id} has no control: a check that cannot fail is a defect. Add a variant expected REFUTED.")
+            raise ProblemError(
+                f"claim {self.id} has no control: a check that cannot fail is a defect. Add a variant expected REFUTED."
+            )
 
     @property
     def erratum(self) -> bool:
@@ -127,7 +129,11 @@ def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None,
     """
     panel = panel_between(first, second) if panel is None else panel
     return Evidence(
-        first.expect(panel), second.expect(panel), panel.names, _curves(panel, first, second, curve_points), panel.digest
+        first.expect(panel),
+        second.expect(panel),
+        panel.names,
+        _curves(panel, first, second, curve_points),
+        panel.digest,
     )
 
 
@@ -284,7 +290,11 @@ def load_catalogue(path: Path) -> Catalogue:
         If a study's variants are not the claim's.
     """
     if not path.exists():
-        raise UnknownName("studies folder", str(path), [p.name for p in Path.cwd().iterdir() if p.is_dir() and (p / "catalogue.py").exists()])
+        raise UnknownName(
+            "studies folder",
+            str(path),
+            [p.name for p in Path.cwd().iterdir() if p.is_dir() and (p / "catalogue.py").exists()],
+        )
     modules = list(_imported(path.resolve()))
     claims = {claim.id: claim for module in modules for claim in getattr(module, "CLAIMS", ())}
     studies = [s for module in modules for s in _REGISTERED.get(module.__name__, ())]

@@ -55,5 +55,7 @@ def examined() -> dict[str, str]:
     outcome = fpk.compare(grid, fpk.exact(problem, times=[0.7]), effect=0.01).outcome
     seconds = time.perf_counter() - begun
     found = versions() | {"platform": platform.platform(), "processors": str(os.cpu_count())}
-    found |= {f"optional {name}": "installed" if importlib.util.find_spec(name) else "not installed" for name in OPTIONAL}
+    found |= {
+        f"optional {name}": "installed" if importlib.util.find_spec(name) else "not installed" for name in OPTIONAL
+    }
     return found | {"first result": str(outcome), "first result after": f"{seconds:.2f} s"}

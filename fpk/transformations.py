@@ -100,7 +100,9 @@ def reverse_time(problem: Problem, score: Score, *, initial: Any, noise: Any = N
         t = _forward(T, tau)
         return -v(x, t) + _noise_drift(h, score, x, t)
 
-    return _derived(problem, drift, _reversed_noise(h, T), initial=initial, name=f"{problem.name or 'the problem'} reversed")
+    return _derived(
+        problem, drift, _reversed_noise(h, T), initial=initial, name=f"{problem.name or 'the problem'} reversed"
+    )
 
 
 def _noise_drift(diffusion: Coefficient, score: Score, x: Array, t: float) -> Array | float:

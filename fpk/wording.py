@@ -84,9 +84,9 @@ def summary(group: Sequence[Judged]) -> str:
     known = [j for j in group if j.verdict is not None]
     right = [j for j in known if j.record.expected == Outcome.CONFIRMED]
     wrong = [j for j in known if j.record.expected == Outcome.REFUTED]
+    counts = {"to stay undecided": len(known) - len(right) - len(wrong), "crashed": len(group) - len(known)}
     parts = [_extreme(right, "to be confirmed", "at most"), _extreme(wrong, "to be refuted", "at least")]
-    crashed = len(group) - len(known)
-    return " ".join([part for part in parts if part] + ([f"{crashed} crashed."] if crashed else []))
+    return " ".join([part for part in parts if part] + [f"{count} {what}." for what, count in counts.items() if count])
 
 
 def _extreme(group: Sequence[Judged], which: str, limit: str) -> str:

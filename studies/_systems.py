@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ WALLS = fpk.Boundary("no_flux", *BOX)
 DATA = fpk.problems.two_peaks()
 
 
-def on_grid(problem: fpk.Problem, size: Size, *, times: list[float], cells: int = 72, steps: int = 24) -> RefinedMarginals:
+def on_grid(
+    problem: fpk.Problem, size: Size, *, times: list[float], cells: int = 72, steps: int = 24
+) -> RefinedMarginals:
     """The problem on three grids between its walls (or over the box); ``cells`` and ``steps`` are the coarsest of the quick size."""
     walls = BOX if problem.boundary.kind == "open" else (problem.boundary.lower, problem.boundary.upper)
 
@@ -40,13 +43,16 @@ def constant_law(law: Any, *, time: float, source: str) -> fpk.LawMarginals:
     return fpk.LawMarginals({time: law}, (time,), source=source)
 
 
-def boxed(drift: Any, diffusion: Any, *, initial: Any, horizon: float = 1.0, walls: fpk.Boundary = WALLS, name: str = "") -> fpk.Problem:
+def boxed(
+    drift: Any, diffusion: Any, *, initial: Any, horizon: float = 1.0, walls: fpk.Boundary = WALLS, name: str = ""
+) -> fpk.Problem:
     """A problem between reflecting walls that its law never reaches."""
     return fpk.Problem(drift, diffusion, initial=initial, horizon=horizon, boundary=walls, name=name)
 
 
+@lru_cache(maxsize=16)
 def forward_score(problem: fpk.Problem, size: Size, k: int, *, cells: int, steps: int) -> GridMarginals:
-    """The forward solution of level k with every step kept, so that it can be asked for its score."""
+    """The forward solution of level k with every step kept, so that it can be asked for its score; shared by all variants."""
     count = size.cells(steps) * k
     times = np.linspace(0.0, problem.horizon, count + 1)
     return fpk.solve(problem, fpk.Grid(*BOX, cells=size.cells(cells) * k), times=list(times), steps=count)

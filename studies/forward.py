@@ -58,7 +58,9 @@ def _law_of_sde(schedule: Schedule, change: Change, case: str, size: Size, seed:
         return evidence(on_grid(problem, size, times=TIMES, cells=cells), claimed)
     problem = fpk.Problem(drift, noise, initial=DATA)
     steps = 48 if size.quick else 96
-    return evidence(fpk.simulate(problem, particles=size.particles(300_000), steps=steps, times=times, seed=seed), claimed)
+    return evidence(
+        fpk.simulate(problem, particles=size.particles(300_000), steps=steps, times=times, seed=seed), claimed
+    )
 
 
 @study("S0.E19", variants=NOISE_SLIPS | DRIFT_SLIPS | {"starved": None}, cases=("grid", "particles"), applies=_fits)

@@ -20,17 +20,25 @@ FORWARD = fpk.noising(SCHEDULE, DATA)
 EXACT = fpk.exact(FORWARD, times=[1.0])
 END = EXACT.law(1.0)
 
-SCORE_FACTORS = {"stated": 1.0, "score sign": -1.0, "½ extra on g²": 0.5, "factor 2 in the score": 2.0, "score + 2 %": 1.02}
+SCORE_FACTORS = {
+    "stated": 1.0,
+    "score sign": -1.0,
+    "½ extra on g²": 0.5,
+    "factor 2 in the score": 2.0,
+    "score + 2 %": 1.02,
+}
 
 NONLINEAR = boxed("sin(2*x) - x", "1.2 + 0.3*t", initial=DATA, horizon=0.6, name="nonlinear drift")
-WAVY_NOISE = boxed("-x", "sqrt((0.4 + 0.5*sin(1.5*x))**2 + 0.2)", initial=DATA, horizon=0.5, name="state-dependent noise")
-CELLS, STEPS = 88, 44
+WAVY_NOISE = boxed(
+    "-x", "sqrt((0.4 + 0.5*sin(1.5*x))**2 + 0.2)", initial=DATA, horizon=0.5, name="state-dependent noise"
+)
+CELLS, STEPS = 88, 32
 
 
 def _back_to_data(reverse: fpk.Problem, size: Size) -> Evidence:
     """Solve a reverse problem and hold its end against the data law."""
     horizon = reverse.horizon
-    solved = on_grid(walled(reverse), size, times=[horizon], cells=88, steps=48)
+    solved = on_grid(walled(reverse), size, times=[horizon], cells=96, steps=32)
     return evidence(solved, constant_law(DATA, time=horizon, source="the data law"))
 
 
@@ -58,9 +66,7 @@ def reverse_sde(variant: float, case: str, size: Size, seed: int) -> Evidence:
     return evidence(_returned(size, reverse, NONLINEAR), data)
 
 
-@study(
-    "S1.E15-16", variants=SCORE_FACTORS, cases=("σ = 0", "σ = ½g", "σ = g", "σ = 2g")
-)
+@study("S1.E15-16", variants=SCORE_FACTORS, cases=("σ = 0", "σ = ½g", "σ = g", "σ = 2g"))
 def reverse_family(variant: float, case: str, size: Size, seed: int) -> Evidence:
     multiple = {"σ = 0": 0.0, "σ = ½g": 0.5, "σ = g": 1.0, "σ = 2g": 2.0}[case]
     noise: Any = (lambda t: multiple * SCHEDULE.diffusion(t)) if multiple else 0.0
@@ -104,7 +110,12 @@ BETA = 3.0
 
 @study(
     "S3.REV",
-    variants={"stated": BETA**0.5, "½β": 0.5 * BETA**0.5, "√(2β)": (2 * BETA) ** 0.5, "noise² + 2 %": (1.02 * BETA) ** 0.5},
+    variants={
+        "stated": BETA**0.5,
+        "½β": 0.5 * BETA**0.5,
+        "√(2β)": (2 * BETA) ** 0.5,
+        "noise² + 2 %": (1.02 * BETA) ** 0.5,
+    },
 )
 def reverse_vp_noise(variant: float, case: str, size: Size, seed: int) -> Evidence:
     return _reverse_vp(variant, BETA, size)
@@ -143,7 +154,9 @@ WAVY_DATA = constant_law(DATA, time=WAVY_NOISE.horizon, source="the data law")
         "score + 2 %": _with_divergence(1.0, 1.02),
     },
 )
-def reverse_state_dependent(variant: Callable[[GridMarginals], fpk.Problem], case: str, size: Size, seed: int) -> Evidence:
+def reverse_state_dependent(
+    variant: Callable[[GridMarginals], fpk.Problem], case: str, size: Size, seed: int
+) -> Evidence:
     return evidence(_returned(size, variant, WAVY_NOISE), WAVY_DATA)
 
 
@@ -151,7 +164,9 @@ def reverse_state_dependent(variant: Callable[[GridMarginals], fpk.Problem], cas
     "err:S0.E26",
     variants={"printed": _with_divergence(0.0), "corrected": _with_divergence(1.0), "degenerate": None},
 )
-def reverse_without_divergence(variant: Callable[[GridMarginals], fpk.Problem] | None, case: str, size: Size, seed: int) -> Evidence:
+def reverse_without_divergence(
+    variant: Callable[[GridMarginals], fpk.Problem] | None, case: str, size: Size, seed: int
+) -> Evidence:
     """The printed drift lacks ∂(g²); for noise that does not depend on x (degenerate) it is right."""
     if variant is not None:
         return evidence(_returned(size, variant, WAVY_NOISE), WAVY_DATA)

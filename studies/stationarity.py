@@ -77,7 +77,9 @@ def stationary_drift(variant: Callable[[float, Array], Array], case: str, size: 
         return 1.3 + 0.4 * np.sin(3 * t)
 
     problem = boxed(lambda x, t: variant(g(t), DATA.score(x)), g, initial=DATA, horizon=1.0)
-    return evidence(on_grid(problem, size, times=[1.0], cells=88, steps=40), constant_law(DATA, time=1.0, source="the initial law"))
+    return evidence(
+        on_grid(problem, size, times=[1.0], cells=88, steps=40), constant_law(DATA, time=1.0, source="the initial law")
+    )
 
 
 WELLS: dict[str, tuple[str, Callable[[Array], Array], float]] = {
@@ -97,7 +99,9 @@ def _settled(slope: str, strength: float, noise: float, size: Size, *, horizon: 
     )
 
     def level(k: int) -> Any:
-        return fpk.solve(problem, fpk.Grid(-7.0, 7.0, cells=size.cells(64) * k), times=[horizon], steps=size.cells(30) * k)
+        return fpk.solve(
+            problem, fpk.Grid(-7.0, 7.0, cells=size.cells(64) * k), times=[horizon], steps=size.cells(30) * k
+        )
 
     return fpk.refine(level)
 
@@ -120,7 +124,11 @@ def gibbs_law(variant: float, case: str, size: Size, seed: int) -> Evidence:
     return _stationary(2.0, variant, 4.0, case, size)
 
 
-@study("err:S4.E35-36", variants={"printed": (2.0, 1.0), "corrected": (2.0, 4.0), "degenerate": (0.5, 1.0)}, cases=tuple(WELLS))
+@study(
+    "err:S4.E35-36",
+    variants={"printed": (2.0, 1.0), "corrected": (2.0, 4.0), "degenerate": (0.5, 1.0)},
+    cases=tuple(WELLS),
+)
 def gibbs_law_printed(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
     """exp(−U/σ²), printed for f = −2U′, belongs to f = −½U′ (degenerate)."""
     strength, c = variant
@@ -143,12 +151,19 @@ def gaussian_gradient(variant: tuple[float, float], case: str, size: Size, seed:
     x = CENTRE + reach * np.stack([1.3 * np.cos(angles), 0.9 * np.sin(angles) + 0.2], axis=1)
 
     def gradient(step: float) -> Array:
-        along = [central_derivative(lambda u, e=e: np.array([density(p + c * e) for p, c in zip(x, u, strict=True)]), np.zeros(count), step) for e in np.eye(2)]
+        along = [
+            central_derivative(
+                lambda u, e=e: np.array([density(p + c * e) for p, c in zip(x, u, strict=True)]), np.zeros(count), step
+            )
+            for e in np.eye(2)
+        ]
         return np.stack(along, axis=1)
 
     claimed = sign * np.array([density(p) for p in x])[:, None] * np.linalg.solve(COVARIANCE, (x - CENTRE).T).T
     fine, coarse = gradient(0.02), gradient(0.04)
     bound = (np.abs(fine - coarse) + 1e-12).ravel()
-    first = fpk.residual((claimed - fine).ravel(), bound, coarser=(claimed - coarse).ravel(), source="formula minus differences")
+    first = fpk.residual(
+        (claimed - fine).ravel(), bound, coarser=(claimed - coarse).ravel(), source="formula minus differences"
+    )
     names = tuple(f"∂{axis} at {np.round(p, 2).tolist()}" for p in x for axis in "12")
     return Evidence(first, zero_estimate(2 * count), names)

@@ -33,7 +33,9 @@ def pushed(problem: Problem, x: Array, times: tuple[float, ...], steps: int) -> 
             y, _ = _step(problem, y, t + i * h, h, divergence=False)
         t = target
         if not np.all(np.isfinite(y)):
-            raise NonFinite(f"points of {problem.name or 'the flow'} leave every bound by t={t:g}: a shorter horizon, or more steps.")
+            raise NonFinite(
+                f"points of {problem.name or 'the flow'} leave every bound by t={t:g}: a shorter horizon, or more steps."
+            )
         kept.append(y[:, 0])
     return np.stack(kept)
 
@@ -65,7 +67,9 @@ def _traced(problem: Problem, x: Array, t: float, steps: int) -> Array:
         x, gained = _step(problem, x, t - i * h, -h)
         log_volume -= gained
     if not np.all(np.isfinite(x)):
-        raise NonFinite(f"characteristics of {problem.name or 'the flow'} leave every bound on the way back from t={t:g}.")
+        raise NonFinite(
+            f"characteristics of {problem.name or 'the flow'} leave every bound on the way back from t={t:g}."
+        )
     return problem.initial.log_density(x) - log_volume
 
 

@@ -29,7 +29,7 @@ from fpk.problem import Problem
 SLOPE = np.array([-9.0, 125.0, -2250.0, 2250.0, -125.0, 9.0]) / 1920.0
 MEAN = np.array([3.0, -25.0, 150.0, 150.0, -25.0, 3.0]) / 256.0
 GHOSTS = 5
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(4)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
 @dataclass(frozen=True)
@@ -123,21 +123,18 @@ class _Sampled:
         self.problem, self.kind = problem, problem.boundary.kind
         h, centers = grid.spacing, grid.centers
         starts = np.stack([centers - h / 2, centers], axis=1).ravel()
-        self.nodes = (starts[:, None] + h / 4 * (1 + NODES)).reshape(-1, 1)
-        self.centers, self.h = centers[:, None], h
+        nodes = starts[:, None] + h / 4 * (1 + NODES)
+        # Centres and nodes in one array: user functions are called once for each matrix.
+        self.points = np.concatenate([centers, nodes.ravel()])[:, None]
+        self.cells, self.h = grid.cells, h
 
     def __call__(self, t: float) -> tuple[Array, Array, Array]:
-        f, D = self._at(self.centers, t)
-        f_nodes, D_nodes = self._at(self.nodes, t)
-        floor = np.finfo(float).tiny ** 0.5  # where D = 0 at a moment, f/D · D must still be f
-        D, D_nodes = np.maximum(D, floor), np.maximum(D_nodes, floor)
-        quotient = f_nodes / D_nodes
-        climb = self.h / 4 * (quotient.reshape(-1, len(NODES)) @ WEIGHTS)
-        return self._extended(f, 1, odd=True), self._extended(D, 1), self._extended(climb, 2, odd=True)
-
-    def _at(self, x: Array, t: float) -> tuple[Array, Array]:
+        n, x = self.cells, self.points
         f = np.broadcast_to(self.problem.drift(x, t), x.shape)[:, 0]
-        return f, self.problem.diffusivity(x, t)[:, 0]
+        floor = np.finfo(float).tiny ** 0.5  # where D = 0 at a moment, f/D · D must still be f
+        D = np.maximum(self.problem.diffusivity(x, t)[:, 0], floor)
+        climb = self.h / 4 * ((f[n:] / D[n:]).reshape(-1, len(NODES)) @ WEIGHTS)
+        return self._extended(f[:n], 1, odd=True), self._extended(D[:n], 1), self._extended(climb, 2, odd=True)
 
     def _extended(self, values: Array, per_cell: int, *, odd: bool = False) -> Array:
         """Continue by reflection at walls (the drift is odd there) or by wrapping around."""

@@ -89,7 +89,9 @@ class GridMarginals:
     def _index(self, t: float) -> int:
         found = np.flatnonzero(np.isclose(self.times, t, rtol=1e-12, atol=1e-14))
         if not len(found):
-            raise GridError(f"p_t was not stored at t={t:g}; stored: {[round(s, 6) for s in self.times[:12]]}. Add it to times=.")
+            raise GridError(
+                f"p_t was not stored at t={t:g}; stored: {[round(s, 6) for s in self.times[:12]]}. Add it to times=."
+            )
         return int(found[0])
 
     def law(self, t: float) -> Law:
@@ -98,10 +100,14 @@ class GridMarginals:
             p = self.density(t)
             noise = max(30 * float(-p.min()), 1e-11 * float(p.max()))
             if noise > 0.1 * p.max():
-                raise GridError(f"p_t at t={t:g} falls to {p.min():.3g} (peak {p.max():.3g}): not resolved. Use more cells, or positive=True.")
+                raise GridError(
+                    f"p_t at t={t:g} falls to {p.min():.3g} (peak {p.max():.3g}): not resolved. Use more cells, or positive=True."
+                )
             logs = np.log(np.maximum(p, np.finfo(float).tiny))
             support = (self.grid.lower, self.grid.upper)
-            self._laws[t] = TabulatedLaw(self.grid.centers, logs, support=support, reliable=float(np.log(p.max() / noise)))
+            self._laws[t] = TabulatedLaw(
+                self.grid.centers, logs, support=support, reliable=float(np.log(p.max() / noise))
+            )
         return self._laws[t]
 
     def _splined(self, t: float) -> Any:
@@ -140,7 +146,9 @@ class GridMarginals:
         from scipy.interpolate import BSpline
 
         if len(self.times) < 2:
-            raise GridError("a score in time needs several stored times: solve with times=numpy.linspace(0, T, steps + 1).")
+            raise GridError(
+                "a score in time needs several stored times: solve with times=numpy.linspace(0, T, steps + 1)."
+            )
         knots, in_time = self._log_coefficients
         inside = np.clip(x, self.grid.centers[0], self.grid.centers[-1])
         return BSpline(knots, in_time(t), 5)(inside, 1)
@@ -254,7 +262,9 @@ def solve(
     check_noise(problem, grid)
     densities = _marched(problem, grid, times, steps, scheme)
     if not np.all(np.isfinite(densities)):
-        raise NonFinite(f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={steps}).")
+        raise NonFinite(
+            f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={steps})."
+        )
     floor = _mass_at_edges(problem, grid, times, densities) + ROUND_OFF * steps
     source = f"grid, {type(scheme.flux).__name__} + {scheme.method.name}, {grid.cells} cells, {steps} steps"
     return GridMarginals(grid, times, densities, scheme.order, floor, source)
@@ -273,7 +283,9 @@ def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) 
     densities = np.exp(log_densities(problem, grid.centers, times, steps))
     floor = abs(float(weights.sum()) - 1) + ROUND_OFF * steps
     source = f"flow, characteristics, {grid.cells} points, {steps} steps"
-    return FlowMarginals(grid, times, densities, 4, floor, source, weights=weights, positions=positions, initial=problem.initial)
+    return FlowMarginals(
+        grid, times, densities, 4, floor, source, weights=weights, positions=positions, initial=problem.initial
+    )
 
 
 def _initial_density(problem: Problem, grid: Grid) -> Array:
@@ -297,7 +309,9 @@ def _marched(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int,
 
 def _checked_scheme(problem: Problem, scheme: Scheme | None, positive: bool) -> Scheme:
     if problem.dimension != 1:
-        raise SchemeError(f"the grid solver is one-dimensional, this problem has d = {problem.dimension}. Use fpk.exact or fpk.simulate.")
+        raise SchemeError(
+            f"the grid solver is one-dimensional, this problem has d = {problem.dimension}. Use fpk.exact or fpk.simulate."
+        )
     chosen = scheme or (POSITIVE if positive else ACCURATE)
     if positive and not chosen.positive:
         raise SchemeError(
@@ -309,7 +323,9 @@ def _checked_scheme(problem: Problem, scheme: Scheme | None, positive: bool) -> 
 
 def _fitted(problem: Problem, grid: Grid) -> Grid:
     walls = problem.boundary
-    if walls.kind != "open" and not np.allclose([grid.lower, grid.upper], [walls.lower, walls.upper], rtol=1e-12, atol=1e-12):
+    if walls.kind != "open" and not np.allclose(
+        [grid.lower, grid.upper], [walls.lower, walls.upper], rtol=1e-12, atol=1e-12
+    ):
         raise GridError(
             f"the problem lives on [{walls.lower:g}, {walls.upper:g}] ({walls.kind}) but the grid spans [{grid.lower:g}, {grid.upper:g}]; "
             f"use Grid({walls.lower:g}, {walls.upper:g}, cells={grid.cells})."

@@ -71,7 +71,9 @@ class ParticleMarginals:
     @cached_property
     def _pilots(self) -> list[Law]:
         if self.fine.shape[2] != 1:
-            raise ProblemError("particles in d > 1 offer no pilot law; compare with a side that knows its law, or give panel=.")
+            raise ProblemError(
+                "particles in d > 1 offer no pilot law; compare with a side that knows its law, or give panel=."
+            )
         return [_pilot(x[:20_000, 0]) for x in self.fine]
 
     def density_on(self, x: Array, t: float) -> Array:
@@ -103,7 +105,9 @@ class ParticleMarginals:
     def _distribution(self, block: Block) -> tuple[Array, Array]:
         """Empirical distribution function at the thresholds and its time-step budget."""
         k, n, points = self._index(block.time), self.particles, block.points  # type: ignore[union-attr]
-        below = [np.searchsorted(np.sort(x[k] @ block.direction), points, side="right") / n for x in (self.fine, self.coarse)]
+        below = [
+            np.searchsorted(np.sort(x[k] @ block.direction), points, side="right") / n for x in (self.fine, self.coarse)
+        ]
         change = np.abs(below[0] - below[1])
         return below[0], 1.25 * change + 3 * np.sqrt(change / n)
 
@@ -182,7 +186,9 @@ def simulate(
     fine, coarse = (np.concatenate([b[i] for b in blocks], axis=1) for i in (0, 1))
     total = 2 * sum(count for count, _ in plan)
     key = f"euler-maruyama:{root}:{particles}:{times}:{total}"
-    return ParticleMarginals(times, fine, coarse, key, f"particles, Euler–Maruyama, {particles:,} × {total} steps, seed {root}")
+    return ParticleMarginals(
+        times, fine, coarse, key, f"particles, Euler–Maruyama, {particles:,} × {total} steps, seed {root}"
+    )
 
 
 def _schedule(times: tuple[float, ...], steps: int) -> list[tuple[int, float]]:
@@ -201,7 +207,9 @@ class _Run:
     def block(self, index: int, size: int) -> tuple[Array, Array]:
         """Positions of one block at all times, fine and coarse, each of shape (len(times), size, d)."""
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.root, spawn_key=(index,))))
-        start = self.problem.initial.sample(BLOCK, rng)  # whole blocks, so that a shorter ensemble is a prefix of a longer one
+        start = self.problem.initial.sample(
+            BLOCK, rng
+        )  # whole blocks, so that a shorter ensemble is a prefix of a longer one
         states = [start, start.copy()]
         kept: list[list[Array]] = [[], []]
         t = 0.0
