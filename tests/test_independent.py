@@ -58,7 +58,12 @@ def test_the_residual_sees_a_wrong_coefficient():
 
 
 def dense(rates):
-    return np.stack([rates.applied(e) for e in np.eye(rates.rows.shape[1])], axis=1)
+    n = rates.rows.shape[1]
+    matrix, i = np.zeros((n, n)), np.arange(n)
+    for k in range(-rates.width, rates.width + 1):
+        kept = i if rates.periodic else i[(i + k >= 0) & (i + k < n)]
+        matrix[kept, (kept + k) % n] += rates.rows[rates.width + k, kept]
+    return matrix
 
 
 @pytest.mark.parametrize("kind", ["open", "no_flux", "periodic", "absorbing"])
@@ -69,15 +74,7 @@ def test_time_stepping_agrees_with_scipy_on_the_dense_matrix(flux, kind):
     grid = Grid(-3, 3, 40)
     at = flux.rates(problem, grid)
     start = problem.initial.density(grid.centers[:, None])
-    path = integrate.solve_ivp(
-        lambda t, p: dense(at(t)) @ p,
-        (0, 0.3),
-        start,
-        method="Radau",
-        jac=lambda t, p: dense(at(t)),
-        rtol=1e-9,
-        atol=1e-11,
-    )
+    path = integrate.solve_ivp(lambda t, p: dense(at(t)) @ p, (0, 0.3), start, method="DOP853", rtol=1e-10, atol=1e-12)
     mine = solve(problem, grid, times=[0.3], steps=200, scheme=Scheme(flux, ESDIRK4)).density(0.3)
     np.testing.assert_allclose(mine, path.y[:, -1], atol=2e-8)
 
@@ -93,7 +90,8 @@ def test_a_constant_generator_agrees_with_the_matrix_exponential():
 
 def test_the_stationary_law_is_the_null_vector_of_the_dense_generator():
     problem = Problem("x - x**3 + 1/5", 1.0, initial=Gaussian(0.2, 0.4))
-    grid = Grid(-3.5, 3.5, 140)
+    # Fine enough for no exponent to be damped where the law has mass.
+    grid = Grid(-3.5, 3.5, 280)
     x = grid.centers
     gibbs = np.exp(2 * (x**2 / 2 - x**4 / 4 + x / 5))
     for flux in (ScharfetterGummel(), WellBalanced6()):
@@ -102,8 +100,8 @@ def test_the_stationary_law_is_the_null_vector_of_the_dense_generator():
 
 
 @pytest.mark.parametrize("scheme", [ACCURATE, SECOND_ORDER, POSITIVE], ids=lambda s: s.method.name)
-def test_a_first_order_upwind_twin_in_numpy_tends_to_the_same_law(scheme):
-    # Explicit central differences, ten lines of numpy: agreement to its own error, halved with its grid.
+def test_an_explicit_central_twin_in_numpy_tends_to_the_same_law(scheme):
+    # Ten lines of numpy: agreement to the twin's own second-order error, which falls with its grid.
     def twin(cells):
         grid = Grid(-5, 5, cells)
         x, h = grid.centers, grid.spacing

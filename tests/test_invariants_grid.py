@@ -74,7 +74,8 @@ def test_gibbs_laws_are_stationary(quartic, quadratic, tilt, ripple, scheme):
 
     gibbs = TabulatedLaw.gibbs(potential, -6.0, 6.0)
     problem = Problem(drift, 2**0.5, initial=gibbs)
-    solution = solve(problem, Grid(-5.5, 5.5, 352), times=[0.0, 1.0], steps=20, scheme=scheme)
+    # Resolved: no exponent of the flux is damped where the law has mass.
+    solution = solve(problem, Grid(-5.5, 5.5, 512), times=[0.0, 1.0], steps=10, scheme=scheme)
     moved = np.abs(solution.density(1.0) - solution.density(0.0)).sum() * solution.grid.spacing
     assert moved < 1e-10
 
@@ -127,7 +128,7 @@ def test_a_faster_clock_only_relabels_time(speed, scheme):
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda s: s.method.name)
 @pytest.mark.parametrize("kind", ["open", "no_flux", "absorbing", "periodic"])
 def test_a_mirrored_problem_has_the_mirrored_solution(scheme, kind):
-    boundary = OPEN if kind == "open" else Boundary(kind, -3.0, 3.0)
+    boundary = OPEN if kind == "open" else Boundary(kind, -5.0, 5.0)
 
     def solved(sign):
         problem = Problem(
@@ -137,7 +138,7 @@ def test_a_mirrored_problem_has_the_mirrored_solution(scheme, kind):
             boundary=boundary,
             horizon=0.3,
         )
-        return solve(problem, Grid(-3, 3, 64), times=[0.3], steps=12, scheme=scheme).density(0.3)
+        return solve(problem, Grid(-5, 5, 64), times=[0.3], steps=12, scheme=scheme).density(0.3)
 
     np.testing.assert_allclose(solved(-1)[::-1], solved(1), atol=1e-12)
 

@@ -72,12 +72,20 @@ def test_no_free_noise_is_the_probability_flow_and_g_gives_the_sde_back():
 
 def test_a_matrix_diffusion_uses_the_full_covariance():
     G = np.array([[1.0, 0.0], [0.8, 0.6]])
-    problem = Problem(lambda x, t: -x, lambda x, t: np.broadcast_to(G, (len(x), 2, 2)), initial=Gaussian([0.0, 0.0]))
-    x = np.array([[1.0, 2.0], [-0.5, 0.3]])
+    problem = Problem(lambda x, t: -x, lambda t: G[None], initial=Gaussian([0.0, 0.0]))
+    x, s = np.array([[1.0, 2.0], [-0.5, 0.3]]), np.array([[0.3, -1.0], [2.0, 0.7]])
+    v = velocity(problem, lambda x, t: s)(x, 0.0)
+    np.testing.assert_allclose(v, -x - 0.5 * s @ (G @ G.T), rtol=1e-13)
+
+
+def test_a_matrix_that_may_depend_on_the_position_is_refused_for_lack_of_its_divergence():
+    problem = Problem(
+        lambda x, t: -x, lambda x, t: np.broadcast_to(np.eye(2), (len(x), 2, 2)), initial=Gaussian([0.0, 0.0])
+    )
     with pytest.raises(
         ProblemError, match=r"state-dependent diffusion is implemented for d = 1, this problem has d = 2"
     ):
-        velocity(problem, lambda x, t: -x)(x, 0.0)
+        velocity(problem, lambda x, t: -x)(np.zeros((2, 2)), 0.0)
 
 
 def test_state_dependent_noise_in_the_plane_is_refused_with_the_remedy():
