@@ -283,7 +283,7 @@ def _markdown_text(text: object) -> object:
     """Plain text within a Markdown table or paragraph; Markup is left as it is."""
     if isinstance(text, Markup) or not isinstance(text, str):
         return text
-    return re.sub(r"([\\`*\[\]<>|$~])", r"\\\1", one_line(text, 10_000))
+    return re.sub(r"([\\`*\[\]<>|$~])", r"\\\1", re.sub(r"[\x00-\x20\x7f]+", " ", text))
 
 
 def _fenced(text: str) -> Markup:
