@@ -22,7 +22,7 @@ def problem_on(kind, lower=-2.0, upper=2.0, drift="sin(pi*x/2) + t", diffusion="
 
 
 def test_bernoulli_is_z_over_expm1_for_any_size():
-    z = np.array([-800.0, -30.0, -1e-3, -1e-7, 0.0, 1e-9, 1e-4, 2.0, 300.0, 1e4])
+    z = np.array([-800.0, -30.0, -1e-3, -9e-6, -1e-7, 0.0, 1e-9, 9e-6, 1e-4, 2.0, 300.0, 1e4])
     with np.errstate(over="ignore"):
         expected = np.where(z == 0, 1.0, z / np.where(z == 0, 1.0, np.expm1(z)))
     np.testing.assert_allclose(bernoulli(z), expected, rtol=1e-12, atol=1e-300)
