@@ -9,6 +9,7 @@ X_t = Φ(t) X_0 + m(t) + N(0, V(t)) in law. Where a schedule states (α, σ), Φ
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,9 +82,7 @@ def _quadrature(law: Law, block: LegendreBlock, nodes: int) -> Array:
     """∫ φ dp over the law's breakpoints, each interval split in 4; mass missed by the box is returned as round-off by the caller."""
     edges = law.breakpoints()
     edges = np.unique(
-        np.concatenate(
-            [np.linspace(a, b, 4, endpoint=False) for a, b in zip(edges, edges[1:], strict=False)] + [edges[-1:]]
-        )
+        np.concatenate([np.linspace(a, b, 4, endpoint=False) for a, b in itertools.pairwise(edges)] + [edges[-1:]])
     )
     u, w = np.polynomial.legendre.leggauss(nodes)
     half = 0.5 * np.diff(edges)

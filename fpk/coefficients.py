@@ -193,7 +193,7 @@ def _parsed(text: Any, known: dict[str, Any], name: str) -> Any:
     import sympy
 
     try:
-        expression = sympy.sympify(text, locals=known)
+        expression: Any = sympy.sympify(text, locals=known)  # type: ignore[call-overload]
         expression = expression.subs({s: known[s.name] for s in expression.free_symbols if s.name in known})
     except (sympy.SympifyError, SyntaxError, TypeError, AttributeError) as error:
         raise ProblemError(

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array
@@ -212,7 +213,7 @@ class _Difference:
         parts = [side.covariance for side in (self.first, self.second) if side.covariance is not None]
         return sum(parts, np.zeros((len(self.d), len(self.d)))), None
 
-    def shrinks(self) -> Array:
+    def shrinks(self) -> NDArray[np.bool_]:
         """Whether each |d_k| at least halves from the coarser level to this one."""
         if self.first.coarser is None and self.second.coarser is None:
             return np.zeros(len(self.d), bool)

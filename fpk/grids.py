@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,11 +44,11 @@ class Grid:
         return (self.upper - self.lower) / self.cells
 
     @property
-    def centers(self) -> NDArray[np.float64]:
+    def centers(self) -> NDArray[np.floating[Any]]:
         """Cell centres, shape (cells,)."""
         return self.lower + (np.arange(self.cells) + 0.5) * self.spacing
 
     @property
-    def faces(self) -> NDArray[np.float64]:
+    def faces(self) -> NDArray[np.floating[Any]]:
         """Cell faces, shape (cells + 1,)."""
         return self.lower + np.arange(self.cells + 1) * self.spacing

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fpk.errors import NonFinite, ProblemError
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 @runtime_checkable
@@ -226,7 +226,8 @@ class GaussianMixture:
     def breakpoints(self) -> Array:
         """Component means ± 0, 1, ..., 11 standard deviations, increasing; one-dimensional laws only."""
         _one_dimensional(self, "breakpoints")
-        return np.unique(self.means + np.sqrt(self.covariances[:, 0]) * np.arange(-11, 12))
+        points: Array = self.means + np.sqrt(self.covariances[:, 0]) * np.arange(-11.0, 12.0)
+        return np.unique(points)
 
 
 class Gaussian(GaussianMixture):
@@ -354,7 +355,8 @@ class TabulatedLaw:
 
     def breakpoints(self) -> Array:
         """The support, in about 200 intervals."""
-        return self._knots[np.unique(np.linspace(0, len(self._knots) - 1, 200).astype(int))]
+        thinned = np.unique(np.linspace(0, len(self._knots) - 1, 200).astype(int))
+        return np.asarray(self._knots[thinned], float)
 
 
 class ScipyLaw:

@@ -19,7 +19,7 @@ import numpy as np
 
 from fpk.coefficients import Coefficient, Linear
 from fpk.errors import ProblemError
-from fpk.laws import Array, Law, as_law
+from fpk.laws import Array, as_law
 from fpk.schedules import Schedule
 
 

@@ -13,6 +13,7 @@ that happens to vanish in one of them is luck, not accuracy. (Grid convergence i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +25,6 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 from fpk.marginals import Estimate, Marginals
 from fpk.panels import Panel
-
 
 #: Smallest budget of a functional, as a fraction of the largest one on the panel.
 LUCK = 0.01
@@ -128,7 +128,7 @@ def refine(route: Callable[[int], Marginals], *, levels: Sequence[int] = (1, 2, 
     ComparisonError
         If the levels are not three or more of ratio 2.
     """
-    if len(levels) < 3 or any(b != 2 * a for a, b in zip(levels, levels[1:], strict=False)):
+    if len(levels) < 3 or any(b != 2 * a for a, b in itertools.pairwise(levels)):
         raise ComparisonError(
             f"refinement needs three or more levels of ratio 2, for example (1, 2, 4); got {tuple(levels)}."
         )

@@ -137,8 +137,8 @@ def _clustered(tasks: Sequence[Task], root: str, jobs: int, fresh: bool) -> Iter
         raise ProblemError('-j needs Dask: python -m pip install "fpk[dask]", or run without -j.') from error
     settings: Any = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 0}
     with (
-        dask.config.set(settings),
-        LocalCluster(n_workers=jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,
+        dask.config.set(settings),  # type: ignore[attr-defined]
+        LocalCluster(n_workers=jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,  # type: ignore[arg-type]
         Client(cluster) as client,
     ):
         futures = {

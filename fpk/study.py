@@ -330,7 +330,8 @@ def _loaded(name: str, file: Path, search: list[str] | None) -> ModuleType:
         sys.modules[name] = module
         return module
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None, file
+    assert spec.loader is not None, file
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

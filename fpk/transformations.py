@@ -39,11 +39,12 @@ def velocity(problem: Problem, score: Score) -> Callable[[Array, float], Array]:
     ProblemError
         On evaluation, for a state-dependent diffusion in d > 1 or a matrix diffusion.
     """
+    return lambda x, t: _velocity(problem, score(x, t), x, t)
 
-    def v(x: Array, t: float) -> Array:
-        return problem.drift(x, t) - _noise_drift(problem.diffusion, score, x, t)
 
-    return v
+def _velocity(problem: Problem, s: Array, x: Array, t: float) -> Array:
+    """Equation (1), s the score at x."""
+    return problem.drift(x, t) - _noise_drift(problem.diffusion, s, x, t)
 
 
 def probability_flow(problem: Problem, score: Score) -> Problem:
@@ -70,10 +71,10 @@ def with_noise(problem: Problem, score: Score, *, noise: Any) -> Problem:
         The free diffusion h ≥ 0, in the time of ``problem``. h = 0 is the probability flow, h = g gives ``problem`` back.
     """
     h = Coefficient(noise, problem.dimension, "diffusion")
-    v = velocity(problem, score)
 
     def drift(x: Array, t: float) -> Array:
-        return v(x, t) + _noise_drift(h, score, x, t)
+        s = score(x, t)
+        return _velocity(problem, s, x, t) + _noise_drift(h, s, x, t)
 
     return _derived(problem, drift, h, name=f"{problem.name or 'the problem'} with free noise")
 
@@ -94,31 +95,31 @@ def reverse_time(problem: Problem, score: Score, *, initial: Any, noise: Any = N
     """
     T = problem.horizon
     h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
-    v = velocity(problem, score)
 
     def drift(x: Array, tau: float) -> Array:
         t = _forward(T, tau)
-        return -v(x, t) + _noise_drift(h, score, x, t)
+        s = score(x, t)
+        return -_velocity(problem, s, x, t) + _noise_drift(h, s, x, t)
 
     return _derived(
         problem, drift, _reversed_noise(h, T), initial=initial, name=f"{problem.name or 'the problem'} reversed"
     )
 
 
-def _noise_drift(diffusion: Coefficient, score: Score, x: Array, t: float) -> Array | float:
-    """½∇·Σ + ½Σ s, the drift that balances the spreading by noise Σ = h hᵀ."""
+def _noise_drift(diffusion: Coefficient, s: Array, x: Array, t: float) -> Array | float:
+    """½∇·Σ + ½Σ s, the drift that balances the spreading by noise Σ = h hᵀ; s is the score at x."""
     if diffusion.constant == 0.0:
         return 0.0
     h = diffusion(x, t)
     if h.ndim == 3:
-        spread = h @ (np.swapaxes(h, 1, 2) @ score(x, t)[:, :, None])
+        spread = h @ (np.swapaxes(h, 1, 2) @ s[:, :, None])
         return 0.5 * spread[:, :, 0] + _no_divergence(diffusion)
     divergence = 0.0
     if diffusion.state_dependent:
         if diffusion.dimension > 1:
             _no_divergence(diffusion)
         divergence = h * diffusion.gradient(x, t)
-    return divergence + 0.5 * h**2 * score(x, t)
+    return divergence + 0.5 * h**2 * s
 
 
 def _no_divergence(diffusion: Coefficient) -> float:

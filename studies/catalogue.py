@@ -35,9 +35,15 @@ CLAIMS = (
         r"dX = -\tfrac12\beta X\,dt + \sqrt{\beta}\,dW \;\Rightarrow\; X_t \sim e^{-B/2}X_0 + \mathcal N(0,\,1-e^{-B})",
         "Chen (2024), equation 19",
         {
-            "stated": C, "½ missing in the drift": R, "drift sign": R, "g² for g": R, "½ missing on g²": R, "g² + 2 %": R, "g² + 30 %": R,
+            "stated": C,
+            "½ missing in the drift": R,
+            "drift sign": R,
+            "g² for g": R,
+            "½ missing on g²": R,
+            "g² + 2 %": R,
+            "g² + 30 %": R,
             "starved": U,
-        },  # fmt: skip
+        },
         NOISE_NOTES | {"starved": "too little work to know: one grid without refinement, or a thousand particles"},
     ),
     Claim(
@@ -55,7 +61,15 @@ CLAIMS = (
         "The sub-VP SDE has the conditional variance (1 − e^{−B})².",
         r"dX = -\tfrac12\beta X\,dt + \sqrt{\beta(1-e^{-2B})}\,dW \;\Rightarrow\; X_t \sim e^{-B/2}X_0 + \mathcal N\bigl(0,\,(1-e^{-B})^2\bigr)",
         "Chen (2024), equations 21 and 22",
-        {"stated": C, "½ missing in the drift": R, "drift sign": R, "g² for g": R, "½ missing on g²": R, "g² + 2 %": R, "g² + 30 %": R},
+        {
+            "stated": C,
+            "½ missing in the drift": R,
+            "drift sign": R,
+            "g² for g": R,
+            "½ missing on g²": R,
+            "g² + 2 %": R,
+            "g² + 30 %": R,
+        },
         NOISE_NOTES,
     ),
     Claim(
@@ -93,7 +107,12 @@ CLAIMS = (
         r"f = \tfrac12 g^2(t)\,\nabla\log p \;\Rightarrow\; \partial_t p_t = 0 \text{ from } p_0=p",
         "Chen (2024), remark 1",
         {"stated": C, "½ missing": R, "g for g²": R, "score sign": R, "drift + 1 %": R},
-        {"½ missing": "g²∇log p", "g for g²": "½g∇log p", "score sign": "−½g²∇log p", "drift + 1 %": "the drift is 1 % too large"},
+        {
+            "½ missing": "g²∇log p",
+            "g for g²": "½g∇log p",
+            "score sign": "−½g²∇log p",
+            "drift + 1 %": "the drift is 1 % too large",
+        },
         assumptions="g independent of x; sufficient, not necessary, in d ≥ 2.",
     ),
     Claim(
@@ -128,7 +147,12 @@ CLAIMS = (
         r"dY = \bigl(-f + g^2\,\nabla\log p_{T-\tau}\bigr)d\tau + g\,d\bar W,\quad Y_0\sim p_T \;\Rightarrow\; Y_T\sim p_0",
         "Chen (2024), equations 23 to 26; Anderson (1982)",
         {"stated": C, "score sign": R, "½ extra on g²": R, "factor 2 in the score": R, "no score": R, "score + 2 %": R},
-        SCORE_NOTES | {"½ extra on g²": "½g²∇log p", "factor 2 in the score": "2g²∇log p", "no score": "the forward drift, only reversed"},
+        SCORE_NOTES
+        | {
+            "½ extra on g²": "½g²∇log p",
+            "factor 2 in the score": "2g²∇log p",
+            "no score": "the forward drift, only reversed",
+        },
         assumptions="g independent of x.",
     ),
     Claim(
@@ -170,7 +194,11 @@ CLAIMS = (
         r"dY = \bigl(\tfrac12\beta Y + \beta\,\nabla\log p_{T-\tau}(Y)\bigr)d\tau + \sqrt{\beta}\,d\bar W",
         "LeTolguenec and Biquard, reverse diffusion, corrected",
         {"stated": C, "½β": R, "√(2β)": R, "noise² + 2 %": R},
-        {"½β": "a quarter of the noise variance", "√(2β)": "twice the noise variance", "noise² + 2 %": "the noise variance is 2 % too large"},
+        {
+            "½β": "a quarter of the noise variance",
+            "√(2β)": "twice the noise variance",
+            "noise² + 2 %": "the noise variance is 2 % too large",
+        },
     ),
     Claim(
         "S1.E1",
@@ -207,7 +235,11 @@ CLAIMS = (
         r"\text{printed: } f - g^2\,\nabla\log p \qquad \text{corrected: } f - g^2\,\nabla\log p - \nabla(g^2)",
         "Chen (2024), equation 26",
         {"printed": R, "corrected": C, "degenerate": C},
-        {"printed": "without ∇(g²), noise g(x)", "corrected": "with ∇(g²), noise g(x)", "degenerate": "as printed, noise g(t): the term vanishes"},
+        {
+            "printed": "without ∇(g²), noise g(x)",
+            "corrected": "with ∇(g²), noise g(x)",
+            "degenerate": "as printed, noise g(t): the term vanishes",
+        },
     ),
     Claim(
         "err:S0.E27",
@@ -234,7 +266,11 @@ CLAIMS = (
         r"\text{printed: } f=-2U',\; p_s\propto e^{-U/\sigma^2} \qquad \text{corrected: } p_s\propto e^{-4U/\sigma^2}",
         "GM (2023), equations 35 and 36",
         {"printed": R, "corrected": C, "degenerate": C},
-        {"printed": "exp(−U/σ²)", "corrected": "exp(−4U/σ²)", "degenerate": "exp(−U/σ²) for the drift −½U′, to which it belongs"},
+        {
+            "printed": "exp(−U/σ²)",
+            "corrected": "exp(−4U/σ²)",
+            "degenerate": "exp(−U/σ²) for the drift −½U′, to which it belongs",
+        },
     ),
     Claim(
         "err:S0.E5",
@@ -245,4 +281,4 @@ CLAIMS = (
         {"printed": R, "corrected": C, "degenerate": C},
         {"printed": "plus sign", "corrected": "minus sign", "degenerate": "at x = μ both vanish"},
     ),
-)  # fmt: skip
+)

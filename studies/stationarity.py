@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ def _limit(values: list[Array]) -> tuple[Array, Array, Array]:
     table = [values]
     for k in (2, 4, 8):
         last = table[-1]
-        table.append([(k * b - a) / (k - 1) for a, b in zip(last, last[1:], strict=False)])
+        table.append([(k * b - a) / (k - 1) for a, b in itertools.pairwise(last)])
     best, before = table[3][0], table[2]
     return best, 2 * np.abs(before[1] - before[0]) + 1e-10, before[0]
 
@@ -78,7 +79,7 @@ def stationary_drift(variant: Callable[[float, Array], Array], case: str, size: 
 
     problem = boxed(lambda x, t: variant(g(t), DATA.score(x)), g, initial=DATA, horizon=1.0)
     return evidence(
-        on_grid(problem, size, times=[1.0], cells=88, steps=40), constant_law(DATA, time=1.0, source="the initial law")
+        on_grid(problem, size, times=[1.0], cells=104, steps=32), constant_law(DATA, time=1.0, source="the initial law")
     )
 
 
@@ -145,7 +146,7 @@ def gaussian_gradient(variant: tuple[float, float], case: str, size: Size, seed:
     from scipy.stats import multivariate_normal
 
     sign, reach = variant
-    density = multivariate_normal(CENTRE, COVARIANCE).pdf
+    density = multivariate_normal(mean=CENTRE, cov=COVARIANCE).pdf  # type: ignore[arg-type]
     count = 6 if size.quick else 12
     angles = 2 * np.pi * np.arange(count) / count
     x = CENTRE + reach * np.stack([1.3 * np.cos(angles), 0.9 * np.sin(angles) + 0.2], axis=1)

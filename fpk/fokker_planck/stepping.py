@@ -90,7 +90,7 @@ class Factored:
 
 
 def _banded_solver(rows: Array) -> Callable[[Array], Array]:
-    from scipy.linalg.lapack import dgbtrf, dgbtrs
+    from scipy.linalg.lapack import dgbtrf, dgbtrs  # type: ignore[attr-defined]
 
     w, n = len(rows) // 2, rows.shape[1]
     band = np.zeros((3 * w + 1, n), order="F")
