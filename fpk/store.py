@@ -27,7 +27,7 @@ from fpk.study import Evidence
 
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
-    "comparison", "verdict", "store", "records", "runner", "figures", "reporting", "command_line", "tour", "diagnosis",
+    "comparison", "verdict", "store", "records", "runner", "figures", "reporting", "command_line", "svg", "wording", "tour", "diagnosis",
 }  # fmt: skip
 
 

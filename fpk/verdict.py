@@ -66,8 +66,9 @@ class Verdict:
 
     @property
     def worst(self) -> int:
-        """Index of the functional with the largest |difference| + budget."""
-        return int(np.argmax(np.abs(self.difference) + np.where(np.isfinite(self.budget), self.budget, 0)))
+        """Index of the functional that decides: the largest |difference| + budget; for a bound, the largest difference."""
+        size = self.difference if self.kind == "bound" else np.abs(self.difference)
+        return int(np.argmax(size + np.where(np.isfinite(self.budget), self.budget, 0)))
 
     def __str__(self) -> str:
         k = self.worst

@@ -31,7 +31,7 @@ CLAIMS = (
     Claim(
         "S0.E19",
         "equality",
-        "The variance-preserving SDE started from X₀ has the law of e^{−B/2} X₀ plus independent Gaussian noise of variance 1 − e^{−B}, B = ∫β.",
+        "The variance-preserving SDE started from X₀ has the law of exp(−B/2) X₀ plus independent Gaussian noise of variance 1 − exp(−B), where B = ∫β.",
         r"dX = -\tfrac12\beta X\,dt + \sqrt{\beta}\,dW \;\Rightarrow\; X_t \sim e^{-B/2}X_0 + \mathcal N(0,\,1-e^{-B})",
         "Chen (2024), equation 19",
         {
@@ -58,7 +58,7 @@ CLAIMS = (
     Claim(
         "S0.E21-22",
         "equality",
-        "The sub-VP SDE has the conditional variance (1 − e^{−B})².",
+        "The sub-VP SDE has the conditional variance (1 − exp(−B))².",
         r"dX = -\tfrac12\beta X\,dt + \sqrt{\beta(1-e^{-2B})}\,dW \;\Rightarrow\; X_t \sim e^{-B/2}X_0 + \mathcal N\bigl(0,\,(1-e^{-B})^2\bigr)",
         "Chen (2024), equations 21 and 22",
         {
@@ -143,7 +143,7 @@ CLAIMS = (
     Claim(
         "S0.E23-26",
         "equality",
-        "Run backwards with the drift −f + g²∇log p_t and the same noise, the process returns from p_T to p₀.",
+        "Run backwards with the drift −f + g²∇log pₜ and the same noise, the process returns from the law at T to the data law.",
         r"dY = \bigl(-f + g^2\,\nabla\log p_{T-\tau}\bigr)d\tau + g\,d\bar W,\quad Y_0\sim p_T \;\Rightarrow\; Y_T\sim p_0",
         "Chen (2024), equations 23 to 26; Anderson (1982)",
         {"stated": C, "score sign": R, "½ extra on g²": R, "factor 2 in the score": R, "no score": R, "score + 2 %": R},
@@ -158,7 +158,7 @@ CLAIMS = (
     Claim(
         "S1.E15-16",
         "equality",
-        "The reversal has a family: the drift −f + ½(g² + σ²)∇log p_t with any noise σ returns from p_T to p₀.",
+        "The reversal has a family: the drift −f + ½(g² + σ²)∇log pₜ with any noise σ returns from the law at T to the data law.",
         r"dY = \bigl(-f + \tfrac12(g^2+\sigma^2)\,\nabla\log p_{T-\tau}\bigr)d\tau + \sigma\,d\bar W",
         "Wei (2024), equations 15 and 16",
         {"stated": C, "score sign": R, "½ extra on g²": R, "factor 2 in the score": R, "score + 2 %": R},
@@ -203,7 +203,7 @@ CLAIMS = (
     Claim(
         "S1.E1",
         "equality",
-        "For every noise σ_t ≥ 0 the drift f − ½(g² − σ²)∇log p_t gives the same marginals: a family of processes with one law at each time.",
+        "For every noise σ ≥ 0 the drift f − ½(g² − σ²)∇log pₜ gives the same marginals: a family of processes with one law at each time.",
         r"dX = \bigl(f - \tfrac12(g^2-\sigma^2)\,\nabla\log p_t\bigr)dt + \sigma\,dW \;\Rightarrow\; X_t\sim p_t",
         "Wei (2024), equations 1 and 26 to 28",
         {"stated": C, "score sign": R, "½ missing": R, "½ extra": R, "score + 2 %": R, "σ² + 2 %": R},
@@ -212,7 +212,7 @@ CLAIMS = (
     Claim(
         "S0.E40-41",
         "equality",
-        "The flow with velocity f − ½g²∇log p_t carries p₀ through the marginals of the SDE, without any noise.",
+        "The flow with velocity f − ½g²∇log pₜ carries p₀ through the marginals of the SDE, without any noise.",
         r"\dot X = f - \tfrac12 g^2\,\nabla\log p_t(X) \;\Rightarrow\; X_t\sim p_t",
         "Chen (2024), equations 40 and 41",
         {"stated": C, "score sign": R, "½ missing": R, "½ extra": R, "score + 2 %": R},
