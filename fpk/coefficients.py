@@ -160,10 +160,12 @@ class Coefficient:
             value if value.ndim != 3 else value.sum((1, 2))[:, None], (len(x), max(value.shape[-1:] or (1,)))
         )
         bad = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
-        raise NonFinite(
+        refusal = NonFinite(
             f"the {self.name} is {rows[bad].tolist()} at x={x[bad].tolist()}, t={t:g}. It must be finite wherever the law has mass: "
             "restrict the domain (boundary=) or mend the function there."
         )
+        refusal.row = bad
+        raise refusal
 
     def _check_shape(self, value: Array, x: Array) -> None:
         allowed = value.ndim <= 1 and value.size == 1

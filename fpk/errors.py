@@ -31,7 +31,9 @@ class ProblemError(FpkError, ValueError):
 
 
 class NonFinite(ProblemError):
-    """A coefficient, density or state that is NaN or infinite."""
+    """A coefficient, density or state that is NaN or infinite; ``row`` is the index of the position, where it is known."""
+
+    row: int | None = None
 
 
 class GridError(FpkError, ValueError):

@@ -105,11 +105,14 @@ class ParticleMarginals:
     def _distribution(self, block: Block) -> tuple[Array, Array]:
         """Empirical distribution function at the thresholds and its time-step budget."""
         k, n, points = self._index(block.time), self.particles, block.points  # type: ignore[union-attr]
-        below = [
-            np.searchsorted(np.sort(x[k] @ block.direction), points, side="right") / n for x in (self.fine, self.coarse)
-        ]
-        change = np.abs(below[0] - below[1])
-        return below[0], 1.25 * change + 3 * np.sqrt(change / n)
+        fine, coarse = self.fine[k] @ block.direction, self.coarse[k] @ block.direction
+
+        def below(x: Array) -> Array:
+            return np.searchsorted(np.sort(x), points, side="right") / n
+
+        value = below(fine)
+        crossed = below(np.minimum(fine, coarse)) - below(np.maximum(fine, coarse))  # particles with the point between
+        return value, 1.25 * np.abs(value - below(coarse)) + 3 * np.sqrt(crossed / n)
 
 
 def _block_means(values: Array) -> Array | None:
@@ -215,10 +218,14 @@ class _Run:
         t = 0.0
         for (count, step), target in zip(self.plan, self.times, strict=True):
             origin = t
-            for i in range(count):
-                self._coarse_step(states, origin + i * step, step, rng)
+            try:
+                for i in range(count):
+                    self._coarse_step(states, origin + i * step, step, rng)
+            except NonFinite as error:
+                raise _named(error, index) from error
             t = target
-            self._check(states[0], t, index)
+            for state in states:
+                self._check(state, t, index)
             for held, state in zip(kept, states, strict=True):
                 held.append(state[:size].copy())
         return np.stack(kept[0]), np.stack(kept[1])
@@ -239,7 +246,8 @@ class _Run:
     def _moved(self, x: Array, t: float, step: float, noise: Array) -> Array:
         g = self.problem.diffusion(x, t)
         spread = (g @ noise[:, :, None])[:, :, 0] if g.ndim == 3 else g * noise
-        return self._inside(x + step * self.problem.drift(x, t) + spread)
+        with np.errstate(over="ignore", invalid="ignore"):  # what explodes is refused with its place, see _check
+            return self._inside(x + step * self.problem.drift(x, t) + spread)
 
     def _inside(self, x: Array) -> Array:
         walls = self.problem.boundary
@@ -258,3 +266,9 @@ class _Run:
             raise NonFinite(
                 f"particle {particle} is at {x[bad[0]].tolist()} by t={t:g}: the step is too long for this drift, or it explodes. Use more steps."
             )
+
+
+def _named(error: NonFinite, index: int) -> NonFinite:
+    """The refusal of a coefficient with the particle that met it."""
+    who = "" if error.row is None else f"particle {index * BLOCK + error.row}: "
+    return NonFinite(f"{who}{error} If the drift makes particles explode, more steps help.")
