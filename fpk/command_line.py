@@ -251,14 +251,10 @@ def list_claims(studies: Path, store: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "claims": rows}, ensure_ascii=False))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("claim", "kind", "study", "controls", "statement", box=None, pad_edge=False)
     for row in rows:
         controls = sum(outcome == "REFUTED" for outcome in catalogue.claims[row["id"]].expected.values())
-        table.add_row(row["id"], row["kind"], row["study"], str(controls), row["statement"])
-    Console(markup=False).print(table)
+        click.echo(f"{row['id']:16s}{row['kind']:10s}{controls} wrong variants   {row['study']}")
+        click.echo(click.wrap_text(row["statement"], 100, "    ", "    "))
 
 
 @main.command()
@@ -295,7 +291,7 @@ def _explained(variant: str, case: str, expected: str, note: str, record: Any) -
     head = f"  {variant}{f' [{case}]' if case else ''}{f' — {note}' if note else ''}"
     if record is None or record.verdict is None:
         return f"{head}\n    expected {expected}; not run yet"
-    mde = f", sees {record.mde_model}" if record.mde_model else ""
+    mde = f", sees {record.mde_model}" if record.mde_model and record.stated else ""
     return (
         f"{head}\n    {record.verdict} (expected {expected}): {' | '.join(record.pair)}\n    difference {record.difference:+.2g}, "
         f"budget {record.budget:.2g}, standard error {record.standard_error:.2g}, tolerance {record.tolerance or 0:.2g}{mde}"

@@ -107,7 +107,8 @@ def settle(
         As for :func:`compare`.
     kind : str, default "equality"
     agreement : float, default inf
-        For errata: CONFIRMED also needs |d_k| ≤ agreement · b_k, so that what is left is explained by the budget.
+        For errata: CONFIRMED also needs |d_k| ≤ b_k, or |d_k| ≤ agreement · b_k and falling under refinement, so that what is left is
+        explained by the budget.
 
     Raises
     ------

@@ -133,8 +133,10 @@ class Problem:
 
     def checked_times(self, times: Sequence[float]) -> tuple[float, ...]:
         """The times, increasing; refuses what lies outside [0, horizon]."""
-        if not len(times):
-            raise ProblemError("no times given: say at which t the law is wanted, for example times=[0.5, 1.0].")
+        if np.ndim(times) != 1 or not len(times):
+            raise ProblemError(
+                f"times must be a list of at least one time, for example times=[0.5, 1.0]; got {times!r}."
+            )
         if any(not 0 <= t <= self.horizon * (1 + 1e-12) for t in times):
             raise ProblemError(f"times must lie in [0, {self.horizon:g}] (the problem's horizon), got {list(times)}.")
         return tuple(sorted({float(t) for t in times}))

@@ -172,7 +172,8 @@ def _model_units(verdict: Verdict | None, controls: Mapping[str, float]) -> str:
     for variant, effect in controls.items():
         miss = near_miss(variant)
         if miss and effect > 0:
-            return f"{miss[0]} + {miss[1] * verdict.mde / effect:.2g} %"
+            percent = float(f"{miss[1] * verdict.mde / effect:.2g}")
+            return f"{miss[0]} + {percent:.7g} %" if percent < 100 else f"{miss[0]} × {1 + percent / 100:.2g}"
     return ""
 
 

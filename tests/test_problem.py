@@ -55,7 +55,7 @@ def test_times_outside_the_horizon_are_refused(times):
 def test_times_are_sorted_once_and_never_empty():
     problem = Problem("-x", 1.0, initial=START, horizon=2.0)
     assert problem.checked_times(np.array([2.0, 0.0, 2.0])) == (0.0, 2.0)
-    with pytest.raises(ProblemError, match="no times given"):
+    with pytest.raises(ProblemError, match="a list of at least one time"):
         problem.checked_times([])
 
 

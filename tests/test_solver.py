@@ -129,7 +129,7 @@ def test_steps_must_be_positive(steps):
 
 
 def test_a_score_needs_several_times():
-    with pytest.raises(GridError, match="several stored times"):
+    with pytest.raises(GridError, match="stored times reach from"):
         solve(OU, BOX, times=[T]).score(np.zeros((1, 1)), T)
 
 

@@ -145,9 +145,11 @@ class GridMarginals:
         """
         from scipy.interpolate import BSpline
 
-        if len(self.times) < 2:
+        first, last = min(self.times), max(self.times)
+        if len(self.times) < 2 or not first <= t <= last * (1 + 1e-12):
             raise GridError(
-                "a score in time needs several stored times: solve with times=numpy.linspace(0, T, steps + 1)."
+                f"no score at t={t:g}: {len(self.times)} stored times reach from {first:g} to {last:g}. "
+                "Solve with times=numpy.linspace(0, T, steps + 1)."
             )
         knots, in_time = self._log_coefficients
         inside = np.clip(x, self.grid.centers[0], self.grid.centers[-1])
@@ -265,7 +267,8 @@ def solve(
         raise NonFinite(
             f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={steps})."
         )
-    floor = _mass_at_edges(problem, grid, times, densities) + ROUND_OFF * steps
+    missed = abs(float(_initial_density(problem, grid).sum()) * grid.spacing - 1)
+    floor = missed + _mass_at_edges(problem, grid, times, densities) + ROUND_OFF * steps
     source = f"grid, {type(scheme.flux).__name__} + {scheme.method.name}, {grid.cells} cells, {steps} steps"
     return GridMarginals(grid, times, densities, scheme.order, floor, source)
 
