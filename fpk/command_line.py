@@ -38,6 +38,9 @@ class Commands(click.Group):
         except FpkError as error:
             click.echo(f"fpk: {error}", err=True)
             sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("\nfpk: interrupted; what was finished is kept.", err=True)
+            sys.exit(INTERRUPTED)
 
 
 def _common(command: Any) -> Any:
@@ -134,7 +137,7 @@ def _root_seed(text: str) -> int:
         drawn = secrets.randbits(48)
         click.echo(f"seed {drawn}", err=True)
         return drawn
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ProblemError(f"--seed takes a whole number ≥ 0 or the word random, got {text!r}.")
     return int(text)
 

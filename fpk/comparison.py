@@ -107,8 +107,7 @@ def settle(
         As for :func:`compare`.
     kind : str, default "equality"
     agreement : float, default inf
-        For errata: CONFIRMED also needs |d_k| ≤ b_k, or |d_k| ≤ agreement · b_k and falling under refinement, so that what is left is
-        explained by the budget.
+        For errata: CONFIRMED also needs |d_k| ≤ ε_k = b_k + 5 se_k, or |d_k| ≤ agreement · ε_k and falling under refinement.
 
     Raises
     ------
@@ -220,6 +219,13 @@ class _Difference:
             return np.zeros(len(self.d), bool)
         levels = [side.value if side.coarser is None else side.coarser for side in (self.first, self.second)]
         return np.abs(self.d) <= 0.5 * np.abs(levels[0] - levels[1])
+
+    def explained(self, agreement: float) -> NDArray[np.bool_]:
+        """Whether what is left of each d_k is the budget's: within ε = b + 5 se, or within agreement · ε and falling."""
+        if np.isinf(agreement):
+            return np.ones(len(self.d), bool)
+        epsilon, left = self.b + 5 * self.se, np.abs(self.d)
+        return (left <= epsilon) | ((left <= agreement * epsilon) & self.shrinks())
 
     def critical(self, level: float) -> float:
         """Quantile of the quadratic statistic: χ²_K, or Hotelling's T² when C was estimated from few blocks."""
@@ -340,22 +346,16 @@ def _conclude(
         within = delta is not None and np.all(reach <= delta)
         return Outcome.REFUTED, refutation + (" Detected, within tolerance." if within else ""), ""
     if delta is None:
-        return (
-            Outcome.UNDECIDED,
-            "no difference found, but nothing was asked to be excluded.",
-            "give tolerance= or effect=.",
-        )
+        reason = "no difference found, but nothing was asked to be excluded."
+        return Outcome.UNDECIDED, reason, "give tolerance= or effect=."
     if np.any(evidence.b > delta / 2):
         return Outcome.UNDECIDED, *_too_coarse(evidence, delta)
     if np.any(reach > delta):
         return Outcome.UNDECIDED, *_too_uncertain(evidence, reach, delta, beta)
-    if np.isfinite(agreement) and np.any(np.abs(evidence.d) > agreement * evidence.b):
-        k = int(np.argmax(np.abs(evidence.d) - agreement * evidence.b))
-        return (
-            Outcome.UNDECIDED,
-            f"{evidence.names[k]} is equal within tolerance, but not explained by its budget.",
-            "refine further.",
-        )
+    unexplained = np.flatnonzero(~evidence.explained(agreement))
+    if len(unexplained):
+        reason = f"{evidence.names[unexplained[0]]} is equal within tolerance, but not explained by its budget."
+        return Outcome.UNDECIDED, reason, "refine further."
     return Outcome.CONFIRMED, f"every functional agrees within {delta:.3g}: at most {reach.max():.3g} apart.", ""
 
 

@@ -57,6 +57,7 @@ class Record:
     remedy: str = ""
     error: str = ""
     panel: str = ""
+    resolution: str = ""
     size: str = ""
     cost_seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -158,6 +159,7 @@ def _record(
         effect=effects.get(task.variant),
         error=done.error,
         panel=done.evidence.panel if done.evidence is not None else "",
+        resolution=f"{task.size}: {done.evidence.first.source}" if done.evidence is not None else task.size,
         size=task.size,
         cost_seconds=done.provenance.get("cost_seconds"),
         versions=done.provenance.get("versions", {}),

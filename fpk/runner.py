@@ -6,8 +6,12 @@ finished. Results do not depend on the number of workers.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import platform
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -51,8 +55,7 @@ def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root
     """All tasks of the studies, in order."""
     out = []
     for study in studies:
-        module = Path(study.compute.__code__.co_filename)
-        code = [engine_digest(), code_digest(module), *_shared_code(catalogue.path)]
+        code = [engine_digest(), *(code_digest(file) for file in _files_of(study))]
         for variant, case in study.checks:
             seed = seed_for(root_seed, f"{study.claim}/{variant}/{case}")
             parts = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}
@@ -61,9 +64,25 @@ def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root
     return out
 
 
-def _shared_code(path: Path) -> list[str]:
-    """Files whose names start with an underscore are shared by the studies of a folder; the catalogue itself does not compute."""
-    return [code_digest(file.resolve()) for file in sorted(path.glob("_*.py"))] if path.is_dir() else []
+def _files_of(study: Study) -> list[Path]:
+    """The study's file and every file it imports from its folder, directly or not."""
+    found, todo = set(), {Path(sys.modules[study.module].__file__ or "")}
+    while todo:
+        file = todo.pop()
+        found.add(file)
+        todo |= _imported_beside(file) - found
+    return sorted(found)
+
+
+def _imported_beside(file: Path) -> set[Path]:
+    """Files of the relative imports in a file."""
+    beside = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            names = [base, *(base / alias.name for alias in node.names)]
+            beside |= {path for name in names for path in (name.with_suffix(".py"), name / "__init__.py")}
+    return {path for path in beside if path.is_file()}
 
 
 def computed(task: Task, store_root: str, fresh: bool = False) -> str:
@@ -75,14 +94,22 @@ def computed(task: Task, store_root: str, fresh: bool = False) -> str:
     study = catalogue.study_of(task.claim)
     start = time.perf_counter()
     try:
-        found = study.compute(study.variants[task.variant], task.case, Size(task.size), task.seed)
+        with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to --json
+            found = study.compute(study.variants[task.variant], task.case, Size(task.size), task.seed)
+        if not isinstance(found, Evidence):
+            raise TypeError(f"the study returned {type(found).__name__}, not Evidence")
     except FpkError as error:
         return f"{type(error).__name__}: {error}"
-    except Exception as error:
-        return f"{type(error).__name__}: {error} (while computing {task.check} in {study.name})"
+    except (Exception, SystemExit) as error:
+        return f"{type(error).__name__}: {error} (while computing {task.check} in {study.name}, {_place(error)})"
     cost = time.perf_counter() - start
     store.save(task.key, found, {"cost_seconds": round(cost, 3), "versions": versions(), "task": asdict(task)})
     return ""
+
+
+def _place(error: BaseException) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name} line {last.lineno}"
 
 
 @lru_cache(maxsize=8)

@@ -56,10 +56,10 @@ class Store:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             head = json.loads(bytes(arrays.pop("head")).decode())
-            if head["digest"] != _digest(arrays):
+            if head.pop("digest") != _digest(key, arrays, head):
                 return None
             return _evidence_from(arrays, head), head["provenance"]
-        except (OSError, ValueError, KeyError, EOFError):
+        except Exception:  # a damaged archive makes zipfile, numpy and json raise almost anything
             return None
 
     def save(self, key: str, evidence: Evidence, provenance: Mapping[str, Any]) -> None:
@@ -71,20 +71,25 @@ class Store:
             If the folder cannot be written; what was stored before is untouched.
         """
         arrays, head = _arrays_of(evidence)
-        head |= {"digest": _digest(arrays), "provenance": dict(provenance)}
+        head["provenance"] = dict(provenance)
+        head["digest"] = _digest(key, arrays, head)
         arrays["head"] = np.frombuffer(json.dumps(head, sort_keys=True).encode(), np.uint8)
-        path = self.path(key)
+        path, part = self.path(key), None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+                part = Path(file.name)
                 np.savez(file, allow_pickle=False, **arrays)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(file.name, path)
+            os.replace(part, path)
         except OSError as error:
             raise StoreError(
                 f"cannot write {path}: {error}. Free some space or choose another folder with --store."
             ) from error
+        finally:
+            if part is not None:
+                part.unlink(missing_ok=True)
 
     def keys(self) -> list[str]:
         """All keys stored."""
@@ -126,10 +131,10 @@ def _arrays_of(evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, Any
         plain[side] = {}
         for spec in fields(Estimate):
             value = getattr(estimate, spec.name)
-            if isinstance(value, np.ndarray):
-                arrays[f"{side}.{spec.name}"] = value
+            if isinstance(value, np.ndarray | list | tuple):
+                arrays[f"{side}.{spec.name}"] = np.asarray(value)
             else:
-                plain[side][spec.name] = value
+                plain[side][spec.name] = value.item() if isinstance(value, np.generic) else value
     return arrays, plain
 
 
@@ -142,8 +147,9 @@ def _evidence_from(arrays: Mapping[str, np.ndarray], head: Mapping[str, Any]) ->
     return Evidence(sides["first"], sides["second"], tuple(head["names"]), curves, head["panel"])
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    state = hashlib.sha256()
+def _digest(key: str, arrays: Mapping[str, np.ndarray], head: Mapping[str, Any]) -> str:
+    """Digest of everything in a record, and of the key it is stored under."""
+    state = hashlib.sha256(f"{key}{json.dumps(head, sort_keys=True)}".encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         state.update(f"{name}{array.dtype.str}{array.shape}".encode() + array.tobytes())

@@ -7,10 +7,13 @@ computes, for one variant and one case, two Estimates on one frozen panel. It ne
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import re
 import sys
+import traceback
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -295,15 +298,24 @@ def load_catalogue(path: Path) -> Catalogue:
             str(path),
             [p.name for p in Path.cwd().iterdir() if p.is_dir() and (p / "catalogue.py").exists()],
         )
-    modules = list(_imported(path.resolve()))
-    claims = {claim.id: claim for module in modules for claim in getattr(module, "CLAIMS", ())}
+    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to --json
+        modules = list(_imported(path.resolve()))
+    stated = [claim for module in modules for claim in getattr(module, "CLAIMS", ())]
+    claims = {claim.id: claim for claim in stated}
     studies = [s for module in modules for s in _REGISTERED.get(module.__name__, ())]
+    for what, ids in (("claims", [c.id for c in stated]), ("studies of the claim", [s.claim for s in studies])):
+        if twice := [id for id, count in Counter(ids).items() if count > 1]:
+            raise ProblemError(f"{path}: two {what} {', '.join(map(repr, twice))}; one is needed.")
     for s in studies:
         if s.claim not in claims:
             raise UnknownName("claim (of a study)", s.claim, claims)
         if set(s.variants) != set(claims[s.claim].expected):
             odd = sorted(set(s.variants) ^ set(claims[s.claim].expected))
             raise ProblemError(f"{s.name}: variants and the catalogue's expectations for {s.claim} differ in {odd}.")
+    if missing := [id for id in claims if id not in {s.claim for s in studies}]:
+        raise ProblemError(
+            f"{path}: no study computes the claim {', '.join(map(repr, missing))}; decorate one with @study."
+        )
     order = {id: k for k, id in enumerate(claims)}
     return Catalogue(path, claims, tuple(sorted(studies, key=lambda s: order[s.claim])))
 
@@ -318,7 +330,23 @@ def _imported(path: Path) -> Iterator[ModuleType]:
     for file in sorted(path.rglob("*.py")):
         if not file.name.startswith("_"):
             name = ".".join((package, *file.relative_to(path).with_suffix("").parts))
-            yield sys.modules[name] if name in sys.modules else importlib.import_module(name)
+            with _named_failure(name, file):
+                module = sys.modules[name] if name in sys.modules else importlib.import_module(name)
+            yield module
+
+
+@contextlib.contextmanager
+def _named_failure(name: str, file: Path) -> Iterator[None]:
+    """Say which study file failed to import, and forget what it had registered."""
+    try:
+        yield
+    except Exception as error:
+        sys.modules.pop(name, None)
+        _REGISTERED.pop(name, None)
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ProblemError(
+            f"cannot import the study file {file} ({Path(last.filename).name} line {last.lineno}): {type(error).__name__}: {error}"
+        ) from error
 
 
 def _loaded(name: str, file: Path, search: list[str] | None) -> ModuleType:
@@ -334,7 +362,8 @@ def _loaded(name: str, file: Path, search: list[str] | None) -> ModuleType:
     assert spec.loader is not None, file
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    with _named_failure(name, file):
+        spec.loader.exec_module(module)
     return module
 
 
@@ -345,5 +374,5 @@ def seed_for(root: int, check: str) -> int:
 
 def near_miss(variant: str) -> tuple[str, float] | None:
     """Quantity and percentage of a control named like ``g² + 2 %``; None for other names."""
-    match = re.fullmatch(r"(.+) [+−-] ([\d.]+) %", variant)
+    match = re.fullmatch(r"(.+) [+−-] (\d+(?:\.\d+)?) %", variant)
     return (match[1], float(match[2])) if match else None
