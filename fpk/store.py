@@ -53,7 +53,7 @@ class Store:
         if not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             head = json.loads(bytes(arrays.pop("head")).decode())
             if head.pop("digest") != _digest(key, arrays, head):
