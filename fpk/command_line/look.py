@@ -1,0 +1,129 @@
+"""``fpk list``, ``fpk explain``, ``fpk report``: what is known, without computing."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fpk.command_line.group import main, study_options
+from fpk.command_line.telling import reported, told
+from fpk.errors import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fpk.records import Judged
+    from fpk.study import Catalogue
+
+
+@main.command("list")
+@study_options
+def list_claims(studies: Path, store: Path, as_json: bool) -> None:
+    """List the claims with their studies."""
+    from fpk.study import load_catalogue
+
+    catalogue = load_catalogue(studies)
+    rows = [
+        {
+            "id": c.id,
+            "kind": c.kind,
+            "study": catalogue.study_of(c.id).name,
+            "variants": list(c.expected),
+            "statement": c.statement,
+        }
+        for c in catalogue.claims.values()
+    ]
+    if as_json:
+        click.echo(json.dumps({"schema": "fpk/1", "claims": rows}, ensure_ascii=False))
+        return
+    for row in rows:
+        controls = sum(outcome == "REFUTED" for outcome in catalogue.claims[row["id"]].expected.values())
+        click.echo(f"{row['id']:16s}{row['kind']:10s}{controls} wrong variants   {row['study']}")
+        click.echo(click.wrap_text(row["statement"], 100, "    ", "    "))
+
+
+@main.command()
+@click.argument("name")
+@study_options
+@click.option("--quick", is_flag=True, help="Look at the results of the quick size.")
+def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool) -> None:
+    """Explain a claim: formula, source, routes, controls, and the verdicts stored last."""
+    from fpk.records import as_document
+
+    catalogue, judged = _stored(studies, store, [name], quick)
+    if as_json:
+        click.echo(json.dumps(as_document([j.record for j in judged]), ensure_ascii=False))
+        return
+    for study in catalogue.selected([name]):
+        claim = catalogue.claims[study.claim]
+        click.echo(
+            f"{claim.id} ({claim.kind}): {claim.statement}\n  formula  {claim.formula}\n  source   {claim.source}"
+        )
+        if claim.assumptions:
+            click.echo(f"  assuming {claim.assumptions}")
+        click.echo(f"  study    {study.name}, cases: {', '.join(c or 'one' for c in study.cases)}")
+        own = {(j.record.variant, j.record.case): j.record for j in judged if j.record.id == claim.id}
+        for variant, case in study.checks:
+            click.echo(
+                _explained(
+                    variant, case, str(claim.expected[variant]), claim.notes.get(variant, ""), own.get((variant, case))
+                )
+            )
+        click.echo(f"  rerun    fpk run {shlex.quote(claim.id)}{' --quick' if quick else ''}")
+
+
+def _explained(variant: str, case: str, expected: str, note: str, record: Any) -> str:
+    head = f"  {variant}{f' [{case}]' if case else ''}{f' — {note}' if note else ''}"
+    if record is None or record.verdict is None:
+        return f"{head}\n    expected {expected}; not run yet"
+    mde = f", sees {record.mde_model}" if record.mde_model and record.stated else ""
+    return (
+        f"{head}\n    {record.verdict} (expected {expected}): {' | '.join(record.pair)}\n    difference {record.difference:+.2g}, "
+        f"budget {record.budget:.2g}, standard error {record.standard_error:.2g}, tolerance {record.tolerance or 0:.2g}{mde}"
+    )
+
+
+def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tuple[Catalogue, list[Judged]]:
+    """Judge what is in the store, computing nothing."""
+    from fpk.records import judged
+    from fpk.runner import Done, tasks_of
+    from fpk.store import Store
+    from fpk.study import Size, load_catalogue
+
+    catalogue = load_catalogue(studies)
+    tasks = tasks_of(catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=0)
+    loaded = [(task, Store(store).load(task.key)) for task in tasks]
+    return catalogue, judged(catalogue, [Done(task, *found) for task, found in loaded if found is not None])
+
+
+@main.command()
+@study_options
+@click.option("--quick", is_flag=True, help="Report the results of the quick size.")
+@click.option(
+    "--report",
+    "folder",
+    default="reports/latest",
+    type=click.Path(path_type=Path),
+    show_default=True,
+    help="Where the report goes.",
+)
+def report(studies: Path, store: Path, as_json: bool, quick: bool, folder: Path) -> None:
+    """Write the report again from what is stored, computing nothing."""
+    from fpk.records import as_document, exit_code
+
+    catalogue, judged = _stored(studies, store, [], quick)
+    if not judged:
+        raise ProblemError(
+            f"nothing is stored in {store} for this code and size: run fpk run{' --quick' if quick else ''} first."
+        )
+    written = reported(judged, folder, catalogue, "quick" if quick else "full", 0.0)
+    records = [j.record for j in judged]
+    if as_json:
+        click.echo(json.dumps(as_document(records), ensure_ascii=False))
+    told(judged, written, 0.0)
+    sys.exit(exit_code(records))

@@ -1,0 +1,46 @@
+"""What a run says when it is over: the report on disk and the summary on standard error."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fpk.records import Judged
+    from fpk.study import Catalogue
+
+
+def reported(judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float) -> Path:
+    """Write the report and return the path of its page."""
+    from fpk.reporting import write_report
+
+    command = shlex.join(["fpk", *sys.argv[1:]])
+    return write_report(judged, folder, claims=catalogue.claims, command=command, seconds=seconds, size=size)
+
+
+def told(judged: Sequence[Judged], written: Path, seconds: float) -> None:
+    """The summary on stderr: what does not hold first, then one line for each claim."""
+    from rich.console import Console
+
+    from fpk.records import counted
+
+    records = [j.record for j in judged]
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    for record in (r for r in records if not r.holds):
+        found = record.verdict or "CRASHED"
+        where = " · ".join(part for part in (record.id, record.variant, record.case) if part)
+        console.print(f"✗ {where}: {found}, expected {record.expected}", style="bold red")
+        console.print(
+            f"  {record.error or record.reason}" + (f"\n  to settle it: {record.remedy}" if record.remedy else "")
+        )
+    counts = counted(records)
+    verdicts = ", ".join(f"{counts[k]} {k}" for k in ("CONFIRMED", "REFUTED", "UNDECIDED", "crashed") if k in counts)
+    mark, style = ("✓", "bold green") if counts["hold"] == counts["records"] else ("✗", "bold red")
+    console.print(
+        f"{mark} {counts['hold']} of {counts['records']} records hold ({verdicts}) in {seconds:.0f} s", style=style
+    )
+    console.print(f"  report: {written}")
