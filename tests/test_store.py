@@ -349,7 +349,7 @@ def test_a_change_of_a_computing_module_changes_the_address_and_one_of_a_telling
     for telling in ("comparison.py", "records.py", "reporting.py"):
         with (tmp_path / "fpk" / telling).open("a") as file:
             file.write("\nCHANGED = 1\n")
-    with (tmp_path / "fpk" / "laws.py").open("a") as file:
+    with (tmp_path / "fpk" / "schedules.py").open("a") as file:
         file.write("\n\n# a remark\n")
     assert engine_digest_of(tmp_path) == before
     with (tmp_path / "fpk" / "particles" / "euler_maruyama.py").open("a") as file:
