@@ -10,6 +10,11 @@ import click
 
 from fpk.errors import FpkError
 
+INTERRUPTED = 130
+
+
+INTERRUPTED = 130
+
 
 class Commands(click.Group):
     """A click group that turns fpk's own errors into one readable line and exit code 2."""

@@ -89,7 +89,7 @@ def _explained(variant: str, case: str, expected: str, note: str, record: Any) -
 
 
 def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tuple[Catalogue, list[Judged]]:
-    """Judge what is in the store, computing nothing."""
+    """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out."""
     from fpk.records import judged
     from fpk.runner import Done, tasks_of
     from fpk.store import Store
@@ -98,7 +98,14 @@ def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tu
     catalogue = load_catalogue(studies)
     tasks = tasks_of(catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=0)
     loaded = [(task, Store(store).load(task.key)) for task in tasks]
-    return catalogue, judged(catalogue, [Done(task, *found) for task, found in loaded if found is not None])
+    missing = {(task.claim, task.case) for task, found in loaded if found is None}
+    if len(missing) < len({(task.claim, task.case) for task in tasks}):
+        for claim, case in sorted(missing):
+            click.echo(f"fpk: not stored, so left out: {claim}{f' · {case}' if case else ''}", err=True)
+    whole = [
+        Done(task, *found) for task, found in loaded if found is not None and (task.claim, task.case) not in missing
+    ]
+    return catalogue, judged(catalogue, whole)
 
 
 @main.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import main, study_options
+from fpk.command_line.group import INTERRUPTED, main, study_options
 from fpk.command_line.telling import reported, told
 from fpk.errors import ProblemError
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fpk.records import Judged
     from fpk.runner import Done
     from fpk.study import Catalogue
-
-INTERRUPTED = 130
 
 
 @main.command()
