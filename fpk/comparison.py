@@ -21,20 +21,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fpk.difference import ALPHA, BETA, EXCESS, Difference, box_constrained, normal_quantile
 from fpk.errors import ComparisonError
 from fpk.laws import Array
 from fpk.marginals import Estimate, Marginals, panel_between, zero_estimate
 from fpk.panels import Panel
 from fpk.verdict import Outcome, Verdict
-
-#: Probability of refuting a true equality, and of confirming a difference δ.
-ALPHA, BETA = 1e-6, 1e-3
-#: Power at the minimum detectable effect.
-POWER = 0.99
-#: Two deterministic sides disagree beyond an estimated budget times this.
-EXCESS = 10.0
 
 
 def compare(
@@ -114,7 +107,7 @@ def settle(
     ComparisonError
         If shapes differ, or both ``tolerance`` and ``effect`` are given.
     """
-    evidence = _Difference(first, second, tuple(names) or tuple(f"value {k}" for k in range(len(first.value))))
+    evidence = Difference(first, second, tuple(names) or tuple(f"value {k}" for k in range(len(first.value))))
     delta = _tolerance(tolerance, effect)
     slack = delta if (tolerance is not None and delta is not None) else 0.0
     test = _deterministic_test if evidence.deterministic else _sampled_test
@@ -151,11 +144,11 @@ def below_zero(quantity: Estimate, *, alpha: float = ALPHA, beta: float = BETA) 
 
     CONFIRMED if value + z_β se + bound < 0 everywhere, REFUTED if value − z_α se − bound > 0 somewhere.
     """
-    evidence = _Difference(
+    evidence = Difference(
         quantity, zero_estimate(len(quantity.value)), tuple(f"value {k}" for k in range(len(quantity.value)))
     )
-    upper = evidence.d + _normal_quantile(beta) * evidence.se + evidence.b
-    lower = evidence.d - _normal_quantile(alpha / len(evidence.d)) * evidence.se - evidence.b
+    upper = evidence.d + normal_quantile(beta) * evidence.se + evidence.b
+    lower = evidence.d - normal_quantile(alpha / len(evidence.d)) * evidence.se - evidence.b
     if np.any(lower > 0):
         outcome, reason, remedy = Outcome.REFUTED, f"the bound is exceeded by at least {lower.max():.3g}.", ""
     elif np.all(upper < 0):
@@ -177,74 +170,6 @@ def below_zero(quantity: Estimate, *, alpha: float = ALPHA, beta: float = BETA) 
     )  # fmt: skip
 
 
-def effect_size(first: Estimate, second: Estimate) -> float:
-    """A lower limit for the effect that separates the two: max_k (|d_k| − b_k − 3 se_k), at least 0."""
-    evidence = _Difference(first, second, ())
-    return float(max(0.0, np.max(np.abs(evidence.d) - evidence.b - 3 * evidence.se)))
-
-
-class _Difference:
-    """The difference of two Estimates: value d, budget b, covariance C, standard error se."""
-
-    def __init__(self, first: Estimate, second: Estimate, names: tuple[str, ...]) -> None:
-        if first.value.shape != second.value.shape:
-            raise ComparisonError(
-                f"the two sides answered different panels: {first.value.shape} values from {first.source!r}, "
-                f"{second.value.shape} from {second.source!r}."
-            )
-        self.first, self.second, self.names = first, second, names
-        self.d = first.value - second.value
-        self.b = first.bias_bound + second.bias_bound
-        self.deterministic = first.deterministic and second.deterministic
-        self.proven = first.proven and second.proven
-        self.coupled = first.noise_key is not None and first.noise_key == second.noise_key and not self.deterministic
-        self.C, self.blocks = self._covariance()
-        self.se = np.sqrt(np.diag(self.C))
-
-    def _covariance(self) -> tuple[Array, int | None]:
-        if self.coupled and self.first.block_means is not None and self.second.block_means is not None:
-            paired = self.first.block_means - self.second.block_means
-            if len(paired) <= len(self.d):
-                raise ComparisonError(
-                    f"coupled sides need more than {len(self.d)} block means for {len(self.d)} functionals, got {len(paired)}: "
-                    "use more samples, or fewer times in the panel."
-                )
-            return np.atleast_2d(np.cov(paired, rowvar=False)) / len(paired), len(paired)
-        parts = [side.covariance for side in (self.first, self.second) if side.covariance is not None]
-        return sum(parts, np.zeros((len(self.d), len(self.d)))), None
-
-    def shrinks(self) -> NDArray[np.bool_]:
-        """Whether each |d_k| at least halves from the coarser level to this one."""
-        if self.first.coarser is None and self.second.coarser is None:
-            return np.zeros(len(self.d), bool)
-        levels = [side.value if side.coarser is None else side.coarser for side in (self.first, self.second)]
-        return np.abs(self.d) <= 0.5 * np.abs(levels[0] - levels[1])
-
-    def explained(self, agreement: float) -> NDArray[np.bool_]:
-        """Whether what is left of each d_k is the budget's: within ε = b + 5 se, or within agreement · ε and falling."""
-        if np.isinf(agreement):
-            return np.ones(len(self.d), bool)
-        epsilon, left = self.b + 5 * self.se, np.abs(self.d)
-        return (left <= epsilon) | ((left <= agreement * epsilon) & self.shrinks())
-
-    def critical(self, level: float) -> float:
-        """Quantile of the quadratic statistic: χ²_K, or Hotelling's T² when C was estimated from few blocks."""
-        from scipy import stats
-
-        K = len(self.d)
-        if self.blocks is None:
-            return float(stats.chi2.isf(level, K))
-        n = self.blocks
-        return float(stats.f.isf(level, K, n - K) * K * (n - 1) / (n - K))
-
-    def mde(self, alpha: float) -> float:
-        """Minimum detectable effect of the worst functional."""
-        if self.deterministic:
-            return float(np.max(self.b if self.proven else (EXCESS + 1) * self.b))
-        spread = np.sqrt(self.critical(alpha / 2)) + _normal_quantile(1 - POWER)
-        return float(np.max(2 * self.b + spread * self.se))
-
-
 def _tolerance(tolerance: float | None, effect: float | None) -> float | None:
     if tolerance is not None and effect is not None:
         raise ComparisonError(
@@ -256,14 +181,8 @@ def _tolerance(tolerance: float | None, effect: float | None) -> float | None:
     return given
 
 
-def _normal_quantile(tail: float) -> float:
-    from scipy.special import ndtri
-
-    return float(-ndtri(tail))
-
-
 def _deterministic_test(
-    evidence: _Difference, slack: float, alpha: float, *, by_shape: bool
+    evidence: Difference, slack: float, alpha: float, *, by_shape: bool
 ) -> tuple[str, float, float]:
     """Refutation (or an empty string), the deciding ratio |d|/b and what it was held against."""
     excess = np.maximum(np.abs(evidence.d) - slack, 0)
@@ -279,7 +198,7 @@ def _deterministic_test(
     return f"{evidence.names[worst]} differs by {ratio[worst]:.3g} times its budget{held}.", float(ratio[worst]), limit
 
 
-def _sampled_test(evidence: _Difference, slack: float, alpha: float, *, by_shape: bool) -> tuple[str, float, float]:
+def _sampled_test(evidence: Difference, slack: float, alpha: float, *, by_shape: bool) -> tuple[str, float, float]:
     box = evidence.b + slack
     statistic, threshold = box_constrained(evidence.d, evidence.C, box), evidence.critical(alpha / 2)
     if statistic > threshold:
@@ -298,35 +217,7 @@ def _sampled_test(evidence: _Difference, slack: float, alpha: float, *, by_shape
     return "", statistic, threshold
 
 
-def box_constrained(d: Array, C: Array, b: Array) -> float:
-    """S = min over |e_k| ≤ b_k of (d − e)ᵀ C⁻¹ (d − e); 0 when some budget is infinite and explains everything.
-
-    Parameters
-    ----------
-    d, b : array, shape (K,)
-    C : array, shape (K, K), positive semi-definite
-
-    Returns
-    -------
-    float
-        Never larger than the statistic of the true bias, when that is admissible: the false-alarm rate is at most nominal.
-    """
-    from scipy.optimize import lsq_linear
-
-    variances, axes = np.linalg.eigh(C)
-    smallest = max(variances.max() * 1e-14, np.finfo(float).eps ** 2 * max(1.0, float(np.max(d**2))))
-    whiten = axes / np.sqrt(np.maximum(variances, smallest))
-    free = np.isfinite(b)
-    if not free.any():
-        return 0.0
-    if np.all(b[free] == 0) and free.all():
-        return float(np.sum((d @ whiten) ** 2))
-    bound = np.where(free, np.maximum(b, 1e-300), 1e300)
-    found = lsq_linear(whiten.T, d @ whiten, bounds=(-bound, bound), method="bvls", tol=1e-14)
-    return float(2 * found.cost)
-
-
-def _shape_test(evidence: _Difference, level: float) -> tuple[float, float]:
+def _shape_test(evidence: Difference, level: float) -> tuple[float, float]:
     """Kolmogorov–Smirnov distance beyond its budget, and its Massart bound; (0, 1) where a side has no thresholds."""
     a, b = evidence.first, evidence.second
     if not len(a.thresholds) or len(a.thresholds) != len(b.thresholds):
@@ -339,9 +230,9 @@ def _shape_test(evidence: _Difference, level: float) -> tuple[float, float]:
 
 
 def _conclude(
-    evidence: _Difference, refutation: str, delta: float | None, agreement: float, beta: float
+    evidence: Difference, refutation: str, delta: float | None, agreement: float, beta: float
 ) -> tuple[Outcome, str, str]:
-    reach = np.abs(evidence.d) + _normal_quantile(beta) * evidence.se + evidence.b
+    reach = np.abs(evidence.d) + normal_quantile(beta) * evidence.se + evidence.b
     if refutation:
         within = delta is not None and np.all(reach <= delta)
         return Outcome.REFUTED, refutation + (" Detected, within tolerance." if within else ""), ""
@@ -359,7 +250,7 @@ def _conclude(
     return Outcome.CONFIRMED, f"every functional agrees within {delta:.3g}: at most {reach.max():.3g} apart.", ""
 
 
-def _too_coarse(evidence: _Difference, delta: float) -> tuple[str, str]:
+def _too_coarse(evidence: Difference, delta: float) -> tuple[str, str]:
     k = int(np.argmax(evidence.b))
     reason = f"the budget {evidence.b[k]:.3g} of {evidence.names[k]} is more than half the tolerance {delta:.3g}."
     if delta == 0:
@@ -369,11 +260,11 @@ def _too_coarse(evidence: _Difference, delta: float) -> tuple[str, str]:
     return reason, f"refine first: a budget {2 * evidence.b[k] / delta:.2g} times smaller is needed."
 
 
-def _too_uncertain(evidence: _Difference, reach: Array, delta: float, beta: float) -> tuple[str, str]:
+def _too_uncertain(evidence: Difference, reach: Array, delta: float, beta: float) -> tuple[str, str]:
     k = int(np.argmax(reach))
     reason = f"{evidence.names[k]} may differ by {reach[k]:.3g}, the tolerance is {delta:.3g}."
     if evidence.se[k] == 0:
         return reason, "refine further, or accept a larger tolerance."
     room = max(delta - evidence.b[k], 1e-300)
-    factor = ((_normal_quantile(beta) + 3) * evidence.se[k] / room) ** 2
+    factor = ((normal_quantile(beta) + 3) * evidence.se[k] / room) ** 2
     return reason, f"about {max(factor, 1.5):.2g} times as many particles."

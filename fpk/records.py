@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from fpk.comparison import ALPHA, below_zero, effect_size, settle
+from fpk.comparison import below_zero, settle
+from fpk.difference import ALPHA, effect_size
 from fpk.runner import Done
 from fpk.study import Catalogue, Claim, Evidence, near_miss
 from fpk.verdict import Outcome, Verdict
@@ -97,8 +98,12 @@ def judged(catalogue: Catalogue, results: Sequence[Done], *, alpha: float = ALPH
     for done in results:
         groups.setdefault((done.task.claim, done.task.case), []).append(done)
     out: list[Judged] = []
-    for (id, _), group in sorted(groups.items(), key=lambda item: order[item[0][0]]):
-        out += _judged_group(catalogue, catalogue.claims[id], group, alpha)
+
+    def place(key: tuple[str, str]) -> tuple[int, int]:  # not the order of arrival, which workers make random
+        return order[key[0]], catalogue.study_of(key[0]).cases.index(key[1])
+
+    for id, case in sorted(groups, key=place):
+        out += _judged_group(catalogue, catalogue.claims[id], groups[id, case], alpha)
     return out
 
 
@@ -193,6 +198,13 @@ def counted(records: Sequence[Record]) -> dict[str, int]:
     """How many records, how many hold, how many of each verdict."""
     by_verdict = Counter(r.verdict or "crashed" for r in records)
     return {"records": len(records), "hold": sum(r.holds for r in records), **dict(sorted(by_verdict.items()))}
+
+
+def baseline_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What a baseline pins, sorted: which verdict every variant of every claim must have, and no numbers, which other processors change."""
+    names = ("id", "variant", "case", "expected", "verdict")
+    rows = [{name: getattr(record, name) for name in names} for record in records]
+    return sorted(rows, key=lambda row: tuple(str(row[name]) for name in names))
 
 
 def as_document(records: Sequence[Record]) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from fpk.study import Evidence
 
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
-    "comparison", "verdict", "store", "records", "runner", "figures", "reporting", "command_line", "svg", "wording", "tour", "diagnosis",
+    "comparison", "difference", "verdict", "store", "records", "runner", "figures", "reporting", "svg", "wording",
+    "command_line", "tour", "diagnosis",
 }  # fmt: skip
 
 

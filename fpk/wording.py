@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fpk.comparison import EXCESS
+from fpk.difference import EXCESS
 from fpk.laws import Array
 from fpk.records import Judged
 from fpk.verdict import Outcome, Verdict

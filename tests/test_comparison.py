@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from fpk.closed_form import LawMarginals, exact
-from fpk.comparison import below_zero, box_constrained, compare, effect_size, panel_between, settle, vanishes
+from fpk.comparison import below_zero, compare, panel_between, settle, vanishes
+from fpk.difference import box_constrained, effect_size
 from fpk.errors import ComparisonError
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid

@@ -1,0 +1,132 @@
+r"""The difference of two Estimates: value d, budget b, covariance C, and how sharply the pair can be held against each other.
+
+The sharpest reading the two sides allow is taken, and named by ``method``:
+
+deterministic
+    No sampling noise: only budgets count.
+coupled
+    Both sides used the same noise: C is the covariance of the block-wise difference, and the time-step budget is that of the difference.
+discrete law
+    Both sides are laws of the same discretisation (the same scheme and steps): there is no time-step bias between them.
+independent
+    Sampled sides with nothing in common: covariances and budgets add.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpk.errors import ComparisonError
+from fpk.laws import Array
+from fpk.marginals import Estimate
+
+#: Probability of refuting a true equality, and of confirming a difference δ.
+ALPHA, BETA = 1e-6, 1e-3
+#: Power at the minimum detectable effect.
+POWER = 0.99
+#: Two deterministic sides disagree beyond an estimated budget times this.
+EXCESS = 10.0
+
+
+class Difference:
+    """The difference of two Estimates: value d, budget b, covariance C, standard error se."""
+
+    def __init__(self, first: Estimate, second: Estimate, names: tuple[str, ...]) -> None:
+        if first.value.shape != second.value.shape:
+            raise ComparisonError(
+                f"the two sides answered different panels: {first.value.shape} values from {first.source!r}, "
+                f"{second.value.shape} from {second.source!r}."
+            )
+        self.first, self.second, self.names = first, second, names
+        self.d = first.value - second.value
+        self.b = first.bias_bound + second.bias_bound
+        self.deterministic = first.deterministic and second.deterministic
+        self.proven = first.proven and second.proven
+        self.coupled = first.noise_key is not None and first.noise_key == second.noise_key and not self.deterministic
+        self.C, self.blocks = self._covariance()
+        self.se = np.sqrt(np.diag(self.C))
+
+    def _covariance(self) -> tuple[Array, int | None]:
+        if self.coupled and self.first.block_means is not None and self.second.block_means is not None:
+            paired = self.first.block_means - self.second.block_means
+            if len(paired) <= len(self.d):
+                raise ComparisonError(
+                    f"coupled sides need more than {len(self.d)} block means for {len(self.d)} functionals, got {len(paired)}: "
+                    "use more samples, or fewer times in the panel."
+                )
+            return np.atleast_2d(np.cov(paired, rowvar=False)) / len(paired), len(paired)
+        parts = [side.covariance for side in (self.first, self.second) if side.covariance is not None]
+        return sum(parts, np.zeros((len(self.d), len(self.d)))), None
+
+    def shrinks(self) -> NDArray[np.bool_]:
+        """Whether each |d_k| at least halves from the coarser level to this one."""
+        if self.first.coarser is None and self.second.coarser is None:
+            return np.zeros(len(self.d), bool)
+        levels = [side.value if side.coarser is None else side.coarser for side in (self.first, self.second)]
+        return np.abs(self.d) <= 0.5 * np.abs(levels[0] - levels[1])
+
+    def explained(self, agreement: float) -> NDArray[np.bool_]:
+        """Whether what is left of each d_k is the budget's: within ε = b + 5 se, or within agreement · ε and falling."""
+        if np.isinf(agreement):
+            return np.ones(len(self.d), bool)
+        epsilon, left = self.b + 5 * self.se, np.abs(self.d)
+        return (left <= epsilon) | ((left <= agreement * epsilon) & self.shrinks())
+
+    def critical(self, level: float) -> float:
+        """Quantile of the quadratic statistic: χ²_K, or Hotelling's T² when C was estimated from few blocks."""
+        from scipy import stats
+
+        K = len(self.d)
+        if self.blocks is None:
+            return float(stats.chi2.isf(level, K))
+        n = self.blocks
+        return float(stats.f.isf(level, K, n - K) * K * (n - 1) / (n - K))
+
+    def mde(self, alpha: float) -> float:
+        """Minimum detectable effect of the worst functional."""
+        if self.deterministic:
+            return float(np.max(self.b if self.proven else (EXCESS + 1) * self.b))
+        spread = np.sqrt(self.critical(alpha / 2)) + normal_quantile(1 - POWER)
+        return float(np.max(2 * self.b + spread * self.se))
+
+
+def effect_size(first: Estimate, second: Estimate) -> float:
+    """A lower limit for the effect that separates the two: max_k (|d_k| − b_k − 3 se_k), at least 0."""
+    evidence = Difference(first, second, ())
+    return float(max(0.0, np.max(np.abs(evidence.d) - evidence.b - 3 * evidence.se)))
+
+
+def normal_quantile(tail: float) -> float:
+    """Z with P(N(0, 1) > z) = tail."""
+    from scipy.special import ndtri
+
+    return float(-ndtri(tail))
+
+
+def box_constrained(d: Array, C: Array, b: Array) -> float:
+    """S = min over |e_k| ≤ b_k of (d − e)ᵀ C⁻¹ (d − e); 0 when some budget is infinite and explains everything.
+
+    Parameters
+    ----------
+    d, b : array, shape (K,)
+    C : array, shape (K, K), positive semi-definite
+
+    Returns
+    -------
+    float
+        Never larger than the statistic of the true bias, when that is admissible: the false-alarm rate is at most nominal.
+    """
+    from scipy.optimize import lsq_linear
+
+    variances, axes = np.linalg.eigh(C)
+    smallest = max(variances.max() * 1e-14, np.finfo(float).eps ** 2 * max(1.0, float(np.max(d**2))))
+    whiten = axes / np.sqrt(np.maximum(variances, smallest))
+    free = np.isfinite(b)
+    if not free.any():
+        return 0.0
+    if np.all(b[free] == 0) and free.all():
+        return float(np.sum((d @ whiten) ** 2))
+    bound = np.where(free, np.maximum(b, 1e-300), 1e300)
+    found = lsq_linear(whiten.T, d @ whiten, bounds=(-bound, bound), method="bvls", tol=1e-14)
+    return float(2 * found.cost)
