@@ -128,6 +128,7 @@ def settle(
         alpha=alpha,
         pair=(first.source, second.source),
         remedy=remedy,
+        method=evidence.method,
     )
 
 
@@ -200,7 +201,7 @@ def _deterministic_test(
 
 def _sampled_test(evidence: Difference, slack: float, alpha: float, *, by_shape: bool) -> tuple[str, float, float]:
     box = evidence.b + slack
-    statistic, threshold = box_constrained(evidence.d, evidence.C, box), evidence.critical(alpha / 2)
+    statistic, threshold = _statistic(evidence, box), evidence.critical(alpha / 2)
     if statistic > threshold:
         return (
             f"S = {statistic:.4g} exceeds {threshold:.4g}: no admissible bias explains the difference.",
@@ -215,6 +216,13 @@ def _sampled_test(evidence: Difference, slack: float, alpha: float, *, by_shape:
             limit,
         )
     return "", statistic, threshold
+
+
+def _statistic(evidence: Difference, box: Array) -> float:
+    """S of the whole panel; for large panels the largest of the single ones."""
+    if not evidence.large:
+        return box_constrained(evidence.d, evidence.C, box)
+    return float(np.max(np.maximum(np.abs(evidence.d) - box, 0) / np.maximum(evidence.se, np.finfo(float).tiny)) ** 2)
 
 
 def _shape_test(evidence: Difference, level: float) -> tuple[float, float]:

@@ -25,6 +25,8 @@ from fpk.marginals import Estimate
 ALPHA, BETA = 1e-6, 1e-3
 #: Power at the minimum detectable effect.
 POWER = 0.99
+#: Panels larger than this are tested functional by functional.
+LARGE = 96
 #: Two deterministic sides disagree beyond an estimated budget times this.
 EXCESS = 10.0
 
@@ -40,16 +42,41 @@ class Difference:
             )
         self.first, self.second, self.names = first, second, names
         self.d = first.value - second.value
-        self.b = first.bias_bound + second.bias_bound
         self.deterministic = first.deterministic and second.deterministic
         self.proven = first.proven and second.proven
         self.coupled = first.noise_key is not None and first.noise_key == second.noise_key and not self.deterministic
+        self.same_scheme = first.scheme is not None and first.scheme == second.scheme
         self.C, self.blocks = self._covariance()
-        self.se = np.sqrt(np.diag(self.C))
+        self.se = np.sqrt(self.C if self.C.ndim == 1 else np.diag(self.C))
+        self.b = self._budget()
+
+    @property
+    def method(self) -> str:
+        """How the two sides are held against each other, in the words of the module."""
+        if self.deterministic:
+            return "deterministic"
+        return "coupled" if self.coupled else "discrete law" if self.same_scheme else "independent"
+
+    def _budget(self) -> Array:
+        a, b = self.first, self.second
+        if self.same_scheme:
+            return a.bias_without_step + b.bias_without_step
+        fine = self._paired("block_means") if self.coupled else None
+        coarse = self._paired("coarse_block_means") if self.coupled else None
+        if fine is None or coarse is None:
+            return a.bias_bound + b.bias_bound
+        change = fine - coarse
+        step = 1.25 * np.abs(change.mean(0)) + 3 * change.std(0, ddof=1) / np.sqrt(len(change))
+        return a.bias_without_step + b.bias_without_step + step
+
+    def _paired(self, name: str) -> Array | None:
+        """Block-wise difference of the two sides, shape (B, K); None where a side has no such blocks."""
+        a, b = getattr(self.first, name), getattr(self.second, name)
+        return None if a is None or b is None or a.shape != b.shape else a - b
 
     def _covariance(self) -> tuple[Array, int | None]:
-        if self.coupled and self.first.block_means is not None and self.second.block_means is not None:
-            paired = self.first.block_means - self.second.block_means
+        paired = self._paired("block_means") if self.coupled else None
+        if paired is not None:
             if len(paired) <= len(self.d):
                 raise ComparisonError(
                     f"coupled sides need more than {len(self.d)} block means for {len(self.d)} functionals, got {len(paired)}: "
@@ -57,7 +84,15 @@ class Difference:
                 )
             return np.atleast_2d(np.cov(paired, rowvar=False)) / len(paired), len(paired)
         parts = [side.covariance for side in (self.first, self.second) if side.covariance is not None]
-        return sum(parts, np.zeros((len(self.d), len(self.d)))), None
+        if parts and all(part.ndim == 1 for part in parts):
+            return sum(parts, np.zeros(len(self.d))), None
+        square = [np.diag(part) if part.ndim == 1 else part for part in parts]
+        return sum(square, np.zeros((len(self.d), len(self.d)))), None
+
+    @property
+    def large(self) -> bool:
+        """Whether the panel is too large for a joint statistic: each functional is then tested with its share of the level."""
+        return self.C.ndim == 1 or len(self.d) > LARGE
 
     def shrinks(self) -> NDArray[np.bool_]:
         """Whether each |d_k| at least halves from the coarser level to this one."""
@@ -78,6 +113,8 @@ class Difference:
         from scipy import stats
 
         K = len(self.d)
+        if self.large:
+            return normal_quantile(level / (2 * K)) ** 2
         if self.blocks is None:
             return float(stats.chi2.isf(level, K))
         n = self.blocks

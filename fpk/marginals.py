@@ -30,8 +30,8 @@ class Estimate:
         E φ_k for the smooth functionals.
     bias_bound : array, shape (K,)
         Budget: a bound for the systematic error, round-off included; infinite when nothing is known (an unrefined grid).
-    covariance : array, shape (K, K), optional
-        Covariance of ``value`` for sampled sources; None for deterministic ones.
+    covariance : array, shape (K, K) or (K,), optional
+        Covariance of ``value`` for sampled sources (its diagonal, where the values are uncorrelated); None for deterministic ones.
     samples : int, optional
         Independent samples behind ``value``.
     coarser : array, shape (K,), optional
@@ -42,6 +42,12 @@ class Estimate:
         Means over B equal blocks of samples, in an order fixed by the noise.
     noise_key : str, optional
         Equal keys: the two sources used the same noise, block by block.
+    coarse_block_means : array, shape (B, K), optional
+        The same block means at the coarser time step.
+    step_bias : array, shape (K,), optional
+        The part of ``bias_bound`` that comes from the time step.
+    scheme : str, optional
+        The discretisation whose law this is; between two sources of one scheme there is no time-step bias.
     proven : bool
         Whether ``bias_bound`` is a theorem rather than an estimate.
     source : str
@@ -57,6 +63,9 @@ class Estimate:
     threshold_bound: Array = field(default_factory=lambda: np.zeros(0))
     block_means: Array | None = None
     noise_key: str | None = None
+    coarse_block_means: Array | None = None
+    step_bias: Array | None = None
+    scheme: str | None = None
     proven: bool = False
     source: str = ""
 
@@ -83,7 +92,14 @@ class Estimate:
     @property
     def standard_error(self) -> Array:
         """Standard errors, shape (K,); zero for deterministic sources."""
-        return np.zeros_like(self.value) if self.covariance is None else np.sqrt(np.diag(self.covariance))
+        if self.covariance is None:
+            return np.zeros_like(self.value)
+        return np.sqrt(self.covariance if self.covariance.ndim == 1 else np.diag(self.covariance))
+
+    @property
+    def bias_without_step(self) -> Array:
+        """The budget left when the other side is the law of the same discretisation."""
+        return self.bias_bound if self.step_bias is None else np.maximum(self.bias_bound - self.step_bias, ROUND_OFF)
 
 
 @runtime_checkable
@@ -93,6 +109,14 @@ class Marginals(Protocol):
     def expect(self, panel: Panel) -> Estimate:
         """Expectations of the panel's functionals, with their uncertainty."""
         ...
+
+
+class Vanishing:
+    """The other side of a check whose functionals have expectation 0: residuals, Dynkin's formula, correlations of independent particles."""
+
+    def expect(self, panel: Panel) -> Estimate:
+        """Zeros."""
+        return zero_estimate(len(panel.names))
 
 
 def zero_estimate(count: int) -> Estimate:

@@ -56,6 +56,7 @@ class Record:
     alpha: float | None = None
     reason: str = ""
     remedy: str = ""
+    method: str = ""
     error: str = ""
     panel: str = ""
     resolution: str = ""

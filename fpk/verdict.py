@@ -47,6 +47,8 @@ class Verdict:
         The two sources.
     remedy : str
         What would settle an undecided comparison; empty otherwise.
+    method : str
+        The sharpest reading the two sides allowed: deterministic, coupled, discrete law or independent.
     """
 
     outcome: Outcome
@@ -63,6 +65,7 @@ class Verdict:
     alpha: float
     pair: tuple[str, str]
     remedy: str = ""
+    method: str = ""
 
     @property
     def worst(self) -> int:
@@ -74,7 +77,7 @@ class Verdict:
         k = self.worst
         shown = "none" if self.tolerance is None else f"{self.tolerance:.3g}"
         lines = [
-            f"{self.outcome}: {self.pair[0]} | {self.pair[1]}",
+            f"{self.outcome}: {self.pair[0]} | {self.pair[1]}" + (f" ({self.method})" if self.method else ""),
             f"  {self.reason}",
             f"  largest difference {self.difference[k]:+.3g} ({self.names[k]}), budget {self.budget[k]:.2g}, "
             f"standard error {self.standard_error[k]:.2g}, tolerance {shown}",
@@ -103,4 +106,5 @@ class Verdict:
             "alpha": self.alpha,
             "pair": list(self.pair),
             "remedy": self.remedy,
+            "method": self.method,
         }
