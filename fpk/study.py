@@ -298,10 +298,16 @@ def load_catalogue(path: Path) -> Catalogue:
             str(path),
             [p.name for p in Path.cwd().iterdir() if p.is_dir() and (p / "catalogue.py").exists()],
         )
+    if path.is_file() and path.suffix != ".py":
+        raise ProblemError(f"{path} is not a Python file: give a folder of studies, or one file.")
     with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to --json
         modules = list(_imported(path.resolve()))
     stated = [claim for module in modules for claim in getattr(module, "CLAIMS", ())]
     claims = {claim.id: claim for claim in stated}
+    if not claims:
+        raise ProblemError(
+            f"{path} has no claims: define CLAIMS = (fpk.study.Claim(...), ...) in its catalogue.py (or in the one file)."
+        )
     studies = [s for module in modules for s in _REGISTERED.get(module.__name__, ())]
     for what, ids in (("claims", [c.id for c in stated]), ("studies of the claim", [s.claim for s in studies])):
         if twice := [id for id, count in Counter(ids).items() if count > 1]:

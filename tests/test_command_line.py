@@ -1,0 +1,464 @@
+"""The command line, as a shell sees it: what goes to which stream, exit codes, interruptions, and a light start."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+FPK = [sys.executable, "-c", "import sys; sys.argv[0] = 'fpk'; from fpk.command_line import main; main()"]
+
+DOCUMENT = {
+    "type": "object",
+    "required": ["schema", "claims", "counts", "exit"],
+    "properties": {
+        "schema": {"const": "fpk/1"},
+        "exit": {"enum": [0, 1, 3, 4]},
+        "counts": {"type": "object", "required": ["records", "hold"], "additionalProperties": {"type": "integer"}},
+        "claims": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "kind", "variant", "case", "expected", "verdict", "holds", "seed", "key", "error"],
+                "properties": {
+                    "kind": {"enum": ["equality", "identity", "bound"]},
+                    "expected": {"enum": ["CONFIRMED", "REFUTED", "UNDECIDED"]},
+                    "verdict": {"enum": ["CONFIRMED", "REFUTED", "UNDECIDED", None]},
+                    "holds": {"type": "boolean"},
+                    "seed": {"type": "integer", "minimum": 0},
+                    "key": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                    "difference": {"type": ["number", "null"]},
+                    "budget": {"type": ["number", "null"]},
+                    "tolerance": {"type": ["number", "null"]},
+                    "mde": {"type": ["number", "null"]},
+                },
+            },
+        },
+    },
+}
+
+
+def environment(**changed: str) -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS", "COLUMNS")}
+    return plain | {"TERM": "xterm-256color"} | changed
+
+
+def fpk(folder: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [*FPK, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one JSON object on stdout, strict and valid."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    found = json.loads(done.stdout, parse_constant=refuse)
+    jsonschema.validate(found, DOCUMENT)
+    assert found["exit"] == done.returncode
+    return found
+
+
+def changed(tiny: Path, *pairs: tuple[str, str]) -> Path:
+    text = tiny.read_text()
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    tiny.write_text(text)
+    return tiny
+
+
+def calls(tiny: Path) -> list[str]:
+    log = tiny.with_name("calls.log")
+    return log.read_text().split() if log.exists() else []
+
+
+RESIDUAL = 'first = fpk.residual(np.array([1.0 + 1.0 - variant, 0.0]), 1e-12, source="arithmetic")'
+COMPUTES = "    with Path(__file__)"
+
+#: What to do to the tiny study so that a run ends with this exit code.
+SPOILT = {
+    0: (),
+    1: (('"stated": 2.0', '"stated": 3.0'),),
+    3: ((RESIDUAL, RESIDUAL.replace("1e-12", "1e-12 if variant != 2.0 else np.inf")),),
+    4: ((COMPUTES, "    if variant == 2.1:\n        raise RuntimeError('the well is dry')\n" + COMPUTES),),
+}
+
+
+# -- run --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", SPOILT)
+def test_json_is_one_valid_object_on_stdout_whatever_the_outcome(tiny: Path, code: int) -> None:
+    changed(tiny, *SPOILT[code])
+    done = fpk(tiny.parent, "run", tiny, "--quick", "--json")
+    assert done.returncode == code, done.stderr
+    found = document(done)
+    assert [c["variant"] for c in found["claims"]] == ["stated", "two + 5 %", "sign"]
+    assert found["counts"]["hold"] == (3 if code == 0 else 2)
+    assert found["counts"]["records"] == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        (0, "✓ 3 of 3 records hold (1 CONFIRMED, 2 REFUTED)"),
+        (1, "✗ tiny.sum · stated: REFUTED, expected CONFIRMED"),
+        (3, "to settle it: "),
+        (4, "✗ tiny.sum · two + 5 %: CRASHED, expected REFUTED\n  RuntimeError: the well is dry"),
+    ],
+)
+def test_the_summary_on_stderr_says_what_does_not_hold(tiny: Path, code: int, shown: str) -> None:
+    changed(tiny, *SPOILT[code])
+    done = fpk(tiny.parent, "run", tiny, "--quick")
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert shown in done.stderr
+    assert "report: reports/latest/index.html" in done.stderr
+    assert (tiny.parent / "reports/latest/index.html").exists()
+
+
+def test_a_study_that_prints_does_not_spoil_the_json(tiny: Path) -> None:
+    changed(tiny, (COMPUTES, "    print('half way')\n" + COMPUTES), ("import numpy", "print('hello')\nimport numpy"))
+    done = fpk(tiny.parent, "run", tiny, "--json")
+    assert document(done)["exit"] == 0
+    assert "half way" in done.stderr
+    assert "hello" in done.stderr
+
+
+def test_claims_and_studies_can_be_named(tiny: Path) -> None:
+    for name in ("tiny.sum", "tiny.total", "tiny"):
+        found = document(fpk(tiny.parent, "run", "--studies", tiny, name, "--json"))
+        assert {c["id"] for c in found["claims"]} == {"tiny.sum"}
+
+
+def test_a_second_run_computes_nothing_and_a_fresh_one_everything(tiny: Path) -> None:
+    assert [len(calls(tiny)) for _ in range(2) if fpk(tiny.parent, "run", tiny).returncode == 0] == [3, 3]
+    fpk(tiny.parent, "run", tiny, "--fresh")
+    assert len(calls(tiny)) == 6
+
+
+def test_store_and_report_go_where_they_are_told(tiny: Path) -> None:
+    done = fpk(tiny.parent, "run", tiny, "--store", "elsewhere", "--report", "page", "--json")
+    assert done.returncode == 0
+    assert len(list((tiny.parent / "elsewhere").rglob("*.npz"))) == 3
+    assert (tiny.parent / "page" / "index.html").exists()
+    assert not (tiny.parent / ".fpk").exists()
+    assert not (tiny.parent / "reports").exists()
+
+
+def test_a_drift_that_becomes_nan_is_reported_with_place_and_time(tiny: Path) -> None:
+    body = """
+    problem = fpk.Problem(lambda x, t: -x if t < 0.5 else np.nan * x, 1.0, initial=fpk.Gaussian(1.0, 0.5))
+    fpk.simulate(problem, particles=9, steps=4, times=[1.0])
+"""
+    changed(tiny, (COMPUTES, body + COMPUTES))
+    done = fpk(tiny.parent, "run", tiny, "--json")
+    assert done.returncode == 4
+    errors = {c["error"] for c in document(done)["claims"]}
+    assert len(errors) == 1
+    assert re.match(r"NonFinite: particle 0: the drift is \[nan\] at x=\[-?\d.*\], t=0\.5\.", errors.pop())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs fpk[dask]")
+def test_two_workers_give_the_records_of_one(tiny: Path) -> None:
+    serial = document(fpk(tiny.parent, "run", tiny, "--json", "--store", "serial"))
+    parallel = document(fpk(tiny.parent, "run", tiny, "--json", "--store", "parallel", "-j", "2"))
+    for found in (serial, parallel):
+        for record in found["claims"]:
+            record.pop("cost_seconds")
+    assert serial == parallel
+
+
+# -- usage errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["run", "explain"])
+def test_an_unknown_claim_lists_the_known_ones(tiny: Path, command: str) -> None:
+    done = fpk(tiny.parent, command, "--studies", tiny, "tiny.some")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.search(
+        r"fpk: unknown study or claim 'tiny\.some'\. Did you mean tiny\.sum.*Known: tiny.*tiny\.sum", done.stderr
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "list", "report"])
+def test_a_missing_studies_folder_is_explained(tmp_path: Path, command: str) -> None:
+    (tmp_path / "questions").mkdir()
+    (tmp_path / "questions" / "catalogue.py").write_text("CLAIMS = ()\n")
+    done = fpk(tmp_path, command)
+    assert done.returncode == 2
+    assert "fpk: unknown studies folder 'studies'" in done.stderr
+    assert "questions" in done.stderr, "the folder that looks like studies is offered"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--seed", "-3"], "whole number"),
+        (["run", "--seed", "²"], "whole number"),
+        (["run", "--alpha", "2"], "alpha"),
+        (["run", "-j", "0"], "jobs"),
+        (["run", "--nonsense"], "--nonsense"),
+        (["walk"], "walk"),
+        (["report"], "nothing is stored"),
+    ],
+)
+def test_wrong_usage_exits_with_two_and_says_why(tiny: Path, arguments: list[str], message: str) -> None:
+    arguments = [*arguments, "--studies", str(tiny)] if arguments != ["walk"] else arguments
+    done = fpk(tiny.parent, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_study_file_with_an_error_is_named_with_its_line(tiny: Path) -> None:
+    tiny.write_text("import numpy\n\nnonsense\n")
+    done = fpk(tiny.parent, "run", tiny)
+    assert done.returncode == 2
+    assert re.search(r"cannot import the study file .*tiny\.py \(tiny\.py line 3\): NameError", done.stderr)
+
+
+def test_a_path_that_is_no_python_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# notes\n")
+    done = fpk(tmp_path, "run", "notes.md")
+    assert done.returncode == 2
+    assert "notes.md is not a Python file" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "CLAIMS = ()\n"])
+def test_studies_without_claims_are_refused_because_they_cannot_fail(tmp_path: Path, text: str) -> None:
+    (tmp_path / "empty.py").write_text(text)
+    done = fpk(tmp_path, "run", "empty.py")
+    assert done.returncode == 2
+    assert "has no claims" in done.stderr
+
+
+def test_a_store_that_cannot_be_written_is_named(tiny: Path) -> None:
+    (tiny.parent / ".fpk").write_text("in the way")
+    done = fpk(tiny.parent, "run", tiny)
+    assert done.returncode == 2
+    assert re.search(r"fpk: cannot write .*\.fpk/records", done.stderr)
+    assert "--store" in done.stderr
+
+
+# -- looking ----------------------------------------------------------------------------------------------------------------
+
+
+def test_list_shows_every_claim_with_its_study_for_people_and_machines(tiny: Path) -> None:
+    shown = fpk(tiny.parent, "list", "--studies", tiny)
+    assert shown.returncode == 0
+    assert all(text in shown.stdout for text in ("tiny.sum", "identity", "tiny.total", "One and one are two."))
+    listed = json.loads(fpk(tiny.parent, "list", "--studies", tiny, "--json").stdout)
+    assert listed == {
+        "schema": "fpk/1",
+        "claims": [
+            {
+                "id": "tiny.sum",
+                "kind": "identity",
+                "study": "tiny.total",
+                "variants": ["stated", "two + 5 %", "sign"],
+                "statement": "One and one are two.",
+            }
+        ],
+    }
+    assert calls(tiny) == []
+
+
+def test_explain_tells_formula_source_controls_and_stored_verdicts(tiny: Path) -> None:
+    before = fpk(tiny.parent, "explain", "tiny.sum", "--studies", tiny)
+    assert before.returncode == 0
+    assert before.stdout.count("not run yet") == 3
+    assert all(text in before.stdout for text in ("1+1=2", "arithmetic", "sign — minus two", "fpk run tiny.sum"))
+    fpk(tiny.parent, "run", tiny)
+    after = fpk(tiny.parent, "explain", "tiny.sum", "--studies", tiny)
+    assert "CONFIRMED (expected CONFIRMED)" in after.stdout
+    assert after.stdout.count("REFUTED (expected REFUTED)") == 2
+    found = document(fpk(tiny.parent, "explain", "tiny.sum", "--studies", tiny, "--json"))
+    assert len(found["claims"]) == 3
+    assert len(calls(tiny)) == 3, "explaining computes nothing"
+
+
+def test_report_writes_the_page_again_without_computing(tiny: Path) -> None:
+    fpk(tiny.parent, "run", tiny, "--quick")
+    done = fpk(tiny.parent, "report", "--studies", tiny, "--quick", "--json", "--report", "again")
+    assert document(done)["counts"]["hold"] == 3
+    assert (tiny.parent / "again" / "index.html").exists()
+    assert len(calls(tiny)) == 3
+
+
+def test_a_case_with_a_missing_control_is_left_out_of_the_report_and_named(tiny: Path) -> None:
+    """Its tolerance would come from the controls that happen to be there."""
+    changed(tiny, ('"sign": -2.0}', '"sign": -2.0}, cases=("a", "b")'))
+    fpk(tiny.parent, "run", tiny)
+    records = json.loads(fpk(tiny.parent, "report", "--studies", tiny, "--json").stdout)["claims"]
+    key = next(r["key"] for r in records if (r["variant"], r["case"]) == ("two + 5 %", "b"))
+    (tiny.parent / ".fpk" / "records" / key[:2] / f"{key}.npz").unlink()
+    done = fpk(tiny.parent, "report", "--studies", tiny, "--json")
+    assert "not stored, so left out: tiny.sum · b" in done.stderr
+    assert {c["case"] for c in document(done)["claims"]} == {"a"}
+
+
+def test_the_demonstration_confirms_refutes_and_leaves_undecided(tmp_path: Path) -> None:
+    done = fpk(tmp_path, "demo")
+    assert done.returncode == 0, done.stderr
+    places = [done.stdout.index(f"\n{word}: ") for word in ("CONFIRMED", "REFUTED", "UNDECIDED")]
+    assert places == sorted(places)
+    assert "to settle it" in done.stdout
+
+
+def test_doctor_gets_a_right_first_result(tmp_path: Path) -> None:
+    done = fpk(tmp_path, "doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["first result"] == "CONFIRMED"
+    assert {"python", "fpk", "numpy", "scipy", "platform", "processors"} <= set(found)
+    assert not list(tmp_path.iterdir()), "an examination leaves nothing behind"
+
+
+# -- a light start ----------------------------------------------------------------------------------------------------------
+
+HEAVY = ("scipy", "numba", "sympy", "matplotlib", "findiff", "jinja2", "distributed", "hypothesis", "pytest")
+HELP = "import fpk.command_line\ntry:\n    fpk.command_line.main(['--help'])\nexcept SystemExit:\n    pass"
+
+
+@pytest.mark.parametrize("action", ["import fpk", HELP], ids=["import fpk", "fpk --help"])
+def test_a_start_imports_nothing_heavy_and_costs_a_tenth_of_a_second(action: str) -> None:
+    code = (
+        "import sys, time\nimport numpy\nbegun = time.process_time()\n"
+        f"{action}\n"
+        f"print(time.process_time() - begun, *[m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    costs = []
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True
+        )
+        cost, *imported = done.stderr.split()
+        assert imported == []
+        costs.append(float(cost))
+    assert min(costs) <= 0.1
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = fpk(tmp_path, "--help")
+    assert done.returncode == 0
+    for command in ("run", "list", "explain", "report", "demo", "doctor"):
+        assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE)
+        assert fpk(tmp_path, command, "-h").returncode == 0
+
+
+# -- interruptions ----------------------------------------------------------------------------------------------------------
+
+SLOW = "    if variant == -2.0 and Path(__file__).with_name('slow').exists():\n        import time\n        time.sleep(60)\n"
+
+
+def started(tiny: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A run that has computed two variants and sleeps in the third."""
+    changed(tiny, ("    first = ", SLOW + "    first = "))
+    tiny.with_name("slow").touch()
+    process = subprocess.Popen(
+        [*FPK, "run", str(tiny), *arguments],
+        cwd=tiny.parent,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while len(calls(tiny)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(calls(tiny)) == 3, process.communicate()
+    return process
+
+
+def test_an_interrupted_run_exits_with_130_and_goes_on_later(tiny: Path) -> None:
+    process = started(tiny, "--json")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "interrupted after 2 of 3" in err
+    assert "Traceback" not in err
+    tiny.with_name("slow").unlink()
+    assert document(fpk(tiny.parent, "run", tiny, "--json"))["exit"] == 0
+    assert calls(tiny) == ["2.0", "2.1", "-2.0", "-2.0"]
+
+
+def test_a_killed_run_keeps_what_was_finished(tiny: Path) -> None:
+    process = started(tiny)
+    process.kill()
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert not [p for p in (tiny.parent / ".fpk").rglob("*") if p.is_file() and p.suffix != ".npz"]
+    tiny.with_name("slow").unlink()
+    assert document(fpk(tiny.parent, "run", tiny, "--json"))["exit"] == 0
+    assert calls(tiny) == ["2.0", "2.1", "-2.0", "-2.0"]
+
+
+def test_an_interrupt_while_studies_are_read_exits_with_130(tiny: Path) -> None:
+    tiny.write_text("raise KeyboardInterrupt\n")
+    done = fpk(tiny.parent, "run", tiny)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+# -- colours ----------------------------------------------------------------------------------------------------------------
+
+COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
+
+
+def on_a_terminal(folder: Path, *arguments: object, **variables: str) -> str:
+    """What a terminal on stderr receives."""
+    screen, keyboard = pty.openpty()
+    with subprocess.Popen(
+        [*FPK, *map(str, arguments)],
+        cwd=folder,
+        env=environment(**variables),
+        stdout=subprocess.DEVNULL,
+        stderr=keyboard,
+    ) as process:
+        os.close(keyboard)
+        received = bytearray()
+        while select.select([screen], [], [], 30)[0]:
+            try:
+                chunk = os.read(screen, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not chunk:
+                break
+            received += chunk
+    os.close(screen)
+    assert process.returncode == 0
+    return received.decode(errors="replace")
+
+
+def test_a_terminal_gets_colours_and_a_pipe_none(tiny: Path) -> None:
+    assert COLOUR.search(on_a_terminal(tiny.parent, "run", tiny))
+    done = fpk(tiny.parent, "run", tiny)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_no_color_is_respected_on_a_terminal(tiny: Path) -> None:
+    shown = on_a_terminal(tiny.parent, "run", tiny, NO_COLOR="1")
+    assert "3 of 3 records hold" in shown
+    assert not COLOUR.search(shown)
