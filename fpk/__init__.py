@@ -26,7 +26,6 @@ _HOMES = {
     "particles.euler_maruyama": ("simulate",),
     "refinement": ("refine",),
     "comparison": ("compare", "vanishes"),
-    "study": ("study",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("problems",)

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import fpk
@@ -40,7 +40,7 @@ def _solved(problem: fpk.Problem) -> fpk.Marginals:
     return fpk.refine(lambda k: fpk.solve(problem, fpk.Grid(-6.5, 7.0, cells=88 * k), times=[1.0], steps=48 * k))
 
 
-def _halved(exact: fpk.LawMarginals):
+def _halved(exact: fpk.LawMarginals) -> Callable[[Array, float], Array]:
     def score(x: Array, t: float) -> Array:
         return 0.5 * exact.score(x, t)
 
