@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -20,8 +20,12 @@ import numpy as np
 from fpk.errors import NoClosedForm
 from fpk.laws import Array, GaussianMixture, Law
 from fpk.marginals import ROUND_OFF, Estimate
-from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals
-from fpk.problem import Problem
+from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
+from fpk.paths import TwoTimeBlock
+from fpk.problem import Problem, euler_scheme, step_plan
+
+#: Φ, m and V of X_t = Φ X_0 + m + N(0, V).
+Moments = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,18 @@ class LawMarginals:
     accuracy : float
         Bound for the error of the laws' expectations themselves (0: exact up to round-off).
     source : str
+    joint : callable, optional
+        (s, t) ↦ law of (X_s, X_t) on R^{2d}, s ≤ t.
+    scheme : str, optional
+        Set where the laws are those of a discretisation.
     """
 
     law_at: Callable[[float], Law] | Mapping[float, Law]
     times: tuple[float, ...]
     accuracy: float = 0.0
     source: str = "closed form"
+    joint: Callable[[float, float], GaussianMixture] | None = None
+    scheme: str | None = None
     exactness: ClassVar[int] = 2
 
     def law(self, t: float) -> Law:
@@ -68,10 +78,14 @@ class LawMarginals:
             coarser=fine,
             thresholds=thresholds,
             threshold_bound=np.full_like(thresholds, floor),
+            scheme=self.scheme,
             source=self.source,
         )
 
-    def _expected(self, block: Block, nodes: int) -> Array:
+    def _expected(self, given: Block, nodes: int) -> Array:
+        if isinstance(given, TwoTimeBlock) and self.joint is not None:
+            return _joint_quadrature(self.joint(*given.times), given, 4 * nodes)
+        block = one_time(given, self.source)
         law = self.law(block.time).projected(block.direction)
         if isinstance(block, ThresholdBlock):
             return law.cdf(block.points)
@@ -125,15 +139,97 @@ def exact(problem: Problem, *, times: Sequence[float]) -> LawMarginals:
     """
     _require_closed_form(problem)
     times = problem.checked_times(times)
-    initial = problem.initial
-    pushed = _schedule_map(problem) if problem.schedule is not None else _moment_map(problem)
+    moments = _schedule_map(problem) if problem.schedule is not None else _moment_map(problem)
+    accuracy = 0.0 if problem.schedule is not None else 1e-11
+    source = f"closed form of {problem.name or 'the linear SDE'}"
+    return _pushed_marginals(problem.initial, moments, times, accuracy, source, None)
+
+
+def euler_chain(problem: Problem, *, steps: int, times: Sequence[float]) -> LawMarginals:
+    """The exact law of the Euler–Maruyama chain of a linear problem, step by step: what particles with these steps have, without any bias.
+
+    Parameters
+    ----------
+    problem : Problem
+        As for :func:`exact`.
+    steps : int
+        Steps from 0 to the last time. ``fpk.simulate(..., steps=m)`` reports an ensemble of 2m steps.
+    times : sequence of float
+
+    Returns
+    -------
+    LawMarginals
+        With ``scheme`` set, so that a comparison with particles of the same steps drops their time-step budget: at four steps a skipped last
+        step, or coefficients read at the wrong end, stand out.
+
+    Raises
+    ------
+    NoClosedForm
+        As for :func:`exact`.
+    """
+    _require_closed_form(problem)
+    times = problem.checked_times(times)
+    table, state, t = {}, _no_step(problem.dimension), 0.0
+    for (count, h), target in zip(step_plan(times, steps), times, strict=True):
+        for i in range(count):
+            state = _euler_step(problem, state, t + i * h, h)
+        t = target
+        table[target] = state
+    source = f"exact law of {steps} Euler–Maruyama steps"
+    return _pushed_marginals(problem.initial, table.__getitem__, times, 0.0, source, euler_scheme(times, steps))
+
+
+def _pushed_marginals(
+    initial: GaussianMixture,
+    moments: Callable[[float], Moments],
+    times: tuple[float, ...],
+    accuracy: float,
+    source: str,
+    scheme: str | None,
+) -> LawMarginals:
+    """Marginals and joint laws of X_t = Φ(t) X_0 + m(t) + N(0, V(t)), a Markov process."""
+    known = lru_cache(maxsize=4096)(moments)
 
     @lru_cache(maxsize=4096)
     def law_at(t: float) -> Law:
-        return initial if t == 0 else initial.pushed(*pushed(t))
+        return initial if t == 0 else initial.pushed(*known(t))
 
-    accuracy = 0.0 if problem.schedule is not None else 1e-11
-    return LawMarginals(law_at, times, accuracy, source=f"closed form of {problem.name or 'the linear SDE'}")
+    def joint(s: float, t: float) -> GaussianMixture:
+        phi_s, m_s, v_s = known(s) if s > 0 else _no_step(initial.dimension)
+        phi_t, m_t, v_t = known(t)
+        cross = v_s @ np.linalg.solve(phi_s.T, phi_t.T)  # Cov of the noises: V_s Φ(t, s)ᵀ
+        noise = np.block([[v_s, cross], [cross.T, v_t]])
+        return initial.pushed(np.vstack([phi_s, phi_t]), np.concatenate([m_s, m_t]), noise + 1e-15 * np.eye(len(noise)))
+
+    return LawMarginals(law_at, times, accuracy, source, joint, scheme)
+
+
+def _no_step(d: int) -> Moments:
+    return np.eye(d), np.zeros(d), np.zeros((d, d))
+
+
+def _euler_step(problem: Problem, state: Moments, t: float, h: float) -> Moments:
+    phi, m, v = state
+    a, b, spread = _linear_terms(problem, t)
+    step = np.eye(len(m)) + h * a
+    return step @ phi, step @ m + h * b, step @ v @ step.T + h * spread
+
+
+def _joint_quadrature(joint: GaussianMixture, block: TwoTimeBlock, nodes: int) -> Array:
+    """E φ_j(X_s) φ_k(X_t) by Gauss–Hermite quadrature over each component of the bivariate law of the two slices."""
+    d = len(block.first.direction)
+    rows = np.zeros((2, 2 * d))
+    rows[0, :d], rows[1, d:] = block.first.direction, block.second.direction
+    pair = joint.pushed(rows, np.zeros(2), np.zeros((2, 2)))
+    z, w = np.polynomial.hermite_e.hermegauss(nodes)
+    grid = np.stack([g.ravel() for g in np.meshgrid(z, z, indexing="ij")], axis=1)
+    mass = np.outer(w, w).ravel() / w.sum() ** 2
+    flat = [replace(b, direction=np.ones(1)) for b in (block.first, block.second)]
+    total = np.zeros(len(block.names))
+    for weight, mean, covariance in zip(pair.weights, pair.means, pair.covariances, strict=True):
+        x = mean + grid @ np.linalg.cholesky(covariance).T
+        total += weight * (TwoTimeBlock(*flat).values(x[:, :1], x[:, 1:]) @ mass)
+    return total
 
 
 def _require_closed_form(problem: Problem) -> None:
@@ -150,13 +246,13 @@ def _require_closed_form(problem: Problem) -> None:
         raise NoClosedForm(f"no closed form: {'; '.join(missing)}. Use fpk.solve (d = 1) or fpk.simulate.")
 
 
-def _schedule_map(problem: Problem) -> Callable[[float], tuple[Array, Array, Array]]:
+def _schedule_map(problem: Problem) -> Callable[[float], Moments]:
     schedule, eye = problem.schedule, np.eye(problem.dimension)
     assert schedule is not None
     return lambda t: (schedule.alpha(t) * eye, np.zeros(len(eye)), schedule.sigma(t) ** 2 * eye)
 
 
-def _moment_map(problem: Problem) -> Callable[[float], tuple[Array, Array, Array]]:
+def _moment_map(problem: Problem) -> Callable[[float], Moments]:
     from scipy.integrate import solve_ivp
 
     d = problem.dimension

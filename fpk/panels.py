@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,6 +69,21 @@ class LegendreBlock:
         u = 2 * self.reference(x @ self.direction) - 1
         return np.stack([np.sqrt(2 * k + 1) * eval_legendre(k, u) for k in range(1, self.degree + 1)])
 
+    def derivatives(self, x: Array) -> tuple[Array, Array]:
+        """φ_k′ and φ_k″ along the direction at positions x of shape (n, d); each (degree, n), 0 beyond the knots."""
+        y = np.clip(x @ self.direction, self.knots[0], self.knots[-1])
+        inside = (y > self.knots[0]) & (y < self.knots[-1])
+        u = 2 * np.clip(self._spline(y), 0.0, 1.0) - 1
+        first, second = 2 * self._spline(y, 1) * inside, 2 * self._spline(y, 2) * inside
+        series = [np.polynomial.Legendre.basis(k) * np.sqrt(2 * k + 1) for k in range(1, self.degree + 1)]
+        inner = np.stack([p.deriv()(u) for p in series])
+        return inner * first, np.stack([p.deriv(2)(u) for p in series]) * first**2 + inner * second
+
+    @property
+    def frozen(self) -> tuple[Array, ...]:
+        """The tables that define the functionals."""
+        return (np.array([self.time, self.degree]), self.direction, self.knots, self.levels)
+
 
 @dataclass(frozen=True, eq=False)
 class ThresholdBlock:
@@ -92,8 +107,45 @@ class ThresholdBlock:
         """The indicators at positions x of shape (n, d); returns (len(points), n)."""
         return (x @ self.direction <= self.points[:, None]).astype(float)
 
+    @property
+    def frozen(self) -> tuple[Array, ...]:
+        """The tables that define the functionals."""
+        return (np.array([self.time]), self.direction, self.points)
 
-Block = LegendreBlock | ThresholdBlock
+
+@runtime_checkable
+class Block(Protocol):
+    """K functionals of positions at some times (or, with more methods, of paths)."""
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times whose positions the functionals need."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each functional."""
+        ...
+
+    @property
+    def frozen(self) -> tuple[Array, ...]:
+        """The tables that define the functionals."""
+        ...
+
+
+def one_time(block: Any, source: str) -> LegendreBlock | ThresholdBlock:
+    """The block itself, if it asks for one-time marginals only.
+
+    Raises
+    ------
+    ComparisonError
+        For functionals of joint laws or paths, which ``source`` does not know.
+    """
+    if isinstance(block, (LegendreBlock, ThresholdBlock)):
+        return block
+    raise ComparisonError(
+        f"{source} knows one-time marginals only, the panel asks for {block.names[0]!r}. Use particles, or the exact law of a linear SDE."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +160,11 @@ class Panel:
         Their expectations enter the Kolmogorov–Smirnov back-stop; may be empty.
     """
 
-    smooth: tuple[LegendreBlock, ...]
+    smooth: tuple[Any, ...]
     thresholds: tuple[ThresholdBlock, ...] = ()
 
     @property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[Any, ...]:
         """All blocks, smooth ones first."""
         return (*self.smooth, *self.thresholds)
 
@@ -131,9 +183,9 @@ class Panel:
         """SHA-256 over the frozen tables: equal digests mean the same functionals."""
         state = hashlib.sha256()
         for block in self.blocks:
-            for name in ("time", "direction", "knots", "levels", "points", "degree"):
-                if hasattr(block, name):
-                    state.update(name.encode() + np.ascontiguousarray(getattr(block, name), dtype=float).tobytes())
+            state.update(type(block).__name__.encode())
+            for table in block.frozen:
+                state.update(np.ascontiguousarray(table, dtype=float).tobytes())
         return state.hexdigest()
 
 
@@ -179,7 +231,7 @@ def _quantiles(knots: Array, levels: Array) -> Array:
     return np.interp(wanted, levels[rising], knots[rising])
 
 
-def integrals(panel: Panel, values: Callable[[Block], Array]) -> tuple[Array, Array]:
+def integrals(panel: Panel, values: Callable[[Any], Array]) -> tuple[Array, Array]:
     """Apply ``values`` (block → expectations) to every block: smooth expectations and threshold ones, each concatenated."""
     smooth = np.concatenate([values(block) for block in panel.smooth])
     thresholds = np.concatenate([values(block) for block in panel.thresholds]) if panel.thresholds else np.zeros(0)

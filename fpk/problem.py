@@ -142,6 +142,18 @@ class Problem:
         return tuple(sorted({float(t) for t in times}))
 
 
+def step_plan(times: Sequence[float], steps: int) -> tuple[tuple[int, float], ...]:
+    """For each interval between 0 and the increasing ``times``: how many of ``steps`` it gets, and how long they are."""
+    starts = (0.0, *times[:-1])
+    counts = [max(1, round(steps * (b - a) / times[-1])) if b > a else 0 for a, b in zip(starts, times, strict=True)]
+    return tuple((n, (b - a) / n if n else 0.0) for n, a, b in zip(counts, starts, times, strict=True))
+
+
+def euler_scheme(times: Sequence[float], steps: int) -> str:
+    """The name of the Euler–Maruyama discretisation with ``steps`` steps to the last of ``times``: equal names, equal step sequences."""
+    return "Euler–Maruyama " + " ".join(f"{count}×{length:.12g}" for count, length in step_plan(times, steps))
+
+
 def noising(schedule: Schedule, initial: Any, *, horizon: float = 1.0, name: str = "") -> Problem:
     """The forward (noising) SDE dX = f(t) X dt + g(t) dW of a schedule.
 

@@ -469,16 +469,17 @@ def test_thresholds_are_the_empirical_distribution_function(answered: Any) -> No
 
 def test_block_means_are_means_over_whole_blocks_and_give_the_same_covariance(answered: Any) -> None:
     run, panel, estimate = answered
-    assert estimate.block_means.shape == (40, 8)
-    twin = values_of(run, panel, "fine")
-    assert np.allclose(estimate.block_means[7], twin[:, 7 * BLOCK : 8 * BLOCK].mean(1), atol=1e-7)
-    ratio = np.diag(np.cov(estimate.block_means, rowvar=False)) * BLOCK / np.diag(np.cov(twin))
-    assert np.all(ratio < stats.chi2.isf(ALPHA / 16, 39) / 39)
-    assert np.all(ratio > stats.chi2.ppf(ALPHA / 16, 39) / 39)
+    size = run.particles // 256
+    assert estimate.block_means.shape == estimate.coarse_block_means.shape == (256, 8)
+    for side, means in (("fine", estimate.block_means), ("coarse", estimate.coarse_block_means)):
+        assert np.allclose(means[7], values_of(run, panel, side)[:, 7 * size : 8 * size].mean(1), atol=1e-7)
+    ratio = np.diag(np.cov(estimate.block_means, rowvar=False)) * size / np.diag(np.cov(values_of(run, panel, "fine")))
+    assert np.all(ratio < stats.chi2.isf(ALPHA / 16, 255) / 255)
+    assert np.all(ratio > stats.chi2.ppf(ALPHA / 16, 255) / 255)
 
 
 def test_few_particles_offer_no_block_means(seed: int) -> None:
-    run = fpk.simulate(ornstein_uhlenbeck(), particles=31 * BLOCK, steps=1, times=[1.0], seed=seed)
+    run = fpk.simulate(ornstein_uhlenbeck(), particles=250, steps=1, times=[1.0], seed=seed)
     assert run.expect(fpk.law_panel({1.0: fpk.Gaussian(0.5, 0.5)})).block_means is None
 
 

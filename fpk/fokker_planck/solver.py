@@ -16,7 +16,7 @@ from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, Diagona
 from fpk.grids import Grid
 from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import ROUND_OFF, Estimate
-from fpk.panels import Block, Panel, ThresholdBlock, integrals
+from fpk.panels import Block, Panel, ThresholdBlock, integrals, one_time
 from fpk.problem import Problem
 
 #: Mass near the edges of a box that truncates the line: more is an error, less goes into the budget.
@@ -166,7 +166,8 @@ class GridMarginals:
             source=self.source,
         )
 
-    def _expected(self, block: Block) -> Array:
+    def _expected(self, given: Block) -> Array:
+        block = one_time(given, self.source)
         p = self.density(block.time) * self.grid.spacing
         if isinstance(block, ThresholdBlock):
             return self.cdf(block.points, block.time)
@@ -199,7 +200,8 @@ class FlowMarginals(GridMarginals):
         origin = PchipInterpolator(arrived[apart], self.grid.centers[apart])
         return self.initial.cdf(origin(np.clip(x, arrived[apart][0], arrived[apart][-1])))
 
-    def _expected(self, block: Block) -> Array:
+    def _expected(self, given: Block) -> Array:
+        block = one_time(given, self.source)
         if isinstance(block, ThresholdBlock):
             return self.cdf(block.points, block.time)
         return block.values(self.positions[self._index(block.time)][:, None]) @ self.weights

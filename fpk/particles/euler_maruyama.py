@@ -11,123 +11,20 @@ nothing else: not on threads, nor on how many blocks are worked on at once, nor 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from fpk.errors import NonFinite, ProblemError
-from fpk.laws import Array, Law, TabulatedLaw
-from fpk.marginals import ROUND_OFF, Estimate
-from fpk.panels import Block, Panel
-from fpk.problem import Problem
+from fpk.laws import Array
+from fpk.particles.ensemble import ParticleMarginals
+from fpk.paths import DynkinBlock
+from fpk.problem import Problem, euler_scheme, step_plan
 
 #: Particles in a block: small enough for the first-level cache, large enough to hide the interpreter.
 BLOCK = 8192
-
-
-@dataclass(frozen=True, eq=False)
-class ParticleMarginals:
-    """Positions of an ensemble at some times, from steps Δt and (the companion) 2Δt.
-
-    Parameters
-    ----------
-    times : tuple of float
-    fine, coarse : array, shape (len(times), particles, d)
-    noise_key : str
-        Names the noise: equal keys mean the same increments, particle by particle.
-    source : str
-    """
-
-    times: tuple[float, ...]
-    fine: Array
-    coarse: Array
-    noise_key: str
-    source: str = "particles"
-    exactness: ClassVar[int] = 0
-
-    @property
-    def particles(self) -> int:
-        """Number of particles."""
-        return self.fine.shape[1]
-
-    def samples(self, t: float) -> Array:
-        """Positions at time t, shape (particles, d)."""
-        return self.fine[self._index(t)]
-
-    def _index(self, t: float) -> int:
-        found = np.flatnonzero(np.isclose(self.times, t, rtol=1e-12, atol=1e-14))
-        if not len(found):
-            raise ProblemError(f"positions were not kept at t={t:g}; kept: {list(self.times)}. Add it to times=.")
-        return int(found[0])
-
-    def law(self, t: float) -> Law:
-        """A smooth pilot law (d = 1) from a Gaussian-kernel density of the particles: a reference, not an estimate."""
-        return self._pilots[self._index(t)]
-
-    @cached_property
-    def _pilots(self) -> list[Law]:
-        if self.fine.shape[2] != 1:
-            raise ProblemError(
-                "particles in d > 1 offer no pilot law; compare with a side that knows its law, or give panel=."
-            )
-        return [_pilot(x[:20_000, 0]) for x in self.fine]
-
-    def density_on(self, x: Array, t: float) -> Array:
-        """A histogram of 120 bins over the range of x, read at x of shape (n,): to look at, not to compare."""
-        counts, edges = np.histogram(self.samples(t)[:, 0], bins=120, range=(x[0], x[-1]))
-        return np.interp(x, 0.5 * (edges[1:] + edges[:-1]), counts / (self.particles * (edges[1] - edges[0])))
-
-    def expect(self, panel: Panel) -> Estimate:
-        """Sample means with covariance, block means and the time-step budget."""
-        fine = np.concatenate([b.values(self.samples(b.time)) for b in panel.smooth])
-        coarse = np.concatenate([b.values(self.coarse[self._index(b.time)]) for b in panel.smooth])
-        value, n = fine.mean(1), self.particles
-        change = fine - coarse
-        bias = 1.25 * np.abs(change.mean(1)) + 3 * change.std(1, ddof=1) / np.sqrt(n)
-        pairs = [self._distribution(block) for block in panel.thresholds]
-        thresholds = np.concatenate([p[0] for p in pairs]) if pairs else np.zeros(0)
-        return Estimate(
-            value,
-            bias + ROUND_OFF,
-            covariance=np.atleast_2d(np.cov(fine)) / n,
-            samples=n,
-            thresholds=thresholds,
-            threshold_bound=np.concatenate([p[1] for p in pairs]) if pairs else np.zeros(0),
-            block_means=_block_means(fine),
-            noise_key=self.noise_key,
-            source=self.source,
-        )
-
-    def _distribution(self, block: Block) -> tuple[Array, Array]:
-        """Empirical distribution function at the thresholds and its time-step budget."""
-        k, n, points = self._index(block.time), self.particles, block.points  # type: ignore[union-attr]
-        fine, coarse = self.fine[k] @ block.direction, self.coarse[k] @ block.direction
-
-        def below(x: Array) -> Array:
-            return np.searchsorted(np.sort(x), points, side="right") / n
-
-        value = below(fine)
-        crossed = below(np.minimum(fine, coarse)) - below(np.maximum(fine, coarse))  # particles with the point between
-        return value, 1.25 * np.abs(value - below(coarse)) + 3 * np.sqrt(crossed / n)
-
-
-def _block_means(values: Array) -> Array | None:
-    """Means over the blocks that are complete, shape (B, K)."""
-    count = values.shape[1] // BLOCK
-    return values[:, : count * BLOCK].reshape(len(values), count, BLOCK).mean(2).T if count >= 32 else None
-
-
-def _pilot(x: Array) -> TabulatedLaw:
-    from scipy.stats import gaussian_kde
-
-    kernel = gaussian_kde(x[:5000])
-    reach = 4 * float(x.std())
-    points = np.linspace(x.min() - reach, x.max() + reach, 801)
-    return TabulatedLaw(points, np.log(np.maximum(kernel(points), 1e-300)))
 
 
 def simulate(
@@ -181,61 +78,76 @@ def simulate(
     if particles < 2 or steps < 1:
         raise ProblemError(f"simulate needs particles ≥ 2 and steps ≥ 1, got particles={particles}, steps={steps}.")
     root = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else int(seed)
-    plan = _schedule(times, steps)
-    sizes = [min(BLOCK, particles - start) for start in range(0, particles, BLOCK)]
-    run = _Run(problem, times, plan, root)
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        blocks = list(pool.map(run.block, range(len(sizes)), sizes))
-    fine, coarse = (np.concatenate([b[i] for b in blocks], axis=1) for i in (0, 1))
+    plan = step_plan(times, steps)
+    run = _Run(problem, times, plan, root, particles, threads)
+    (start, _), *kept = run.everywhere([])
+    fine, coarse = (np.stack([pair[i] for pair in kept]) for i in (0, 1))
     total = 2 * sum(count for count, _ in plan)
     key = f"euler-maruyama:{root}:{particles}:{times}:{total}"
-    return ParticleMarginals(
-        times, fine, coarse, key, f"particles, Euler–Maruyama, {particles:,} × {total} steps, seed {root}"
-    )
-
-
-def _schedule(times: tuple[float, ...], steps: int) -> list[tuple[int, float]]:
-    """For each interval between stored times: the number of coarse steps and their length."""
-    starts = (0.0, *times[:-1])
-    counts = [max(1, round(steps * (b - a) / times[-1])) if b > a else 0 for a, b in zip(starts, times, strict=True)]
-    return [(n, (b - a) / n if n else 0.0) for n, a, b in zip(counts, starts, times, strict=True)]
+    source = f"particles, Euler–Maruyama, {particles:,} × {total} steps, seed {root}"
+    scheme = euler_scheme(times, 2 * steps)
+    return ParticleMarginals(times, fine, coarse, key, start, run.replayed, scheme, source)
 
 
 class _Run:
-    """Everything the blocks of one simulation share."""
+    """One simulation, to be run as often as its paths are needed: the same seed gives the same paths."""
 
-    def __init__(self, problem: Problem, times: tuple[float, ...], plan: list[tuple[int, float]], root: int) -> None:
+    def __init__(
+        self, problem: Problem, times: tuple[float, ...], plan: Any, root: int, particles: int, threads: int
+    ) -> None:
         self.problem, self.times, self.plan, self.root = problem, times, plan, root
+        self.sizes = [min(BLOCK, particles - start) for start in range(0, particles, BLOCK)]
+        self.threads = threads
 
-    def block(self, index: int, size: int) -> tuple[Array, Array]:
-        """Positions of one block at all times, fine and coarse, each of shape (len(times), size, d)."""
+    def everywhere(self, paths: Sequence[DynkinBlock]) -> list[tuple[Array, Array]]:
+        """Run all blocks: positions (fine, coarse) at t = 0 and at each time, then the integrals of each path functional."""
+        with ThreadPoolExecutor(max_workers=self.threads) as pool:
+            blocks = list(pool.map(lambda i: self.block(i, paths), range(len(self.sizes))))
+        joined = []
+        for parts in zip(*blocks, strict=True):
+            axis = 0 if len(joined) <= len(self.times) else 1  # positions are (n, d), integrals (K, n)
+            joined.append(tuple(np.concatenate([pair[i] for pair in parts], axis=axis) for i in (0, 1)))
+        return joined
+
+    def replayed(self, paths: Sequence[DynkinBlock]) -> Iterator[tuple[Array, Array]]:
+        """∫₀ᵗ Lφ ds along the fine and the coarse paths, left-point rule, for each block: arrays of shape (K, particles)."""
+        return iter(self.everywhere(paths)[1 + len(self.times) :])
+
+    def block(self, index: int, paths: Sequence[DynkinBlock]) -> list[tuple[Array, Array]]:
+        """What :meth:`everywhere` returns, for one block of particles."""
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.root, spawn_key=(index,))))
-        start = self.problem.initial.sample(
-            BLOCK, rng
-        )  # whole blocks, so that a shorter ensemble is a prefix of a longer one
-        states = [start, start.copy()]
-        kept: list[list[Array]] = [[], []]
+        # Whole blocks, so that a shorter ensemble is a prefix of a longer one.
+        start = self.problem.initial.sample(BLOCK, rng)
+        states, size = [start, start.copy()], self.sizes[index]
+        kept = [(start[:size], start[:size])]
+        spent = [[np.zeros((p.block.degree, BLOCK)) for _ in states] for p in paths]
         t = 0.0
         for (count, step), target in zip(self.plan, self.times, strict=True):
             origin = t
+            running = [(p, total) for p, total in zip(paths, spent, strict=True) if p.time >= target]
             try:
                 for i in range(count):
-                    self._coarse_step(states, origin + i * step, step, rng)
+                    self._coarse_step(states, origin + i * step, step, rng, running)
             except NonFinite as error:
                 raise _named(error, index) from error
             t = target
             for state in states:
                 self._check(state, t, index)
-            for held, state in zip(kept, states, strict=True):
-                held.append(state[:size].copy())
-        return np.stack(kept[0]), np.stack(kept[1])
+            kept.append((states[0][:size].copy(), states[1][:size].copy()))
+        return kept + [(fine[:, :size], coarse[:, :size]) for fine, coarse in spent]
 
-    def _coarse_step(self, states: list[Array], t: float, step: float, rng: np.random.Generator) -> None:
+    def _coarse_step(
+        self, states: list[Array], t: float, step: float, rng: np.random.Generator, running: Sequence[Any] = ()
+    ) -> None:
         half = 0.5 * step
         noises = [rng.standard_normal(self._noise_shape(states[0], t)) * np.sqrt(half) for _ in range(2)]
+        for path, (_, total) in running:
+            total += step * path.integrand(states[1], t)
         coarse = self._moved(states[1], t, step, noises[0] + noises[1])
         fine = states[0]
         for i, noise in enumerate(noises):
+            for path, (total, _) in running:
+                total += half * path.integrand(fine, t + i * half)
             fine = self._moved(fine, t + i * half, half, noise)
         states[:] = [fine, coarse]
 

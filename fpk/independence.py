@@ -1,0 +1,91 @@
+r"""Independence of particles: what no law of a single particle can show.
+
+Reusing noise across particles leaves every marginal right and every error bar wrong. For independent particles the correlations of φ(X^i) with
+φ(X^{i+l}) over the particle index vanish at every lag l; of standardised values z they are ρ̂_l = (1/n) Σ_i z_i z_{i+l} (indices wrap around), with
+mean −1/(n − 1), variance about 1/n and no correlation between lags. All lags are taken, so noise shared at any distance is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fpk.errors import ComparisonError
+from fpk.laws import Array
+from fpk.marginals import Estimate
+from fpk.panels import Panel
+
+
+@dataclass(frozen=True, eq=False)
+class Correlations:
+    """Correlations over the particle index at all lags 1 ... n/2, for each functional of a panel.
+
+    Compare with :class:`fpk.marginals.Vanishing` on the panel of :meth:`panel`; only sources with ``samples(t)`` can be asked.
+
+    Parameters
+    ----------
+    particles : object with ``samples(t)`` of shape (n, d)
+    base : Panel
+        One-time functionals φ.
+
+    Raises
+    ------
+    ComparisonError
+        If the source has no samples, or fewer than 1000.
+    """
+
+    particles: Any
+    base: Panel
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.particles, "samples"):
+            raise ComparisonError("independence is a question to particles: the source has no samples(t).")
+
+    @property
+    def panel(self) -> Panel:
+        """The lagged functionals, to be passed to ``compare``."""
+        block = self.base.smooth[0]
+        n = len(self.particles.samples(block.time))
+        if n < 1000:
+            raise ComparisonError(f"correlations over the particle index need at least 1000 particles, got {n}.")
+        return Panel(tuple(LagBlock(b, n // 2) for b in self.base.smooth))
+
+    def expect(self, panel: Panel) -> Estimate:
+        """ρ̂_l for every functional and lag, uncorrelated with variance 1/n under independence."""
+        values, n = [], 0
+        for block in panel.smooth:
+            z = block.base.values(self.particles.samples(block.base.time))
+            n = z.shape[1]
+            z = (z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True)
+            spectrum = np.abs(np.fft.rfft(z, axis=1)) ** 2
+            values.append((np.fft.irfft(spectrum, n, axis=1)[:, 1 : block.lags + 1] / n + 1 / (n - 1)).ravel())
+        value = np.concatenate(values)
+        source = f"correlations of {getattr(self.particles, 'source', 'particles')}"
+        return Estimate(
+            value, np.full_like(value, 1e-12), covariance=np.full(len(value), 1 / (n - 1)), samples=n, source=source
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LagBlock:
+    """Products φ_k(X^i) φ_k(X^{i+l}) of a one-time block at the lags l = 1 ... ``lags``."""
+
+    base: Any
+    lags: int
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times whose positions the functionals need."""
+        return self.base.times
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name for each functional and lag."""
+        return tuple(f"lag {lag} of {name}" for name in self.base.names for lag in range(1, self.lags + 1))
+
+    @property
+    def frozen(self) -> tuple[Array, ...]:
+        """The tables that define the functionals."""
+        return (*self.base.frozen, np.array([self.lags]))
