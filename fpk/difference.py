@@ -27,6 +27,8 @@ ALPHA, BETA = 1e-6, 1e-3
 POWER = 0.99
 #: Panels larger than this are tested functional by functional.
 LARGE = 96
+#: Smallest variance, in units of a standardised functional, that a direction of the panel is believed to have.
+COLLINEAR = 1e-3
 #: Two deterministic sides disagree beyond an estimated budget times this.
 EXCESS = 10.0
 
@@ -142,7 +144,10 @@ def normal_quantile(tail: float) -> float:
 
 
 def box_constrained(d: Array, C: Array, b: Array) -> float:
-    """S = min over |e_k| ≤ b_k of (d − e)ᵀ C⁻¹ (d − e); 0 when some budget is infinite and explains everything.
+    """S = min over |e_k| ≤ b_k of (d − e)ᵀ C⁻¹ (d − e); 0 when every budget is infinite and explains everything.
+
+    Directions in which the standardised functionals have less than :data:`COLLINEAR` of variance count with that much: they are nearly
+    linear relations between functionals, broken by rare samples only, and no normal approximation holds there.
 
     Parameters
     ----------
@@ -156,9 +161,10 @@ def box_constrained(d: Array, C: Array, b: Array) -> float:
     """
     from scipy.optimize import lsq_linear
 
-    variances, axes = np.linalg.eigh(C)
-    smallest = max(variances.max() * 1e-14, np.finfo(float).eps ** 2 * max(1.0, float(np.max(d**2))))
-    whiten = axes / np.sqrt(np.maximum(variances, smallest))
+    # A variance of exactly 0 (two sides with the same samples) is taken as the round-off of the values.
+    scale = np.sqrt(np.maximum(np.diag(C), np.finfo(float).eps ** 2 * max(1.0, float(np.max(d**2)))))
+    variances, axes = np.linalg.eigh(C / np.outer(scale, scale))
+    whiten = axes / np.sqrt(np.maximum(variances, COLLINEAR)) / scale[:, None]
     free = np.isfinite(b)
     if not free.any():
         return 0.0

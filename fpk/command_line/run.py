@@ -73,7 +73,7 @@ def run(
     catalogue = load_catalogue(studies)
     chosen = catalogue.selected(names)
     size, begun = Size("quick" if quick else "full"), time.perf_counter()
-    judged = _computed(catalogue, chosen, size, store, jobs=jobs, root=_root_seed(seed), alpha=alpha, fresh=fresh)
+    judged = computed(catalogue, chosen, size, store, jobs=jobs, root=_root_seed(seed), alpha=alpha, fresh=fresh)
     records = [j.record for j in judged]
     written = reported(judged, folder, catalogue, size.name, time.perf_counter() - begun)
     if as_json:
@@ -92,7 +92,7 @@ def _root_seed(text: str) -> int:
     return int(text)
 
 
-def _computed(
+def computed(
     catalogue: Catalogue,
     chosen: Sequence[Any],
     size: Any,
@@ -103,7 +103,7 @@ def _computed(
     alpha: float,
     fresh: bool,
 ) -> list[Judged]:
-    """Run the tasks with a progress bar on a terminal; keep what is done when interrupted."""
+    """Run the tasks with a progress bar on a terminal and judge them; what is done is kept when interrupted."""
     from fpk.records import judged
     from fpk.runner import run as run_tasks
     from fpk.runner import tasks_of

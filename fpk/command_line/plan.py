@@ -1,0 +1,37 @@
+"""``fpk plan``: how much work settles a claim, from a pilot at the quick size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from fpk.command_line.group import main, study_options
+from fpk.command_line.run import computed
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True)
+@study_options
+@click.option("-j", "--jobs", default=1, type=click.IntRange(1, 512), show_default=True, help="Worker processes.")
+def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, jobs: int) -> None:
+    """Plan the work that settles the claims or studies NAMES, from a pilot at the quick size."""
+    from fpk.planning import plan_from
+    from fpk.study import Size, load_catalogue
+
+    catalogue = load_catalogue(studies)
+    judged = computed(
+        catalogue, catalogue.selected(names), Size("quick"), store, jobs=jobs, root=0, alpha=1e-6, fresh=False
+    )
+    rows = []
+    for j in judged:
+        if not (j.record.stated and j.record.expected == "CONFIRMED" and j.verdict and j.record.kind != "bound"):
+            continue
+        found = plan_from(j.verdict)
+        rows.append({"id": j.record.id, "variant": j.record.variant, "case": j.record.case, "plan": str(found)})
+        if not as_json:
+            where = " · ".join(part for part in (j.record.id, j.record.variant, j.record.case) if part)
+            click.echo(f"{where}: {found}\n    pilot {' | '.join(j.record.pair)}; sees {j.record.mde_model or j.record.mde}")
+    if as_json:
+        click.echo(json.dumps({"schema": "fpk/1", "plans": rows}, ensure_ascii=False))
