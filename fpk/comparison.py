@@ -19,6 +19,7 @@ user's, and differences up to δ are never refuted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -171,6 +172,33 @@ def below_zero(quantity: Estimate, *, alpha: float = ALPHA, beta: float = BETA) 
     )  # fmt: skip
 
 
+def monotone(quantity: Estimate, *, increasing: bool = True, alpha: float = ALPHA, beta: float = BETA) -> Verdict:
+    """The verdict on monotonicity: do the components of ``quantity`` strictly increase (or decrease) from each to the next?
+
+    The K − 1 neighbouring differences are held against zero with their own covariance D C Dᵀ (values from the same samples are
+    correlated) and the sum of both bounds.
+
+    Raises
+    ------
+    ComparisonError
+        With fewer than two components.
+    """
+    count = len(quantity.value)
+    if count < 2:
+        raise ComparisonError(
+            f"monotonicity needs two values or more, got {count}: give the quantity at several times."
+        )
+    D = np.diff(np.eye(count), axis=0) * (-1 if increasing else 1)
+    C = None if quantity.covariance is None else D @ quantity.covariance @ D.T
+    drops = Estimate(
+        D @ quantity.value, np.abs(D) @ quantity.bias_bound, covariance=C, samples=quantity.samples, proven=quantity.proven,
+        source=f"{'decrease' if increasing else 'increase'} of {quantity.source or 'the values'}",
+    )  # fmt: skip
+    return replace(
+        below_zero(drops, alpha=alpha, beta=beta), names=tuple(f"value {k} to {k + 1}" for k in range(count - 1))
+    )
+
+
 def _tolerance(tolerance: float | None, effect: float | None) -> float | None:
     if tolerance is not None and effect is not None:
         raise ComparisonError(
@@ -274,5 +302,5 @@ def _too_uncertain(evidence: Difference, reach: Array, delta: float, beta: float
     if evidence.se[k] == 0:
         return reason, "refine further, or accept a larger tolerance."
     room = max(delta - evidence.b[k], 1e-300)
-    factor = ((normal_quantile(beta) + 3) * evidence.se[k] / room) ** 2
+    factor = ((normal_quantile(beta) + 4) * evidence.se[k] / room) ** 2
     return reason, f"about {max(factor, 1.5):.2g} times as many particles."

@@ -2,9 +2,9 @@ r"""Planning: how much work settles a comparison, from a pilot.
 
 With tolerance δ, a true equality is confirmed with probability about .999 when
 
-    b ≤ δ/3   and   (z_β + 3) se ≤ δ − b,
+    b ≤ δ/3   and   (z_β + 4) se ≤ δ − b,
 
-since |d| stays below 3 se. Standard errors fall with the root of the number of particles, the budget of Euler–Maruyama with its number of steps, the
+since |d| stays below 4 se. Standard errors fall with the root of the number of particles, the budget of Euler–Maruyama with its number of steps, the
 budget of a grid with the order of its scheme. The other way round, work beyond that is not needed.
 """
 
@@ -21,7 +21,7 @@ from fpk.verdict import Verdict
 #: Order a grid's budget is assumed to fall with (the default scheme under joint refinement).
 GRID_ORDER = 4
 #: Standard errors a true equality's difference may reach.
-SPREAD = 3.0
+SPREAD = 4.0
 
 
 @dataclass(frozen=True)
