@@ -59,7 +59,7 @@ def _law_of_sde(schedule: Schedule, change: Change, case: str, size: Size, seed:
     problem = fpk.Problem(drift, noise, initial=DATA)
     steps = 48 if size.quick else 96
     return evidence(
-        fpk.simulate(problem, particles=size.particles(300_000), steps=steps, times=times, seed=seed), claimed
+        fpk.simulate(problem, particles=size.particles(240_000), steps=steps, times=times, seed=seed), claimed
     )
 
 

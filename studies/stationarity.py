@@ -79,7 +79,7 @@ def stationary_drift(variant: Callable[[float, Array], Array], case: str, size: 
 
     problem = boxed(lambda x, t: variant(g(t), DATA.score(x)), g, initial=DATA, horizon=1.0)
     return evidence(
-        on_grid(problem, size, times=[1.0], cells=104, steps=32), constant_law(DATA, time=1.0, source="the initial law")
+        on_grid(problem, size, times=[1.0], cells=104, steps=24), constant_law(DATA, time=1.0, source="the initial law")
     )
 
 
@@ -101,7 +101,7 @@ def _settled(slope: str, strength: float, noise: float, size: Size, *, horizon: 
 
     def level(k: int) -> Any:
         return fpk.solve(
-            problem, fpk.Grid(-7.0, 7.0, cells=size.cells(64) * k), times=[horizon], steps=size.cells(30) * k
+            problem, fpk.Grid(-7.0, 7.0, cells=size.cells(64) * k), times=[horizon], steps=size.cells(22) * k
         )
 
     return fpk.refine(level)
