@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,16 @@ from fpk.store import Store
 from fpk.study import Catalogue, Size, load_catalogue, seed_for
 
 needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs fpk[dask]")
+
+
+@pytest.fixture
+def sockets() -> Iterator[None]:
+    """Connections to workers that are gone are left to the garbage collector by tornado: collect them here, not in a later test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
 
 NOISY = """
 import os
@@ -275,6 +288,8 @@ def test_an_interrupt_goes_through_and_keeps_what_was_finished(tmp_path: Path) -
 
 
 @needs_dask
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("sockets")
 def test_serial_and_two_workers_give_the_same_bits(tmp_path: Path) -> None:
     _, tasks = tasks_in(write(tmp_path), "ou")
     serial, parallel = Store(tmp_path / "serial"), Store(tmp_path / "parallel")
@@ -290,6 +305,8 @@ def test_serial_and_two_workers_give_the_same_bits(tmp_path: Path) -> None:
 
 
 @needs_dask
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("sockets")
 def test_a_worker_that_dies_is_named_and_no_bystander_is_blamed(tmp_path: Path) -> None:
     _, tasks = tasks_in(write(tmp_path, "os._exit(9)"), "bad", "ou")
     store = Store(tmp_path / ".fpk")
@@ -303,6 +320,8 @@ def test_a_worker_that_dies_is_named_and_no_bystander_is_blamed(tmp_path: Path) 
 
 
 @needs_dask
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.usefixtures("sockets")
 def test_an_error_in_a_worker_reads_like_one_in_this_process(tmp_path: Path) -> None:
     _, tasks = tasks_in(write(tmp_path, "raise RuntimeError('the well is dry')"), "bad")
     serial = finished(tasks, Store(tmp_path / "serial"))
