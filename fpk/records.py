@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from fpk.comparison import below_zero, settle
+from fpk.diagnosis import ranked
 from fpk.difference import ALPHA, effect_size
 from fpk.runner import Done
 from fpk.study import Catalogue, Claim, Evidence, near_miss
@@ -116,11 +117,22 @@ def _judged_group(catalogue: Catalogue, claim: Claim, group: Sequence[Done], alp
     }
     controls = {v: e for v, e in effects.items() if claim.expected[v] == Outcome.REFUTED}
     smallest = min(controls.values()) if controls else None
+    mistakes = {d.task.variant: d.evidence for d in group if d.task.variant in controls and d.evidence is not None}
     out = []
     for done in group:
         verdict = None if done.evidence is None else _verdict(claim, done.evidence, smallest, alpha)
-        out.append(Judged(_record(catalogue, claim, done, verdict, effects, controls), verdict, done.evidence))
+        record = _record(catalogue, claim, done, verdict, effects, controls)
+        fits = "" if record.holds or verdict is None else _fitting(verdict, done, mistakes)
+        out.append(Judged(replace(record, reason=record.reason + fits), verdict, done.evidence))
     return out
+
+
+def _fitting(verdict: Verdict, done: Done, mistakes: Mapping[str, Evidence]) -> str:
+    """Which of the claim's own mistakes explains a refutation that was not expected; empty where there is none."""
+    if verdict.outcome != Outcome.REFUTED or done.evidence is None:
+        return ""
+    fits = ranked(done.evidence, mistakes)
+    return f" It {fits[0]}." if fits else ""
 
 
 def _verdict(claim: Claim, evidence: Evidence, smallest: float | None, alpha: float) -> Verdict:

@@ -51,6 +51,9 @@ class Done:
     error: str = ""
 
 
+Compute = Callable[[Task, str, bool], str]
+
+
 def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root_seed: int) -> list[Task]:
     """All tasks of the studies, in order."""
     out = []
@@ -125,7 +128,9 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in ("fpk", "numpy", "scipy")}
 
 
-def run(tasks: Sequence[Task], store: Store, *, jobs: int = 1, fresh: bool = False) -> Iterator[Done]:
+def run(
+    tasks: Sequence[Task], store: Store, *, jobs: int = 1, fresh: bool = False, compute: Compute = computed
+) -> Iterator[Done]:
     """Compute the tasks and yield them as they finish.
 
     Parameters
@@ -136,6 +141,8 @@ def run(tasks: Sequence[Task], store: Store, *, jobs: int = 1, fresh: bool = Fal
         Worker processes (a Dask LocalCluster on the loopback interface) when more than 1.
     fresh : bool
         Compute even what is stored.
+    compute : callable
+        ``compute(task, store_root, fresh)`` computes and stores one task and returns an error text; default :func:`computed`.
 
     Raises
     ------
@@ -143,7 +150,7 @@ def run(tasks: Sequence[Task], store: Store, *, jobs: int = 1, fresh: bool = Fal
         If ``jobs > 1`` and Dask is not installed.
     """
     finished = _serial if jobs <= 1 else _clustered
-    for task, error in finished(tasks, str(store.root), jobs, fresh):
+    for task, error in finished(tasks, str(store.root), jobs, fresh, compute):
         loaded = None if error else store.load(task.key)
         if loaded is None:
             yield Done(task, None, {}, error or "the stored record vanished or is damaged; run again")
@@ -151,25 +158,29 @@ def run(tasks: Sequence[Task], store: Store, *, jobs: int = 1, fresh: bool = Fal
             yield Done(task, *loaded)
 
 
-def _serial(tasks: Sequence[Task], root: str, jobs: int, fresh: bool) -> Iterator[tuple[Task, str]]:
+def _serial(tasks: Sequence[Task], root: str, jobs: int, fresh: bool, compute: Compute) -> Iterator[tuple[Task, str]]:
     for task in tasks:
-        yield task, computed(task, root, fresh)
+        yield task, compute(task, root, fresh)
 
 
-def _clustered(tasks: Sequence[Task], root: str, jobs: int, fresh: bool) -> Iterator[tuple[Task, str]]:
+def _clustered(
+    tasks: Sequence[Task], root: str, jobs: int, fresh: bool, compute: Compute
+) -> Iterator[tuple[Task, str]]:
     try:
         import dask
         from distributed import Client, LocalCluster, as_completed
     except ImportError as error:
         raise ProblemError('-j needs Dask: python -m pip install "fpk[dask]", or run without -j.') from error
     settings: Any = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 0}
+    here: Any = {"n_workers": jobs, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    free = {"dashboard_address": "127.0.0.1:0"}  # any free port: two runs at a time are no warning
     with (
         dask.config.set(settings),  # type: ignore[attr-defined]
-        LocalCluster(n_workers=jobs, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as cluster,  # type: ignore[arg-type]
+        LocalCluster(**here, scheduler_kwargs=free) as cluster,
         Client(cluster) as client,
     ):
         futures = {
-            client.submit(computed, task, root, fresh, key=f"{task.check}-{task.key[:12]}", pure=False): task
+            client.submit(compute, task, root, fresh, key=f"{task.check}-{task.key[:12]}", pure=False): task
             for task in tasks
         }
         suspects = []
@@ -179,7 +190,7 @@ def _clustered(tasks: Sequence[Task], root: str, jobs: int, fresh: bool) -> Iter
                 suspects.append(futures[future])
             else:
                 yield futures[future], error
-        yield from _alone(suspects, client, root, fresh)
+        yield from _alone(suspects, client, root, fresh, compute)
 
 
 def _outcome(future: Any) -> str | None:
@@ -190,10 +201,12 @@ def _outcome(future: Any) -> str | None:
     return None if type(error).__name__ == "KilledWorker" else f"{type(error).__name__}: {error}"
 
 
-def _alone(suspects: Sequence[Task], client: Any, root: str, fresh: bool) -> Iterator[tuple[Task, str]]:
+def _alone(
+    suspects: Sequence[Task], client: Any, root: str, fresh: bool, compute: Compute
+) -> Iterator[tuple[Task, str]]:
     """Rerun, one at a time, the tasks that were on a worker when it died: a bystander succeeds, the culprit is named."""
     for task in suspects:
-        future = client.submit(computed, task, root, fresh, key=f"alone-{task.check}-{task.key[:12]}", pure=False)
+        future = client.submit(compute, task, root, fresh, key=f"alone-{task.check}-{task.key[:12]}", pure=False)
         error = _wait(future)
         yield task, f"its worker process died, twice, the second time alone: {task.check}" if error is None else error
 

@@ -28,7 +28,7 @@ from fpk.study import Evidence
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
     "comparison", "difference", "verdict", "store", "records", "runner", "figures", "reporting", "svg", "wording",
-    "command_line", "tour", "diagnosis",
+    "command_line", "tour", "diagnosis", "mutants", "kill_matrix",
 }  # fmt: skip
 
 

@@ -1,0 +1,154 @@
+"""``fpk mutants``: which claims notice which wrong formula, and which claims nothing can touch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fpk.command_line.group import INTERRUPTED, main, study_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fpk.kill_matrix import KillMatrix
+    from fpk.mutants import Mutant
+    from fpk.study import Catalogue, Study
+
+#: Checks named in a line before the rest is only counted.
+NAMED = 6
+FATES = {
+    "killed": "killed: some claim refutes it",
+    "crashed": "crashed: every claim that reaches it refuses to compute",
+    "undecided": "undecided: noticed, but not refuted",
+    "survived": "survived: every claim that reaches it confirms",
+    "equivalent": "equivalent: reached, and never gives another value",
+    "unreached": "unreached: no claim's computation calls the formula",
+}
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@study_options
+@click.option("--quick/--full", default=True, help="Size of the computations.  [default: quick]")
+@click.option(
+    "-j",
+    "--jobs",
+    default=1,
+    type=click.IntRange(1, 512),
+    show_default=True,
+    help="Worker processes (needs fpk[dask]).",
+)
+@click.option(
+    "--report",
+    "folder",
+    default="reports/latest",
+    type=click.Path(path_type=Path),
+    show_default=True,
+    help="Where mutants.json and mutants.md go.",
+)
+def mutants(
+    names: tuple[str, ...], studies: Path, store: Path, as_json: bool, quick: bool, jobs: int, folder: Path
+) -> None:
+    """Plant wrong formulas in the library and see which claims refute them (all, or the NAMES of claims, studies and mutants).
+
+    Exit codes: 0 every mutant that changes a claim's computation is refuted by some claim, and every claim is flipped by some near-miss;
+    1 not so; 3 a claim is not confirmed to begin with.
+    """
+    from fpk.study import load_catalogue
+
+    catalogue = load_catalogue(studies)
+    chosen, planted, whole = _chosen(catalogue, names)
+    matrix = _computed(catalogue, chosen, planted, store, jobs=jobs, quick=quick)
+    failures = _failures(matrix, **whole)
+    _written(matrix, failures, folder)
+    if as_json:
+        click.echo(json.dumps(matrix.as_json(), ensure_ascii=False))
+    click.echo(
+        "\n".join([*_table(matrix), "", *(failures or ["every mutant is accounted for, no claim is a tautology"])]),
+        err=True,
+    )
+    sys.exit(1 if failures else 3 if matrix.unusable else 0)
+
+
+def _chosen(catalogue: Catalogue, names: Sequence[str]) -> tuple[Sequence[Study], list[Mutant], dict[str, bool]]:
+    """Studies and mutants by name, and whether all claims and all mutants take part."""
+    from fpk.mutants import MUTANTS
+
+    planted = [MUTANTS[name] for name in names if name in MUTANTS] or list(MUTANTS.values())
+    rest = [name for name in names if name not in MUTANTS]
+    return catalogue.selected(rest), planted, {"claims": not rest, "mutants": len(planted) == len(MUTANTS)}
+
+
+def _computed(
+    catalogue: Catalogue, chosen: Sequence[Study], planted: Sequence[Mutant], store: Path, *, jobs: int, quick: bool
+) -> KillMatrix:
+    from fpk.kill_matrix import kill_matrix
+    from fpk.store import Store
+    from fpk.study import Size
+
+    def advance(check: str, left: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{left:6d} left   {check[:100]:100s}", err=True, nl=False)
+
+    size = Size("quick" if quick else "full")
+    try:
+        return kill_matrix(catalogue, chosen, Store(store), mutants=planted, size=size, jobs=jobs, advance=advance)
+    except KeyboardInterrupt:
+        click.echo("\nfpk: interrupted; what was finished is kept, the same command goes on.", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _failures(matrix: KillMatrix, *, claims: bool, mutants: bool) -> list[str]:
+    """What makes the command fail; survivors only count against all claims, tautologies only with all mutants."""
+    holes = [f"✗ nothing refutes {m.name!r} ({matrix.fate(m.name)})" for m in matrix.holes] if claims else []
+    vain = [f"✗ {id} is a tautology: no near-miss refutes it" for id in matrix.tautologies] if mutants else []
+    return [*holes, *vain]
+
+
+def _table(matrix: KillMatrix) -> list[str]:
+    """One line for each mutant, by fate."""
+    lines = []
+    for fate, words in FATES.items():
+        if group := [m for m in matrix.mutants if matrix.fate(m.name) == fate]:
+            lines += ["", f"{words} ({len(group)})", *(_line(matrix, m, fate) for m in group)]
+    lines += [
+        f"not confirmed without any mutant, so not used: {check}: {why}" for check, why in matrix.unusable.items()
+    ]
+    return lines
+
+
+def _line(matrix: KillMatrix, mutant: Mutant, fate: str) -> str:
+    checks = [cell for cell in matrix.of(mutant.name) if cell.outcome == fate]
+    by = list(dict.fromkeys(cell.claim for cell in checks))
+    more = f" and {len(by) - NAMED} more" if len(by) > NAMED else ""
+    why = f" — {mutant.excuse}" if mutant.excuse and fate in ("undecided", "survived") else ""
+    counted = f"{len(checks):3d}/{len(matrix.of(mutant.name)):<3d}" if checks else "       "
+    return f"  {'≈' if mutant.near else ' '} {mutant.name:38s} {counted} {', '.join(by[:NAMED])}{more}{why}"
+
+
+def _written(matrix: KillMatrix, failures: Sequence[str], folder: Path) -> None:
+    """``mutants.json`` and ``mutants.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(matrix.as_json(), ensure_ascii=False, indent=1) + "\n"
+    (folder / "mutants.json").write_text(text, encoding="utf-8")
+    (folder / "mutants.md").write_text("\n".join(_markdown(matrix, failures)) + "\n", encoding="utf-8")
+
+
+def _markdown(matrix: KillMatrix, failures: Sequence[str]) -> list[str]:
+    outcomes = ("killed", "crashed", "undecided", "survived", "equivalent")
+    lines = [
+        "# Kill matrix", "", f"{len(matrix.mutants)} wrong formulas, {len(matrix.claims)} claims. ≈ marks near-misses (at most 5 %).", "",
+        "| mutant | formula | fate | " + " | ".join(outcomes) + " | refuted by |", "|---|---|---|" + "--:|" * len(outcomes) + "---|",
+    ]  # fmt: skip
+    for m in matrix.mutants:
+        cells = matrix.of(m.name)
+        counts: list[Any] = [sum(cell.outcome == outcome for cell in cells) or "" for outcome in outcomes]
+        by = ", ".join(dict.fromkeys(cell.claim for cell in cells if cell.outcome == "killed")) or m.excuse
+        name = f"{m.name}{' ≈' if m.near else ''}".replace("|", "\\|")
+        lines.append(f"| {name} | `{m.target}` | {matrix.fate(m.name)} | {' | '.join(map(str, counts))} | {by} |")
+    verdict = [f"* {failure}" for failure in failures] or ["Every mutant is accounted for; no claim is a tautology."]
+    return [*lines, "", *verdict, *(f"* not confirmed, so not used: {check}" for check in matrix.unusable)]
