@@ -11,7 +11,9 @@
      ├── NoClosedForm      (ValueError)       no exact law is known for the problem
      ├── ComparisonError   (ValueError)       two routes that cannot be compared as asked
      ├── UnknownName       (LookupError)      a study, claim or scheme nobody knows: lists the known ones
-     └── StoreError        (RuntimeError)     the store of results is unreadable or cannot be written
+     ├── StoreError        (RuntimeError)     the store of results is unreadable or cannot be written
+     ├── Refuted           (AssertionError)   an assertion of fpk.testing is wrong: carries its verdict
+     └── Undecided         (AssertionError)   an assertion of fpk.testing could not be settled: carries its verdict
 
 Every message says what was asked, what came, what is allowed and what to do next.
 """
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class FpkError(Exception):
@@ -58,6 +61,18 @@ class ComparisonError(FpkError, ValueError):
 
 class StoreError(FpkError, RuntimeError):
     """The store of results is unreadable or cannot be written."""
+
+
+class Refuted(FpkError, AssertionError):
+    """An assertion that its check refutes; ``verdict`` has the numbers."""
+
+    verdict: Any = None
+
+
+class Undecided(FpkError, AssertionError):
+    """An assertion that its check could neither confirm nor refute; ``verdict`` has the numbers and what would settle it."""
+
+    verdict: Any = None
 
 
 class UnknownName(FpkError, LookupError):

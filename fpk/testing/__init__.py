@@ -1,0 +1,30 @@
+"""Assertions about laws, orders and identities, for pytest, unittest and notebooks.
+
+Each returns its :class:`fpk.Verdict` if it is CONFIRMED, and raises :class:`fpk.Refuted` or :class:`fpk.Undecided` (both AssertionErrors that carry
+the verdict) otherwise: a check that cannot tell does not pass. The probability of refuting something true is ``alpha``, 10⁻⁶ unless told
+otherwise. Tolerances of laws are in units of the panel's functionals, which have variance 1: .01 is about a hundredth of the law's spread.
+
+========================================= ====================================================
+``assert_marginals(a, b)``                two routes have the same marginals
+``assert_same_law(a, b)``                 the same for laws and samples, in any mixture
+``assert_stationary(problem, law)``       the law does not change
+``assert_reverse_equivalent(problem)``    there and back again
+``assert_order(steps, errors)``           errors fall with an order
+``assert_residual(residual)``             an identity holds
+``assert_conserved``, ``assert_positive`` what a grid solution promises
+========================================= ====================================================
+"""
+
+from fpk.testing.laws import assert_marginals, assert_reverse_equivalent, assert_same_law, assert_stationary
+from fpk.testing.numbers import assert_conserved, assert_order, assert_positive, assert_residual
+
+__all__ = [
+    "assert_conserved",
+    "assert_marginals",
+    "assert_order",
+    "assert_positive",
+    "assert_residual",
+    "assert_reverse_equivalent",
+    "assert_same_law",
+    "assert_stationary",
+]
