@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "errors": ("FpkError",),
+    "errors": ("FpkError", "Refuted", "Undecided"),
     "laws": ("Gaussian", "GaussianMixture", "TabulatedLaw"),
     "schedules": ("AffineSchedule", "SubVPSchedule", "VESchedule", "VPSchedule"),
     "grids": ("Grid",),
@@ -26,9 +26,10 @@ _HOMES = {
     "particles.euler_maruyama": ("simulate",),
     "refinement": ("refine",),
     "comparison": ("compare", "vanishes"),
+    "formulas": ("check_formula",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = ("problems",)
+_MODULES = ("problems", "testing")
 
 __all__ = [*sorted(_HOME), *_MODULES]
 

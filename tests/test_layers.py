@@ -15,20 +15,23 @@ STUDIES = PACKAGE.parent / "studies"
 
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
-    ("errors",),
+    ("errors", "check_context"),
     ("laws", "schedules", "grids"),
-    ("panels", "coefficients"),
+    ("panels", "coefficients", "expressions"),
     ("problem", "marginals", "verdict"),
     ("transformations", "paths"),
     ("closed_form", "fokker_planck", "particles", "problems"),
-    ("difference",),
-    ("refinement", "comparison"),
+    ("difference", "rates", "sequential"),
+    ("refinement", "comparison", "orders"),
     ("study", "mutants"),
     ("store", "diagnosis"),
     ("runner",),
     ("records",),
     ("kill_matrix",),
+    ("formula_kinds",),
+    ("formulas",),
     ("svg", "wording"),
+    ("testing", "pytest_plugin"),
     ("figures",),
     ("reporting",),
     ("tour",),
@@ -100,7 +103,7 @@ def test_the_package_root_imports_nothing_by_itself() -> None:
     assert not imported_modules(PACKAGE / "__init__.py")
 
 
-@pytest.mark.parametrize("name", ["comparison", "refinement", "difference", "records"])
+@pytest.mark.parametrize("name", ["comparison", "orders", "rates", "refinement", "difference", "records"])
 def test_judges_cannot_know_where_numbers_came_from(name: str) -> None:
     found = {module.partition(".")[0] for module in imported_modules(PACKAGE / f"{name}.py")}
     assert not found & ROUTES
@@ -139,8 +142,8 @@ def calls_of(file: Path, name: str) -> list[int]:
     return [c.lineno for c in calls if name in (getattr(c.func, "id", ""), getattr(c.func, "attr", ""))]
 
 
-def test_only_comparison_makes_verdicts() -> None:
-    assert {named(f) for f in OURS if calls_of(f, "Verdict")} == {"fpk/comparison.py"}
+def test_only_comparison_and_orders_make_verdicts() -> None:
+    assert {named(f) for f in OURS if calls_of(f, "Verdict")} == {"fpk/comparison.py", "fpk/orders.py"}
 
 
 def test_studies_never_judge() -> None:
