@@ -26,7 +26,7 @@ from markupsafe import Markup
 
 from fpk.errors import StoreError
 from fpk.figures import density_figures, effect_figure
-from fpk.records import Judged, Record, counted
+from fpk.records import Judged, Record, baseline_rows, counted
 from fpk.study import Claim
 from fpk.verdict import Outcome
 from fpk.wording import margin_text, number_text, one_line, summary
@@ -137,7 +137,7 @@ class _Section:
 def write_report(
     judged: Sequence[Judged], folder: Path, *, claims: Mapping[str, Claim], command: str, seconds: float, size: str
 ) -> Path:
-    """Write ``index.html``, ``report.md`` and ``records.jsonl``.
+    """Write ``index.html``, ``report.md``, ``records.jsonl`` and ``verdicts.json`` (what a baseline pins).
 
     Parameters
     ----------
@@ -165,8 +165,10 @@ def write_report(
     """
     context = _context(judged, claims=claims, command=command, seconds=seconds, size=size)
     lines = [json.dumps(j.record.as_json(), ensure_ascii=False, allow_nan=False) for j in judged]
+    rows = baseline_rows([j.record for j in judged])
     pages = {
         "records.jsonl": "".join(f"{line}\n" for line in lines),
+        "verdicts.json": "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n",
         "report.md": _rendered("report.md", context),
         "index.html": _rendered("report.html", context),
     }

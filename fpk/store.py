@@ -80,7 +80,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
                 part = Path(file.name)
-                np.savez(file, allow_pickle=False, **arrays)
+                np.savez(file, **arrays)  # numbers and booleans only: nothing to pickle, and loading refuses pickles
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)

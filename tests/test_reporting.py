@@ -189,7 +189,7 @@ def test_json_lines_are_strict_json(tmp_path, mixed):
 def test_writing_leaves_only_whole_files_and_the_same_ones_again(tmp_path, mixed):
     first, _ = written(tmp_path, *mixed)
     assert written(tmp_path, *mixed)[0] == first
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["index.html", "records.jsonl", "report.md"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["index.html", "records.jsonl", "report.md", "verdicts.json"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(tmp_path):

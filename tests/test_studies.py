@@ -1,10 +1,8 @@
 """The studies themselves: every record of a quick run holds, as pinned in reports/baseline/verdicts.json.
 
-After an intended change of claims, variants or cases, write the baseline again with::
+After an intended change of claims, variants or cases, write the baseline again with
 
-    fpk run --quick --json | python -c "import json, sys; from fpk.records import Record, baseline_rows; \
-rows = baseline_rows([Record(**r) for r in json.load(sys.stdin)['claims']]); \
-print('[\\n' + ',\\n'.join(json.dumps(r, ensure_ascii=False) for r in rows) + '\\n]')" > reports/baseline/verdicts.json
+    fpk run --quick --report reports/baseline
 
 and read its difference. Only (id, variant, case, expected, verdict) are pinned: other processors give other last digits.
 """
