@@ -64,13 +64,11 @@ def mutants(
     chosen, planted, whole = _chosen(catalogue, names)
     matrix = _computed(catalogue, chosen, planted, store, jobs=jobs, quick=quick)
     failures = _failures(matrix, **whole)
-    _written(matrix, failures, folder)
+    verdict = failures or [_content(**whole)]
+    _written(matrix, verdict, folder)
     if as_json:
         click.echo(json.dumps(matrix.as_json(), ensure_ascii=False))
-    click.echo(
-        "\n".join([*_table(matrix), "", *(failures or ["every mutant is accounted for, no claim is a tautology"])]),
-        err=True,
-    )
+    click.echo("\n".join([*_table(matrix), "", *verdict]), err=True)
     sys.exit(1 if failures else 3 if matrix.unusable else 0)
 
 
@@ -109,6 +107,12 @@ def _failures(matrix: KillMatrix, *, claims: bool, mutants: bool) -> list[str]:
     return [*holes, *vain]
 
 
+def _content(*, claims: bool, mutants: bool) -> str:
+    """What was found when nothing failed, and no more than that."""
+    refuted = "every mutant is accounted for" if claims else "only some claims were asked, so survivors mean little"
+    return f"{refuted}; {'no claim is a tautology' if mutants else 'tautologies need all mutants'}"
+
+
 def _table(matrix: KillMatrix) -> list[str]:
     """One line for each mutant, by fate."""
     lines = []
@@ -130,15 +134,15 @@ def _line(matrix: KillMatrix, mutant: Mutant, fate: str) -> str:
     return f"  {'≈' if mutant.near else ' '} {mutant.name:38s} {counted} {', '.join(by[:NAMED])}{more}{why}"
 
 
-def _written(matrix: KillMatrix, failures: Sequence[str], folder: Path) -> None:
+def _written(matrix: KillMatrix, verdict: Sequence[str], folder: Path) -> None:
     """``mutants.json`` and ``mutants.md``."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(matrix.as_json(), ensure_ascii=False, indent=1) + "\n"
     (folder / "mutants.json").write_text(text, encoding="utf-8")
-    (folder / "mutants.md").write_text("\n".join(_markdown(matrix, failures)) + "\n", encoding="utf-8")
+    (folder / "mutants.md").write_text("\n".join(_markdown(matrix, verdict)) + "\n", encoding="utf-8")
 
 
-def _markdown(matrix: KillMatrix, failures: Sequence[str]) -> list[str]:
+def _markdown(matrix: KillMatrix, verdict: Sequence[str]) -> list[str]:
     outcomes = ("killed", "crashed", "undecided", "survived", "equivalent")
     lines = [
         "# Kill matrix", "", f"{len(matrix.mutants)} wrong formulas, {len(matrix.claims)} claims. ≈ marks near-misses (at most 5 %).", "",
@@ -150,5 +154,9 @@ def _markdown(matrix: KillMatrix, failures: Sequence[str]) -> list[str]:
         by = ", ".join(dict.fromkeys(cell.claim for cell in cells if cell.outcome == "killed")) or m.excuse
         name = f"{m.name}{' ≈' if m.near else ''}".replace("|", "\\|")
         lines.append(f"| {name} | `{m.target}` | {matrix.fate(m.name)} | {' | '.join(map(str, counts))} | {by} |")
-    verdict = [f"* {failure}" for failure in failures] or ["Every mutant is accounted for; no claim is a tautology."]
-    return [*lines, "", *verdict, *(f"* not confirmed, so not used: {check}" for check in matrix.unusable)]
+    return [
+        *lines,
+        "",
+        *(f"* {line}" for line in verdict),
+        *(f"* not confirmed, so not used: {check}" for check in matrix.unusable),
+    ]

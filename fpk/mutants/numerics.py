@@ -59,7 +59,7 @@ NUMERICS = (
     Mutant("flux sign", "fokker_planck.fluxes:_divergence", times(-1.0), "scheme"),
     Mutant("flux + 1 %", "fokker_planck.fluxes:_divergence", times(1.01), "scheme", near=True),
     Mutant("leaking boundary", "fokker_planck.fluxes:_folded", _leaking, "scheme",
-           excuse="no claim has mass at a wall", pure=False),
+           excuse="no claim has enough mass at a wall for a leak to be refuted", pure=False),
     Mutant("stage times one step late", "fokker_planck.stepping:DiagonallyImplicit.nodes", then(lambda c: c + 1), "scheme", excuse=FALLS),
     Mutant("stage times at the left end", "fokker_planck.stepping:DiagonallyImplicit.nodes", times(0.0), "scheme", excuse=FALLS),
     Mutant("last step skipped", STEPPER, _shortened(1.0), "scheme", excuse=FALLS),
