@@ -125,7 +125,7 @@ def test_correlation_is_seen_though_every_coordinate_has_the_same_law():
 
 
 def test_a_difference_of_shape_only_refutes_in_theory_mode():
-    """Two narrow steps in the distribution function that the first four Legendre functionals average out."""
+    """Rounding to a lattice leaves the smooth functionals almost alone, but puts steps into the distribution function."""
     x = normal(0, 100_000)
     lattice = np.round(x / 0.25) * 0.25
     with pytest.raises(fpk.Refuted, match="distribution functions differ"):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fpk.difference import LARGE
 from fpk.errors import ComparisonError
 from fpk.laws import Array, Gaussian, Law, TabulatedLaw
 from fpk.marginals import ROUND_OFF, Estimate
@@ -15,8 +16,6 @@ from fpk.panels import Panel
 
 #: Fewer samples than this are refused: the statistics at α = 10⁻⁶ lean on the central limit theorem.
 FEWEST = 1000
-#: Panels larger than this are tested functional by functional and need no covariance between them.
-JOINT = 96
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class SampleMarginals:
         """Sample means with their covariance; no systematic error but round-off."""
         x, n = self.positions, len(self.positions)
         values: Any = np.concatenate([block.values(x) for block in panel.smooth])
-        joint = len(values) <= JOINT
+        joint = len(values) <= LARGE  # larger panels are tested functional by functional
         below = [self._distribution(x @ block.direction, block.points) for block in panel.thresholds]
         thresholds = np.concatenate(below) if below else np.zeros(0)
         return Estimate(
