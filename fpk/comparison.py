@@ -289,10 +289,10 @@ def _conclude(
 def _too_coarse(evidence: Difference, delta: float) -> tuple[str, str]:
     k = int(np.argmax(evidence.b))
     reason = f"the budget {evidence.b[k]:.3g} of {evidence.names[k]} is more than half the tolerance {delta:.3g}."
-    if delta == 0:
-        return reason, "a control without any measurable effect leaves nothing to exclude: mend the control."
     if not np.isfinite(evidence.b[k]):
         return reason, "an unrefined route has no error budget: wrap it in fpk.refine(lambda k: ...)."
+    if delta == 0:
+        return reason, "a control without any measurable effect leaves nothing to exclude: mend the control."
     return reason, f"refine first: a budget {2 * evidence.b[k] / delta:.2g} times smaller is needed."
 
 

@@ -28,7 +28,8 @@ from fpk.study import Evidence
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
     "comparison", "difference", "verdict", "store", "records", "runner", "figures", "reporting", "svg", "wording",
-    "command_line", "tour", "diagnosis", "mutants", "kill_matrix",
+    "command_line", "tour", "diagnosis", "mutants", "kill_matrix", "orders", "rates", "sequential", "planning",
+    "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context",
 }  # fmt: skip
 
 
