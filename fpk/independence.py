@@ -20,7 +20,7 @@ from fpk.panels import Panel
 
 @dataclass(frozen=True, eq=False)
 class Correlations:
-    """Correlations over the particle index at all lags 1 ... n/2, for each functional of a panel.
+    """Correlations over the particle index, for each functional of a panel.
 
     Compare with :class:`fpk.marginals.Vanishing` on the panel of :meth:`panel`; only sources with ``samples(t)`` can be asked.
 
@@ -29,6 +29,8 @@ class Correlations:
     particles : object with ``samples(t)`` of shape (n, d)
     base : Panel
         One-time functionals φ.
+    lags : tuple of int, optional
+        Default all of 1 ... n/2, so that noise shared at any distance is found.
 
     Raises
     ------
@@ -38,6 +40,7 @@ class Correlations:
 
     particles: Any
     base: Panel
+    lags: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not hasattr(self.particles, "samples"):
@@ -50,7 +53,8 @@ class Correlations:
         n = len(self.particles.samples(block.time))
         if n < 1000:
             raise ComparisonError(f"correlations over the particle index need at least 1000 particles, got {n}.")
-        return Panel(tuple(LagBlock(b, n // 2) for b in self.base.smooth))
+        lags = tuple(range(1, n // 2 + 1)) if self.lags is None else self.lags
+        return Panel(tuple(LagBlock(b, lags) for b in self.base.smooth))
 
     def expect(self, panel: Panel) -> Estimate:
         """ρ̂_l for every functional and lag, uncorrelated with variance 1/n under independence."""
@@ -60,7 +64,7 @@ class Correlations:
             n = z.shape[1]
             z = (z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True)
             spectrum = np.abs(np.fft.rfft(z, axis=1)) ** 2
-            values.append((np.fft.irfft(spectrum, n, axis=1)[:, 1 : block.lags + 1] / n + 1 / (n - 1)).ravel())
+            values.append((np.fft.irfft(spectrum, n, axis=1)[:, list(block.lags)] / n + 1 / (n - 1)).ravel())
         value = np.concatenate(values)
         source = f"correlations of {getattr(self.particles, 'source', 'particles')}"
         return Estimate(
@@ -70,10 +74,10 @@ class Correlations:
 
 @dataclass(frozen=True, eq=False)
 class LagBlock:
-    """Products φ_k(X^i) φ_k(X^{i+l}) of a one-time block at the lags l = 1 ... ``lags``."""
+    """Products φ_k(X^i) φ_k(X^{i+l}) of a one-time block at the lags l."""
 
     base: Any
-    lags: int
+    lags: tuple[int, ...]
 
     @property
     def times(self) -> tuple[float, ...]:
@@ -83,9 +87,9 @@ class LagBlock:
     @property
     def names(self) -> tuple[str, ...]:
         """One name for each functional and lag."""
-        return tuple(f"lag {lag} of {name}" for name in self.base.names for lag in range(1, self.lags + 1))
+        return tuple(f"lag {lag} of {name}" for name in self.base.names for lag in self.lags)
 
     @property
     def frozen(self) -> tuple[Array, ...]:
         """The tables that define the functionals."""
-        return (*self.base.frozen, np.array([self.lags]))
+        return (*self.base.frozen, np.array(self.lags))

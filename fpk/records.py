@@ -16,6 +16,7 @@ import numpy as np
 from fpk.comparison import below_zero, settle
 from fpk.diagnosis import ranked
 from fpk.difference import ALPHA, effect_size
+from fpk.orders import order_of
 from fpk.runner import Done
 from fpk.study import Catalogue, Claim, Evidence, near_miss
 from fpk.verdict import Outcome, Verdict
@@ -112,9 +113,8 @@ def judged(catalogue: Catalogue, results: Sequence[Done], *, alpha: float = ALPH
 def _judged_group(catalogue: Catalogue, claim: Claim, group: Sequence[Done], alpha: float) -> list[Judged]:
     rank = {variant: k for k, variant in enumerate(claim.expected)}
     group = sorted(group, key=lambda done: rank[done.task.variant])
-    effects = {
-        d.task.variant: effect_size(d.evidence.first, d.evidence.second) for d in group if d.evidence is not None
-    }
+    compared = [d for d in group if d.evidence is not None and claim.kind in ("equality", "identity")]
+    effects = {d.task.variant: effect_size(d.evidence.first, d.evidence.second) for d in compared if d.evidence}
     controls = {v: e for v, e in effects.items() if claim.expected[v] == Outcome.REFUTED}
     smallest = min(controls.values()) if controls else None
     mistakes = {d.task.variant: d.evidence for d in group if d.task.variant in controls and d.evidence is not None}
@@ -138,6 +138,9 @@ def _fitting(verdict: Verdict, done: Done, mistakes: Mapping[str, Evidence]) -> 
 def _verdict(claim: Claim, evidence: Evidence, smallest: float | None, alpha: float) -> Verdict:
     if claim.kind == "bound":
         return below_zero(evidence.first, alpha=alpha)
+    if claim.kind == "order":
+        floor = float(evidence.first.bias_bound.max())
+        return order_of(evidence.second.value, evidence.first.value, order=float(evidence.names[0]), floor=floor)
     agreement = ERRATUM_AGREEMENT if claim.erratum else np.inf
     return settle(
         evidence.first,

@@ -81,7 +81,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
                 part = Path(file.name)
-                np.savez(file, **arrays)  # numbers and booleans only: nothing to pickle, and loading refuses pickles
+                np.savez(file, **arrays)  # type: ignore[arg-type] # numbers and booleans only: nothing to pickle, and loading refuses pickles
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)

@@ -28,7 +28,7 @@ from fpk.marginals import Estimate, Marginals, panel_between
 from fpk.panels import Panel
 from fpk.verdict import Outcome
 
-KINDS = ("equality", "identity", "bound")
+KINDS = ("equality", "identity", "order", "bound")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Claim:
     ----------
     id : str
     kind : str
-        equality, identity or bound.
+        equality, identity, order or bound.
     statement : str
         One sentence, in words.
     formula : str

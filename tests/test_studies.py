@@ -95,7 +95,7 @@ def test_every_claim_has_a_control_within_five_percent(catalogue: Catalogue) -> 
     """Gross mistakes are easy to see; errata have the printed form as their only control."""
     for claim in catalogue.claims.values():
         misses = [near_miss(v) for v, outcome in claim.expected.items() if outcome == Outcome.REFUTED]
-        if not claim.erratum and claim.kind != "bound":
+        if not claim.erratum and claim.kind not in ("bound", "order"):
             assert any(miss is not None and miss[1] <= 5 for miss in misses), claim.id
 
 

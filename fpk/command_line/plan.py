@@ -32,6 +32,8 @@ def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, jobs
         rows.append({"id": j.record.id, "variant": j.record.variant, "case": j.record.case, "plan": str(found)})
         if not as_json:
             where = " · ".join(part for part in (j.record.id, j.record.variant, j.record.case) if part)
-            click.echo(f"{where}: {found}\n    pilot {' | '.join(j.record.pair)}; sees {j.record.mde_model or j.record.mde}")
+            click.echo(
+                f"{where}: {found}\n    pilot {' | '.join(j.record.pair)}; sees {j.record.mde_model or j.record.mde}"
+            )
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "plans": rows}, ensure_ascii=False))
