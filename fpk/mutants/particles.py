@@ -58,22 +58,35 @@ def _same_noise_each_step(original: Function) -> Function:
     return coarse_step
 
 
-class _Halved:
-    """A generator whose draws repeat: the second half of the particles gets the noise of the first."""
+class _Redrawn:
+    """A generator whose normal draws are changed before they are used."""
 
-    def __init__(self, rng: Any) -> None:
-        self.rng = rng
+    def __init__(self, rng: Any, change: Function) -> None:
+        self.rng, self.change = rng, change
 
     def standard_normal(self, shape: Any) -> Any:
-        """Draws, of which only half are new."""
-        drawn = self.rng.standard_normal(shape)
-        half = len(drawn) // 2
-        drawn[half : 2 * half] = drawn[:half]
-        return drawn
+        """The changed draws."""
+        return self.change(self.rng.standard_normal(shape))
 
 
-def _noise_of_half_the_particles(original: Function) -> Function:
-    return lambda self, states, t, step, rng, *rest: original(self, states, t, step, _Halved(rng), *rest)
+def _redrawn(change: Function) -> Change:
+    """One coarse step with changed draws."""
+
+    def wrapped(original: Function) -> Function:
+        return lambda self, states, t, step, rng, *rest: original(self, states, t, step, _Redrawn(rng, change), *rest)
+
+    return wrapped
+
+
+def _halves_alike(drawn: Any) -> Any:
+    """The second half of the particles gets the noise of the first."""
+    half = len(drawn) // 2
+    return np.concatenate([drawn[:half], drawn[:half], drawn[2 * half :]])
+
+
+def _neighbourly(drawn: Any) -> Any:
+    """Every particle's noise takes 5 % of its neighbour's; its variance stays 1."""
+    return np.sqrt(1 - 0.05**2) * drawn + 0.05 * np.roll(drawn, 1, axis=0)
 
 
 FALLS = "it falls with the step like an honest error, and the budget covers it: coupled or discrete laws see it"
@@ -92,5 +105,6 @@ PARTICLES = (
     Mutant("particles: one step late", MOVED, _clock(-1.0), "particles", excuse=FALLS),
     Mutant("particles: last step skipped", COARSE_STEP, _last_step_skipped, "particles", pure=False),
     Mutant("particles: same noise each step", COARSE_STEP, _same_noise_each_step, "particles", pure=False),
-    Mutant("particles: noise shared by two", COARSE_STEP, _noise_of_half_the_particles, "particles", excuse=MARGINAL, pure=False),
+    Mutant("particles: noise shared by two", COARSE_STEP, _redrawn(_halves_alike), "particles", excuse=MARGINAL, pure=False),
+    Mutant("particles: noise shared + 5 %", COARSE_STEP, _redrawn(_neighbourly), "particles", near=True, excuse=MARGINAL, pure=False),
 )  # fmt: skip
