@@ -74,7 +74,7 @@ def test_a_claim_without_a_control_is_refused(expected: dict[str, Outcome]) -> N
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ProblemError, match=r"unknown kind 'guess'; one of equality, identity, bound"):
+    with pytest.raises(ProblemError, match=r"unknown kind 'guess'; one of equality, identity, order, bound"):
         claim(kind="guess")
 
 
