@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fpk.difference import Difference
+from fpk.difference import EXCESS, Difference
 from fpk.laws import Array
 from fpk.study import Evidence
 
@@ -76,6 +76,24 @@ def ranked(refuted: Evidence, controls: Mapping[str, Evidence]) -> list[Fit]:
         if control.names == refuted.names and control.panel == refuted.panel:
             fits.append(_fit(name, found, Difference(control.first, control.second, control.names)))
     return sorted(fits, key=_rank)
+
+
+def agreeing(refuted: Evidence, controls: Mapping[str, Evidence]) -> list[str]:
+    """Controls whose two sides agree within their own uncertainty, and far below the refuted difference, although they should not.
+
+    A mistake in what the stated form and its controls share moves them all; the control that undoes it is then the one that agrees.
+
+    Parameters
+    ----------
+    refuted, controls
+        As for :func:`ranked`.
+    """
+    limit = 0.1 * float(np.max(np.abs(Difference(refuted.first, refuted.second, refuted.names).d)))
+    sides = {name: Difference(c.first, c.second, c.names) for name, c in controls.items() if c.panel == refuted.panel}
+    doubt = {name: EXCESS * side.b + 5 * side.se for name, side in sides.items()}
+    return [
+        name for name, side in sides.items() if np.all(np.abs(side.d) <= doubt[name]) and np.max(doubt[name]) <= limit
+    ]
 
 
 def _rank(fit: Fit) -> tuple[int, float]:

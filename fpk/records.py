@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fpk.comparison import below_zero, settle
-from fpk.diagnosis import ranked
+from fpk.diagnosis import agreeing, ranked
 from fpk.difference import ALPHA, effect_size
 from fpk.orders import order_of
 from fpk.runner import Done
@@ -131,7 +131,11 @@ def _fitting(verdict: Verdict, done: Done, mistakes: Mapping[str, Evidence]) -> 
     """Which of the claim's own mistakes explains a refutation that was not expected; empty where there is none."""
     if verdict.outcome != Outcome.REFUTED or done.evidence is None:
         return ""
-    fits = ranked(done.evidence, mistakes)
+    undone = agreeing(done.evidence, mistakes)
+    if undone:
+        return f" Its control {undone[0]!r} agrees instead: look for the opposite mistake in what both share."
+    # A near miss of the size of the whole difference says only that both carry the same mistake.
+    fits = [f for f in ranked(done.evidence, mistakes) if not near_miss(f.mistake) or abs(f.ratio - 1) > 0.1]
     return f" It {fits[0]}." if fits else ""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fpk
-from fpk.diagnosis import Fit, ranked
+from fpk.diagnosis import Fit, agreeing, ranked
 from fpk.laws import Array
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.records import judged
@@ -120,3 +120,14 @@ def test_a_slip_in_a_solved_problem_is_named() -> None:
     assert best.mistake == "score + 2 %"
     assert best.ratio == pytest.approx(1.5, rel=0.05)
     assert best.fits
+
+
+def test_a_mistake_shared_with_the_controls_is_named_by_the_control_that_undoes_it() -> None:
+    """A factor 2 in what all forms share: the halved control agrees, the near miss is as wrong as the stated form."""
+    shared = {
+        "½ extra": found(1e-7, 0.0, 0.0),
+        "score + 2 %": found(1.02, 0.51, -0.2),
+        "score sign": found(-3.0, 2.0, 1.0),
+    }
+    assert agreeing(found(1.0, 0.5, -0.2), shared) == ["½ extra"]
+    assert agreeing(found(1.0, 0.5, -0.2), CONTROLS) == []
