@@ -31,7 +31,7 @@ def assert_marginals(
     *,
     tolerance: float,
     times: Sequence[float] | None = None,
-    alpha: float = ALPHA,
+    alpha: float | None = None,
 ) -> Verdict:
     """Two routes have the same marginals.
 
@@ -43,8 +43,8 @@ def assert_marginals(
         How far expectations may differ.
     times : sequence of float, optional
         Where to compare; default: all times both sides know.
-    alpha : float, default 10⁻⁶
-        Probability of refuting a true equality.
+    alpha : float, optional
+        Probability of refuting a true equality; default 10⁻⁶.
 
     Returns
     -------
@@ -68,6 +68,7 @@ def assert_marginals(
     __tracebackhide__ = True
     sides = (actual, expected)
     panel = panel_for(sides, common_times(sides) if times is None else times)
+    alpha = ALPHA if alpha is None else alpha
     check = call_text("assert_marginals", "actual", "expected", tolerance=tolerance, times=times, alpha=alpha)
     return held(*_compared(sides, panel, alpha, tolerance), check)
 
@@ -79,7 +80,7 @@ def assert_same_law(
     tolerance: float | None = None,
     effect: float | None = None,
     time: float | None = None,
-    alpha: float = ALPHA,
+    alpha: float | None = None,
 ) -> Verdict:
     """Two laws are the same, given as marginals, laws or independent samples.
 
@@ -93,8 +94,8 @@ def assert_same_law(
         Instead: the smallest effect that must not be overlooked; then any significant difference refutes, also one of shape.
     time : float, optional
         Which marginal is meant, where a side knows several.
-    alpha : float, default 10⁻⁶
-        Probability of refuting a true equality.
+    alpha : float, optional
+        Probability of refuting a true equality; default 10⁻⁶.
 
     Returns
     -------
@@ -118,6 +119,7 @@ def assert_same_law(
     require_one(tolerance, effect)
     when = one_time((actual, expected), time)
     sides = (as_marginals(actual, when, "actual"), as_marginals(expected, when, "expected"))
+    alpha = ALPHA if alpha is None else alpha
     options = {"tolerance": tolerance, "effect": effect, "time": time, "alpha": alpha}
     check = call_text("assert_same_law", "actual", "expected", **options)
     return held(*_compared(sides, panel_for(sides, [when]), alpha, tolerance, effect), check)
@@ -132,7 +134,7 @@ def assert_stationary(
     particles: int | None = None,
     steps: int = 100,
     seed: int = 0,
-    alpha: float = ALPHA,
+    alpha: float | None = None,
 ) -> Verdict:
     """A problem started from the law has the same law at its horizon.
 
@@ -150,7 +152,7 @@ def assert_stationary(
         Simulate this many instead of solving; default in d > 1: 100,000.
     steps, seed : int
         Of the simulation.
-    alpha : float, default 10⁻⁶
+    alpha : float, optional
         Probability of refuting a stationary law.
 
     Returns
@@ -176,6 +178,7 @@ def assert_stationary(
     delta = tolerance if tolerance is not None else 0.01 if particles is None else 0.05
     target = LawMarginals({T: as_law(law)}, (T,), source="the law it started from")
     shown = {"cells": cells} if particles is None else {"particles": particles, "steps": steps, "seed": seed}
+    alpha = ALPHA if alpha is None else alpha
     check = call_text("assert_stationary", "problem", "law", tolerance=delta, **shown, alpha=alpha)
     start = replace(problem, initial=law)
     journey = started_at(start, cells=cells, particles=particles, steps=steps, seed=seed)
