@@ -8,6 +8,7 @@ called as ``c(x, t)``, returns a finite array that broadcasts against (n, d), or
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +23,32 @@ DERIVATIVE_STEP = 2e-3
 
 
 @dataclass(frozen=True)
-class Linear:
-    """The drift a(t) x + b(t): ``slope`` a(t) a number or (d, d) matrix, ``shift`` b(t) a number or (d,) vector."""
+class Fixed:
+    """A function of t that is one value at all times."""
 
-    slope: Callable[[float], Any]
-    shift: Callable[[float], Any] = lambda t: 0.0
+    value: Any
+
+    def __call__(self, t: float) -> Any:
+        """The value."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The drift a(t) x + b(t): ``slope`` a(t) a number or (d, d) matrix, ``shift`` b(t) a number or (d,) vector, or functions of t."""
+
+    slope: Any
+    shift: Any = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("slope", "shift"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, given if callable(given) else Fixed(given))
+
+    @property
+    def steady(self) -> bool:
+        """Whether a and b are fixed values."""
+        return isinstance(self.slope, Fixed) and isinstance(self.shift, Fixed)
 
     def __call__(self, x: Array, t: float) -> Array:
         """a(t) x + b(t), shape (n, d)."""
@@ -60,6 +82,7 @@ class Coefficient:
         self.dimension = dimension
         self.constant: float | None = None
         self.state_dependent = True
+        self.steady = False  # whether it is known not to depend on t
         self.linear: Linear | None = None
         self._gradient: Callable[[Array, float], Array] | None = None
         self._function = self._understood(given)
@@ -69,7 +92,7 @@ class Coefficient:
 
     def _understood(self, given: Any) -> Callable[[Array, float], Any]:
         if isinstance(given, Linear):
-            self.linear = given
+            self.linear, self.steady = given, given.steady
             return given
         if isinstance(given, (int, float, np.floating, np.integer)):
             return self._understood_constant(float(given))
@@ -85,8 +108,8 @@ class Coefficient:
 
     def _understood_constant(self, value: float) -> Callable[[Array, float], Any]:
         self.constant = value
-        self.state_dependent = False
-        self.linear = Linear(lambda t: 0.0, lambda t: value)
+        self.state_dependent, self.steady = False, True
+        self.linear = Linear(0.0, value)
         return lambda x, t: value
 
     def _understood_callable(self, given: Callable[..., Any]) -> Callable[[Array, float], Any]:
@@ -99,7 +122,7 @@ class Coefficient:
             return given
         if len(required) == 1 and required[0].name != "x":  # f(x) would silently be read as f(t)
             self.state_dependent = False
-            self.linear = Linear(lambda t: 0.0, lambda t: given(t))
+            self.linear = Linear(0.0, given)
             return lambda x, t: given(t)
         raise ProblemError(
             f"the {self.name} must take (x, t), or only (t); this one takes {[p.name for p in required]}. "
@@ -118,10 +141,16 @@ class Coefficient:
                 f"{len(given)} expressions for the {self.name} in dimension {self.dimension}: give one for each coordinate."
             )
         expressions = [_parsed(e, known, self.name) for e in given]
+        if self.dimension == 1 and not expressions[0].free_symbols and expressions[0].is_real:
+            return self._understood_constant(float(expressions[0]))
         self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
+        self.steady = not any(time in e.free_symbols for e in expressions)
         columns = [sympy.lambdify([*symbols, time], e, "numpy") for e in expressions]
         if self.dimension == 1:
             self._understood_derivative(expressions[0], symbols[0], time)
+
+        if self.dimension == 1:
+            return lambda x, t: columns[0](x, t)
 
         def function(x: Array, t: float) -> Array:
             values = [np.broadcast_to(column(*x.T, t), (len(x),)) for column in columns]
@@ -139,21 +168,31 @@ class Coefficient:
             a = sympy.lambdify(t, slope, "numpy")
             b = sympy.lambdify(t, sympy.simplify(expression - slope * x), "numpy")
             self.linear = Linear(lambda time: float(a(time)), lambda time: float(b(time)))
+            if self.steady and slope.is_real:
+                self.linear = Linear(float(a(0.0)), float(b(0.0)))
 
     def __call__(self, x: Array, t: float) -> Array:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
         try:
             with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
                 value = np.asarray(self._function(x, t))
+                total = value.sum()
         except FloatingPointError as error:
             raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
         if np.iscomplexobj(value):
             raise ProblemError(f"the {self.name} is complex at t={t:g}: it must be real wherever the law has mass.")
         value = value.astype(float, copy=False)
-        if not np.all(np.isfinite(value)):
+        if not math.isfinite(total) and not np.all(
+            np.isfinite(value)
+        ):  # the sum is cheaper to look at than every value
             self._refuse(value, x, t)
         self._check_shape(value, x)
         return value
+
+    def column(self, x: Array, t: float) -> Array:
+        """The value at positions of shape (n, 1), shape (n,): for d = 1."""
+        value = self(x, t)
+        return value[:, 0] if value.shape == x.shape else np.broadcast_to(value, x.shape)[:, 0]
 
     def _refuse(self, value: Array, x: Array, t: float) -> None:
         rows = np.broadcast_to(

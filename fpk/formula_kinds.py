@@ -20,7 +20,8 @@ import numpy as np
 from fpk.closed_form import LawMarginals, exact
 from fpk.coefficients import Linear
 from fpk.expressions import Expression
-from fpk.fokker_planck.solver import GridMarginals, solve
+from fpk.fokker_planck.solutions import GridMarginals
+from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Array, Gaussian
 from fpk.marginals import Estimate

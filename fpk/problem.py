@@ -124,8 +124,15 @@ class Problem:
         """Whether the diffusion is the constant 0, so that the process is an ordinary differential equation."""
         return self.diffusion.constant == 0.0
 
+    @property
+    def steady(self) -> bool:
+        """Whether neither coefficient depends on t, as far as their form tells."""
+        return self.drift.steady and self.diffusion.steady
+
     def diffusivity(self, x: Array, t: float) -> Array:
         """D = ½ g² at x, shape (n, d) (diagonal noise)."""
+        if self.diffusion.constant is not None:
+            return np.full(x.shape, 0.5 * self.diffusion.constant**2)
         value = self.diffusion(x, t)
         if value.ndim == 3:
             raise ProblemError("a matrix diffusion has no diagonal diffusivity; solve it with particles.")
@@ -144,6 +151,8 @@ class Problem:
 
 def step_plan(times: Sequence[float], steps: int) -> tuple[tuple[int, float], ...]:
     """For each interval between 0 and the increasing ``times``: how many of ``steps`` it gets, and how long they are."""
+    if len(times) == 1 and times[0] > 0:
+        return ((steps, times[0] / steps),)
     starts = (0.0, *times[:-1])
     counts = [max(1, round(steps * (b - a) / times[-1])) if b > a else 0 for a, b in zip(starts, times, strict=True)]
     return tuple((n, (b - a) / n if n else 0.0) for n, a, b in zip(counts, starts, times, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import fpk
-from fpk.fokker_planck.solver import GridMarginals
+from fpk.fokker_planck.solutions import GridMarginals
 from fpk.refinement import RefinedMarginals
 from fpk.study import Size
 

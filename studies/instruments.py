@@ -8,7 +8,7 @@ import numpy as np
 
 import fpk
 from fpk.closed_form import euler_chain
-from fpk.fokker_planck.solver import GridMarginals
+from fpk.fokker_planck.solutions import GridMarginals
 from fpk.independence import Correlations
 from fpk.laws import Array, TabulatedLaw
 from fpk.marginals import Vanishing

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import fpk
-from fpk.fokker_planck.solver import GridMarginals
+from fpk.fokker_planck.solutions import GridMarginals
 from fpk.laws import Array
 from fpk.study import Evidence, Size, evidence, study
 

@@ -3,7 +3,8 @@ import pytest
 from scipy.integrate import quad
 
 from fpk.errors import SchemeError
-from fpk.fokker_planck.fluxes import MEAN, SLOPE, Rates, ScharfetterGummel, WellBalanced6, bernoulli, check_noise
+from fpk.fokker_planck.fluxes import Rates, ScharfetterGummel, WellBalanced6, bernoulli, check_noise
+from fpk.fokker_planck.kernels import MEAN, SLOPE
 from fpk.grids import Grid
 from fpk.laws import Gaussian
 from fpk.problem import OPEN, Boundary, Problem

@@ -5,8 +5,9 @@ from scipy import integrate, linalg, stats
 
 from fpk.closed_form import exact
 from fpk.comparison import compare
+from fpk.fokker_planck.discretisation import ACCURATE, POSITIVE, SECOND_ORDER, Scheme
 from fpk.fokker_planck.fluxes import ScharfetterGummel, WellBalanced6
-from fpk.fokker_planck.solver import ACCURATE, POSITIVE, SECOND_ORDER, Scheme, solve
+from fpk.fokker_planck.solver import solve
 from fpk.fokker_planck.stepping import ESDIRK4
 from fpk.grids import Grid
 from fpk.laws import Gaussian, GaussianMixture

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpk.fokker_planck.solver import ACCURATE, POSITIVE, SECOND_ORDER, solve
+from fpk.fokker_planck.discretisation import ACCURATE, POSITIVE, SECOND_ORDER
+from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Gaussian, GaussianMixture, TabulatedLaw
 from fpk.problem import OPEN, Boundary, Problem

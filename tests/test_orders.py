@@ -2,23 +2,30 @@ import inspect
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
+import fpk.fokker_planck.discretisation as discretisation
 import fpk.fokker_planck.fluxes as fluxes
-import fpk.fokker_planck.solver as solver
 import fpk.fokker_planck.stepping as stepping
 from fpk.fokker_planck.characteristics import log_densities
+from fpk.fokker_planck.discretisation import Scheme
+from fpk.fokker_planck.exponentials import MAGNUS4
 from fpk.fokker_planck.fluxes import Rates
-from fpk.fokker_planck.solver import Scheme, solve
-from fpk.fokker_planck.stepping import DiagonallyImplicit, Stepper
+from fpk.fokker_planck.solver import solve
+from fpk.fokker_planck.stepping import DiagonallyImplicit
 from fpk.grids import Grid
 from fpk.laws import Gaussian, GaussianMixture
 from fpk.problem import Problem, noising
 from fpk.schedules import SubVPSchedule, VPSchedule
 
 # Discovered, so that a new scheme cannot skip these tests.
-METHODS = [m for m in vars(stepping).values() if isinstance(m, DiagonallyImplicit)]
-SCHEMES = {name: s for name, s in vars(solver).items() if isinstance(s, Scheme)}
+METHODS = [m for m in vars(stepping).values() if isinstance(m, DiagonallyImplicit)] + [MAGNUS4]
+SCHEMES = {name: s for name, s in vars(discretisation).items() if isinstance(s, Scheme)}
+#: Those whose time error can lead the error of the flux.
+STEPPED = {name: s for name, s in SCHEMES.items() if isinstance(s.method, DiagonallyImplicit)}
+#: Exponentials of the rate matrix have no error in time where it does not change: theirs shows in this problem.
+WARMING = Problem(lambda x, t: -(1 + t) * x, lambda x, t: 1 + np.sin(3 * t) / 2, initial=Gaussian(0.8, 0.5))
 FLUXES = [c() for c in vars(fluxes).values() if inspect.isclass(c) and hasattr(c, "rates") and hasattr(c, "order")]
 
 #: A declared order p is confirmed when the last observed one is within a quarter of it.
@@ -32,7 +39,7 @@ def observed(errors, ratio=2.0):
 
 def test_there_is_something_to_discover():
     assert len(METHODS) >= 3
-    assert len(SCHEMES) >= 3
+    assert len(SCHEMES) >= 5
     assert len(FLUXES) >= 2
 
 
@@ -48,7 +55,7 @@ def test_every_time_step_has_its_declared_order(method):
     truth = expm(A * (1 + (1 - np.cos(3)) / 3)) @ start
 
     def error(steps):
-        run = Stepper(lambda t: Rates(rows * (1 + np.sin(3 * t)), False), method).run(start, (1.0,), steps)
+        run = method.stepper(lambda t: Rates(rows * (1 + np.sin(3 * t)), False)).run(start, (1.0,), steps)
         return np.abs(next(run)[1] - truth).max()
 
     errors = [error(n) for n in (8, 16, 32, 64)]
@@ -89,7 +96,20 @@ def ou_law(t):
 OU = Problem("-x", 1.0, initial=GaussianMixture([0.4, 0.6], [-0.8, 1.0], stds=[0.4, 0.5]))
 
 
-@pytest.mark.parametrize("name", SCHEMES)
+def warmed_law(t):
+    def rates(s, moments):
+        return [-(1 + s) * moments[0], -2 * (1 + s) * moments[1] + (1 + np.sin(3 * s) / 2) ** 2]
+
+    mean, variance = solve_ivp(rates, (0, t), [0.8, 0.25], method="DOP853", rtol=1e-13, atol=1e-14).y[:, -1]
+    return Gaussian(mean, np.sqrt(variance))
+
+
+def test_magnus_steps_have_their_declared_order_where_coefficients_do_not_commute():
+    errors = [l1(WARMING, warmed_law(0.8), discretisation.MAGNUS, 160, k, 0.8) for k in (4, 8, 16)]
+    assert observed(errors)[-1] == pytest.approx(4, abs=WITHIN)
+
+
+@pytest.mark.parametrize("name", STEPPED)
 def test_every_scheme_has_its_declared_order_towards_the_exact_law(name):
     scheme = SCHEMES[name]
     # Few steps for each cell: the time error leads, as for every scheme here the flux is of no lower order.
@@ -113,7 +133,7 @@ def test_every_scheme_has_the_order_of_its_flux_once_the_steps_are_fine(name):
     assert observed(errors)[-1] == pytest.approx(scheme.flux.order, abs=2 * WITHIN)
 
 
-@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("name", STEPPED)
 def test_time_dependent_coefficients_keep_the_order(name):
     scheme, schedule = SCHEMES[name], VPSchedule(0.5, 6.0)
     decay = schedule.alpha(0.6)
@@ -130,7 +150,7 @@ def test_noise_that_starts_from_zero_keeps_second_order():
         np.array([[schedule.alpha(0.5)]]), np.zeros(1), np.array([[schedule.sigma(0.5) ** 2]])
     )
     problem = noising(schedule, Gaussian(1.0, 0.4))
-    errors = [l1(problem, law, solver.SECOND_ORDER, 64 * k, 16 * k, 0.5) for k in (1, 2, 4, 8)]
+    errors = [l1(problem, law, discretisation.SECOND_ORDER, 64 * k, 16 * k, 0.5) for k in (1, 2, 4, 8)]
     assert observed(errors)[-1] == pytest.approx(2, abs=WITHIN)
 
 
@@ -140,7 +160,9 @@ def test_the_accurate_scheme_is_accurate_where_the_noise_starts_from_zero():
     law = Gaussian(1.0, 0.4).pushed(
         np.array([[schedule.alpha(0.5)]]), np.zeros(1), np.array([[schedule.sigma(0.5) ** 2]])
     )
-    errors = [l1(noising(schedule, Gaussian(1.0, 0.4)), law, solver.ACCURATE, n, n, 0.5) for n in (96, 192, 384)]
+    errors = [
+        l1(noising(schedule, Gaussian(1.0, 0.4)), law, discretisation.ACCURATE, n, n, 0.5) for n in (96, 192, 384)
+    ]
     assert errors[1] < errors[0] / 3
     assert errors[2] < errors[1] / 3
     assert errors[2] < 1e-7
@@ -150,7 +172,7 @@ def test_the_accurate_scheme_is_accurate_where_the_noise_starts_from_zero():
 def test_weak_noise_is_not_less_accurate_on_finer_grids(noise):
     law = Gaussian(np.exp(-0.5), np.sqrt(0.16 * np.exp(-1) + noise**2 * (1 - np.exp(-1)) / 2))
     problem = Problem("-x", noise, initial=Gaussian(1.0, 0.4))
-    errors = [l1(problem, law, solver.ACCURATE, n, 100, 0.5) for n in (100, 200, 400)]
+    errors = [l1(problem, law, discretisation.ACCURATE, n, 100, 0.5) for n in (100, 200, 400)]
     assert errors[0] > 4 * errors[1] > 8 * errors[2]
 
 

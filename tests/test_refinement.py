@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from fpk.closed_form import exact
 from fpk.errors import ComparisonError
-from fpk.fokker_planck.solver import ACCURATE, POSITIVE, SECOND_ORDER, solve
+from fpk.fokker_planck.discretisation import ACCURATE, POSITIVE, SECOND_ORDER
+from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Gaussian, GaussianMixture
 from fpk.marginals import Estimate
@@ -108,6 +109,6 @@ def test_a_refined_route_answers_with_its_finest_level_and_remembers_the_coarser
     answer = refined.expect(PANEL)
     np.testing.assert_array_equal(answer.value, values[2])
     np.testing.assert_array_equal(answer.coarser, values[1])
-    assert refined.order == 4
+    assert refined.order == 6
     assert refined.times == (0.5,)
     assert refined.law(0.5) is refined.finest.law(0.5)

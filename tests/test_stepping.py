@@ -4,7 +4,7 @@ from scipy.linalg import expm
 
 import fpk.fokker_planck.stepping as stepping
 from fpk.fokker_planck.fluxes import Rates
-from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, DiagonallyImplicit, Factored, Stepper
+from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, DiagonallyImplicit, Factored, RungeKuttaStepper
 
 METHODS = [m for m in vars(stepping).values() if isinstance(m, DiagonallyImplicit)]
 by_name = pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
@@ -56,7 +56,7 @@ def test_nodes_are_the_published_ones():
 @pytest.mark.parametrize("z", [-0.3, -3.0, -40.0])
 def test_one_step_is_the_butcher_table(method, z):
     rates = Rates(np.array([[0.0] * 8, [z] * 8, [0.0] * 8]), False)
-    after = Stepper(lambda t: rates, method).advanced(np.ones(8), 0.0, 1.0)
+    after = RungeKuttaStepper(lambda t: rates, method).advanced(np.ones(8), 0.0, 1.0)
     np.testing.assert_allclose(after, np.full(8, amplification(method, z)), rtol=1e-12)
 
 
@@ -71,7 +71,7 @@ def test_every_method_is_l_stable(method):
 @pytest.mark.parametrize("periodic", [False, True])
 def test_mass_is_conserved_by_every_step(method, periodic):
     rates = chain(periodic=periodic)
-    run = Stepper(lambda t: Rates(rates.rows * (1 + t), periodic), method).run(START, (5.0,), 7)
+    run = RungeKuttaStepper(lambda t: Rates(rates.rows * (1 + t), periodic), method).run(START, (5.0,), 7)
     assert next(iter(run))[1].sum() == pytest.approx(1.0, abs=1e-13)
 
 
@@ -88,12 +88,12 @@ def test_only_backward_euler_keeps_vectors_non_negative_and_says_so():
     wide, spike = chain(101), np.eye(101)[50]
     for method in METHODS:
         steps = np.geomspace(1e-2, 1e5, 60)
-        lowest = min(Stepper(lambda t: wide, method).advanced(spike, 0.0, step).min() for step in steps)
+        lowest = min(RungeKuttaStepper(lambda t: wide, method).advanced(spike, 0.0, step).min() for step in steps)
         assert lowest >= 0 if method.positive else lowest < 0
 
 
 def test_a_wanted_time_is_hit_exactly_and_a_time_zero_returns_the_start():
-    got = list(Stepper(lambda t: chain(), ESDIRK4).run(START, (0.0, 0.1, 1.0), 20))
+    got = list(RungeKuttaStepper(lambda t: chain(), ESDIRK4).run(START, (0.0, 0.1, 1.0), 20))
     assert [t for t, _ in got] == [0.0, 0.1, 1.0]
     np.testing.assert_array_equal(got[0][1], START)
     for t, p in got[1:]:
@@ -102,10 +102,10 @@ def test_a_wanted_time_is_hit_exactly_and_a_time_zero_returns_the_start():
 
 @by_name
 def test_a_second_run_does_not_remember_the_first(method):
-    stepper = Stepper(lambda t: chain(), method)
+    stepper = RungeKuttaStepper(lambda t: chain(), method)
     list(stepper.run(np.ones(9), (1.0,), 3))
     (_, again), (_, fresh) = (
-        next(iter(s.run(START, (1.0,), 3))) for s in (stepper, Stepper(lambda t: chain(), method))
+        next(iter(s.run(START, (1.0,), 3))) for s in (stepper, RungeKuttaStepper(lambda t: chain(), method))
     )
     np.testing.assert_array_equal(again, fresh)
 
@@ -114,8 +114,8 @@ def test_factors_are_reused_while_nothing_changes(monkeypatch):
     built = []
     original = stepping.Factored
     monkeypatch.setattr(stepping, "Factored", lambda rates, c: built.append(c) or original(rates, c))
-    list(Stepper(lambda t: chain(), ESDIRK4).run(START, (1.0,), 8))
+    list(RungeKuttaStepper(lambda t: chain(), ESDIRK4).run(START, (1.0,), 8))
     assert len(built) == 1
     built.clear()
-    list(Stepper(lambda t: Rates(chain().rows * (1 + t), False), TR_BDF2).run(START, (1.0,), 8))
+    list(RungeKuttaStepper(lambda t: Rates(chain().rows * (1 + t), False), TR_BDF2).run(START, (1.0,), 8))
     assert len(built) == 16  # two implicit stages a step, at times of their own

@@ -1,12 +1,15 @@
-r"""Fluxes: the spatial half of the solver, as rate matrices A with p' = A p.
+r"""Fluxes: the spatial half of the solver, as rate matrices A with q' = A q.
 
-With Φ(x) = ∫ f/D and the local weight u = D p e^{−Φ}, the flux is J = −e^{Φ} ∂_x u: a Gibbs law has constant u and hence no flux at all,
-whatever the grid. More generally, for any number s,
+With Φ(x) = ∫ f/D, the flux is J = f p − ∂_x(D p) = −e^Φ ∂_x (D p e^{−Φ}). The bracket is constant for a Gibbs law p ∝ e^Φ / D, so fluxes that
+difference it leave such laws alone, whatever the grid. Only *differences* of Φ over a stencil appear, integrated by Gauss–Legendre
+quadrature of f/D (exactly, for a drift that states its potential), so nothing overflows.
 
-    J = −e^{sΦ} ∂_x (D p e^{−sΦ}) + (1 − s) f p.                                              (1)
+Where Φ climbs by more than a few units over a stencil (large cell Péclet number |f| h/D), the exponentials are differenced no longer: the flux
+is then the central one plus that multiple of the fifth difference which still leaves local Gibbs weights without flux; for D → 0
+it is the upwind-biased difference of fifth order. The multiple stays between 0 and twice that value, also where Gibbs weights narrower
+than a few cells would ask for more: no grid function can follow those.
 
-Only *differences* of Φ over a stencil appear, integrated by Gauss–Legendre quadrature of f/D, so nothing overflows: s is lowered from
-1 towards 0 where the cell Péclet number |f| h / D would make the exponentials large, down to D = 0.
+On a stretched grid the unknown is q = p x'(ξ), and J = f̃ q − ∂_ξ(D̃ q)/x' with f̃ = f/x', D̃ = D/x'.
 
 References
 ----------
@@ -17,30 +20,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from fpk.errors import SchemeError
+from fpk.fokker_planck import kernels
 from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.problem import Problem
 
-#: Sixth-order staggered first derivative and interpolation at a face, from the three cells on each side.
-SLOPE = np.array([-9.0, 125.0, -2250.0, 2250.0, -125.0, 9.0]) / 1920.0
-MEAN = np.array([3.0, -25.0, 150.0, 150.0, -25.0, 3.0]) / 256.0
-GHOSTS = 5
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
+#: Sign of the mirror image of the density beyond a wall; 0: no mirror.
+MIRROR = {"open": 1, "no_flux": 1, "absorbing": -1, "periodic": 0}
+GHOSTS = kernels.GHOSTS
 
 
-@dataclass(frozen=True)
-class Rates:
+class Rates(NamedTuple):
     """A banded rate matrix: ``rows[width + k, i]`` is A[i, i + k]; periodic matrices wrap around.
 
-    Conservation: the columns of A sum to zero with no-flux and periodic boundaries.
+    Conservation: the columns of A sum to zero with no-flux and periodic boundaries. ``reversible`` says that the spectrum is known to be real.
     """
 
     rows: Array
     periodic: bool
+    reversible: bool = False
 
     @property
     def width(self) -> int:
@@ -57,6 +60,12 @@ class Rates:
             out += self.rows[w + k] * shifted
         return out
 
+    def transposed(self) -> Rates:
+        """Aᵀ, the generator of the backward equation."""
+        w = self.width
+        rows = np.stack([np.roll(self.rows[w - k], -k) for k in range(-w, w + 1)])
+        return Rates(rows, self.periodic, self.reversible)
+
 
 @dataclass(frozen=True)
 class WellBalanced6:
@@ -67,44 +76,34 @@ class WellBalanced6:
 
     def rates(self, problem: Problem, grid: Grid) -> Callable[[float], Rates]:
         """t ↦ rate matrix of half bandwidth 5."""
-        sampled = _Sampled(problem, grid)
-
-        def at(t: float) -> Rates:
-            f, D, climb = sampled(t)
-            h = grid.spacing
-            potential = np.concatenate([[0.0], np.cumsum(climb)])
-            faces = np.arange(grid.cells + 5)  # faces −2 ... n + 2 of the extended grid
-            taps = faces[:, None] + np.arange(6)
-            rise = potential[2 * (faces + 3), None] - potential[2 * taps + 1]
-            s = _damping(np.abs(rise).max(1))[:, None]
-            weights = -SLOPE * D[taps] * np.exp(s * np.where(s > 0, rise, 0.0)) / h + (1 - s) * MEAN * f[taps]
-            return _folded(_divergence(weights, grid.cells, h), problem.boundary.kind)
-
-        return at
+        sampled = Sampled(problem, grid)
+        return lambda t: _assembled(*sampled(t), grid.face_stretch, grid.spacing, problem.boundary.kind)
 
 
 @dataclass(frozen=True)
 class ScharfetterGummel:
-    """Second-order exponentially fitted flux: an M-matrix, positive for every grid, exact on Gibbs laws of locally linear Φ."""
+    """Second-order exponentially fitted flux: an M-matrix, positive for every grid, exact on Gibbs laws."""
 
     order: int = 2
     positive: bool = True
 
     def rates(self, problem: Problem, grid: Grid) -> Callable[[float], Rates]:
         """t ↦ tridiagonal rate matrix."""
-        sampled = _Sampled(problem, grid)
+        sampled = Sampled(problem, grid)
+        kind = problem.boundary.kind
+        gain = 1.0 / (grid.spacing**2 * grid.face_stretch)
 
         def at(t: float) -> Rates:
             _, D, climb = sampled(t)
-            n, h = grid.cells, grid.spacing
-            left = np.arange(GHOSTS - 1, n + GHOSTS)  # cell to the left of each face of the grid
-            rise = climb[2 * left + 1] + climb[2 * left + 2]
-            outflow, inflow = bernoulli(-rise) * D[left] / h**2, bernoulli(rise) * D[left + 1] / h**2
-            rows = np.zeros((2 * GHOSTS + 1, n))
-            rows[GHOSTS - 1], rows[GHOSTS + 1] = outflow[:-1], inflow[1:]
-            rows[GHOSTS] = -outflow[1:] - inflow[:-1]
-            folded = _folded(rows, problem.boundary.kind)
-            return Rates(folded.rows[GHOSTS - 1 : GHOSTS + 2], folded.periodic)
+            sides = (
+                1 if kind == "periodic" else -1
+            )  # beyond a wall the cell's own mirror image, with the opposite climb
+            last, first = (climb[-1], climb[0]) if sides > 0 else (-climb[0], -climb[-1])
+            rise = np.concatenate([[last + climb[0]], climb[1:-1:2] + climb[2::2], [climb[-1] + first]])
+            D = np.concatenate([D[-1:], D, D[:1]] if sides > 0 else [D[:1], D, D[-1:]])
+            outflow, inflow = bernoulli(-rise) * D[:-1] * gain, bernoulli(rise) * D[1:] * gain
+            rows = np.stack([outflow[:-1], -outflow[1:] - inflow[:-1], inflow[1:]])
+            return _folded(rows, kind)
 
         return at
 
@@ -116,65 +115,38 @@ def bernoulli(z: Array) -> Array:
     return np.where(small, 1 - z / 2 + z**2 / 12, np.where(z > 700.0, 0.0, safe / np.expm1(safe)))
 
 
-class _Sampled:
-    """f and D at the cell centres and ∫ f/D over the half cells, five ghost cells beyond each end included."""
+class Sampled:
+    """f̃ and D̃ at the cell centres, shape (n,), and ∫ f/D over the half cells, shape (2n,), as functions of t."""
 
     def __init__(self, problem: Problem, grid: Grid) -> None:
-        self.problem, self.kind = problem, problem.boundary.kind
-        h, centers = grid.spacing, grid.centers
-        starts = np.stack([centers - h / 2, centers], axis=1).ravel()
-        nodes = starts[:, None] + h / 4 * (1 + NODES)
-        # Centres and nodes in one array: user functions are called once for each matrix.
-        self.points = np.concatenate([centers, nodes.ravel()])[:, None]
-        self.cells, self.h = grid.cells, h
+        self.problem, self.grid, self.points = problem, grid, grid.samples
 
     def __call__(self, t: float) -> tuple[Array, Array, Array]:
-        n, x = self.cells, self.points
-        f = np.broadcast_to(self.problem.drift(x, t), x.shape)[:, 0]
+        """The three arrays at t."""
+        n, x = self.grid.cells, self.points
+        f, D = self.problem.drift.column(x, t), self.problem.diffusivity(x, t)[:, 0]
         floor = np.finfo(float).tiny ** 0.5  # where D = 0 at a moment, f/D · D must still be f
-        D = np.maximum(self.problem.diffusivity(x, t)[:, 0], floor)
-        climb = self.h / 4 * ((f[n:] / D[n:]).reshape(-1, len(NODES)) @ WEIGHTS)
-        return self._extended(f[:n], 1, odd=True), self._extended(D[:n], 1), self._extended(climb, 2, odd=True)
-
-    def _extended(self, values: Array, per_cell: int, *, odd: bool = False) -> Array:
-        """Continue by reflection at walls (the drift is odd there) or by wrapping around."""
-        n = GHOSTS * per_cell
-        if self.kind == "periodic":
-            return np.concatenate([values[-n:], values, values[:n]])
-        sign = -1.0 if odd else 1.0
-        return np.concatenate([sign * values[:n][::-1], values, sign * values[-n:][::-1]])
+        if self.problem.diffusion.constant is None:
+            D = np.maximum(D, floor)
+        climb = np.einsum("ij,ij->i", (f[n:] / D[n:]).reshape(2 * n, -1), self.grid.half_cell_nodes[1])
+        if self.grid.uniform:
+            return f[:n], D[:n], climb
+        stretch = self.grid.center_stretch
+        return f[:n] / stretch, D[:n] / stretch, climb
 
 
-def _damping(steepest: Array) -> Array:
-    """s of equation (1): 1 while the exponents over a stencil stay below 1, 0 where the noise vanishes.
-
-    With s ∝ 1/steepest the exponents s Φ would stay at their limit, however fine the grid; the square makes them, and the error of
-    their differences, fall on both sides of the limit.
-    """
-    with np.errstate(divide="ignore"):
-        return np.where(steepest > 1e5, 0.0, np.minimum(1.0, 1.0 / steepest**2))
-
-
-def _divergence(weights: Array, cells: int, h: float) -> Array:
-    """Rows of −∂_x J from the face weights: sixth-order staggered differences, which telescope."""
-    rows = np.zeros((2 * GHOSTS + 1, cells))
-    for m in range(6):
-        rows[m : m + 6] -= SLOPE[m] / h * weights[m : m + cells].T
-    return rows
+def _assembled(f: Array, D: Array, climb: Array, stretch: Array, spacing: float, kind: str) -> Rates:
+    """The rate matrix of the well-balanced flux from sampled coefficients."""
+    rows = np.zeros((2 * GHOSTS + 1, len(f)))
+    real = kernels.well_balanced(f, D, climb, stretch, spacing, MIRROR[kind], rows)
+    return Rates(rows, kind == "periodic", real)
 
 
 def _folded(rows: Array, kind: str) -> Rates:
     """Replace ghost columns: mirrored at no-flux walls, mirrored with a minus sign at absorbing ones, kept when periodic."""
-    if kind == "periodic":
-        return Rates(rows, True)
-    n, w = rows.shape[1], GHOSTS
-    sign = -1.0 if kind == "absorbing" else 1.0
-    for i in range(w):
-        for k in range(-w, -i):
-            rows[w - 1 - k - 2 * i, i] += sign * rows[w + k, i]
-            rows[w + 1 + k + 2 * i, n - 1 - i] += sign * rows[w - k, n - 1 - i]
-            rows[w + k, i] = rows[w - k, n - 1 - i] = 0.0
-    return Rates(rows, False)
+    if kind != "periodic":
+        kernels.fold(rows, float(MIRROR[kind]))
+    return Rates(rows, kind == "periodic", kind != "periodic")
 
 
 def check_noise(problem: Problem, grid: Grid) -> None:
@@ -185,8 +157,12 @@ def check_noise(problem: Problem, grid: Grid) -> None:
     SchemeError
         With the place, and the remedy.
     """
-    x = np.sort(np.concatenate([grid.centers, grid.faces[1:-1]]))[:, None]
-    D = np.max([problem.diffusivity(x, t)[:, 0] for t in np.linspace(0, problem.horizon, 5)], axis=0)
+    if (problem.diffusion.constant or 0.0) > 0.0:
+        return
+    steady, everywhere = problem.diffusion.steady, not problem.diffusion.state_dependent
+    x = grid.centers[:1, None] if everywhere else np.sort(np.concatenate([grid.centers, grid.faces[1:-1]]))[:, None]
+    moments = (0.0,) if steady else np.linspace(0, problem.horizon, 5)
+    D = np.max([problem.diffusivity(x, t)[:, 0] for t in moments], axis=0)
     if np.any(D <= 0):
         raise SchemeError(
             f"the diffusion vanishes at x={float(x[int(np.argmin(D)), 0]):.4g}: the Fokker–Planck equation is degenerate there. "

@@ -1,7 +1,8 @@
-r"""Time stepping of p' = A(t) p by diagonally implicit Runge–Kutta methods, all L-stable.
+r"""Time stepping of p' = A(t) p, and of its transpose, by diagonally implicit Runge–Kutta methods, all L-stable.
 
 Stage i of a step τ from t solves (I − γτ A(t + c_i τ)) Y_i = p + τ Σ_{j<i} a_ij K_j, with K_i = A_i Y_i = (Y_i − rhs)/(γτ). The methods
-are stiffly accurate: the last stage is the step.
+are stiffly accurate: the last stage is the step. Steps are linear maps; the transposed map runs the same stages in reverse order, so that
+⟨p_t, u_t⟩ is constant for a p stepped forward and a u stepped back, up to round-off.
 
 References
 ----------
@@ -19,6 +20,7 @@ import numpy as np
 
 from fpk.fokker_planck.fluxes import Rates
 from fpk.laws import Array
+from fpk.problem import step_plan
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class DiagonallyImplicit:
             implicit[0] = 0.0
         return np.array([sum(row) for row in self.table]) + implicit
 
+    def stepper(self, rates_at: Callable[[float], Rates], clock: Any = None) -> Stepper:
+        """Steps of this method; ``clock`` is not used."""
+        return RungeKuttaStepper(rates_at, self)
+
 
 BACKWARD_EULER = DiagonallyImplicit("backward Euler", 1, 1.0, ((),), positive=True)
 _R2 = 2**0.5
@@ -82,14 +88,14 @@ class Factored:
     def __init__(self, rates: Rates, c: float) -> None:
         w, rows = rates.width, -c * rates.rows
         rows[w] += 1.0
-        self._solve = _periodic_solver(rows) if rates.periodic else _banded_solver(rows)
+        self._solve = periodic_solver(rows) if rates.periodic else _banded_solver(rows)
 
-    def solve(self, p: Array) -> Array:
-        """(I − c A)⁻¹ p."""
-        return self._solve(p)
+    def solve(self, p: Array, *, transposed: bool = False) -> Array:
+        """(I − c A)⁻¹ p, or (I − c A)⁻ᵀ p."""
+        return self._solve(p, transposed)
 
 
-def _banded_solver(rows: Array) -> Callable[[Array], Array]:
+def _banded_solver(rows: Array) -> Callable[[Array, bool], Array]:
     from scipy.linalg.lapack import dgbtrf, dgbtrs  # type: ignore[attr-defined]
 
     w, n = len(rows) // 2, rows.shape[1]
@@ -98,10 +104,11 @@ def _banded_solver(rows: Array) -> Callable[[Array], Array]:
         columns = slice(max(k, 0), n + min(k, 0))
         band[2 * w - k, columns] = rows[w + k, max(-k, 0) : n - max(k, 0)]
     lu, pivots, _ = dgbtrf(band, w, w, overwrite_ab=True)
-    return lambda p: dgbtrs(lu, w, w, p, pivots)[0]
+    return lambda p, transposed: dgbtrs(lu, w, w, p, pivots, trans=int(transposed))[0]
 
 
-def _periodic_solver(rows: Array) -> Callable[[Array], Array]:
+def periodic_solver(rows: Array) -> Callable[[Array, bool], Array]:
+    """Sparse LU of a matrix that wraps around, real or complex; called with the right side and whether to transpose."""
     from scipy.sparse import coo_array
     from scipy.sparse.linalg import splu
 
@@ -109,64 +116,115 @@ def _periodic_solver(rows: Array) -> Callable[[Array], Array]:
     i = np.arange(n)
     columns = np.concatenate([(i + k) % n for k in range(-w, w + 1)])
     matrix: Any = coo_array((rows.ravel(), (np.tile(i, 2 * w + 1), columns)), shape=(n, n))
-    return splu(matrix.tocsc()).solve
+    factors = splu(matrix.tocsc())
+    return lambda p, transposed: factors.solve(p.astype(rows.dtype), "T" if transposed else "N")
 
 
 class Stepper:
-    """Advances p' = A(t) p, reusing matrices and factors while A does not change.
+    """Advances p' = A(t) p over given times, or takes u back over them by the transposed maps; subclasses say what one step is.
 
     Parameters
     ----------
     rates_at : callable
         t ↦ rate matrix.
-    method : DiagonallyImplicit
     """
 
-    def __init__(self, rates_at: Callable[[float], Rates], method: DiagonallyImplicit) -> None:
-        self.rates_at, self.method = rates_at, method
+    def __init__(self, rates_at: Callable[[float], Rates]) -> None:
+        self.rates_at = rates_at
         self._time: float | None = None
         self._rates: Rates | None = None
-        self._factor: tuple[float, Factored] | None = None
-        self._slope: Array | None = None
+        self._factors: dict[Any, Any] = {}
 
-    def _rates_at(self, t: float) -> Rates:
-        if self._rates is None or t != self._time:
+    def advanced(self, p: Array, t: float, step: float) -> Array:
+        """The state at t + step of one that is p at t."""
+        raise NotImplementedError
+
+    def returned(self, u: Array, t: float, step: float) -> Array:
+        """The transpose of :meth:`advanced`."""
+        raise NotImplementedError
+
+    def counted(self, steps: int) -> int:
+        """How many of the asked steps are taken."""
+        return steps
+
+    def rates(self, t: float) -> Rates:
+        """A(t); factors are kept while it does not change."""
+        if self._rates is None or self._time is None or abs(t - self._time) > 1e-13 * abs(t):
             fresh = self.rates_at(t)
             if self._rates is None or not np.array_equal(fresh.rows, self._rates.rows):
-                self._rates, self._factor = fresh, None
+                self._rates, self._factors = fresh, {}
             self._time = t
         return self._rates
 
+    def kept(self, key: Any, made: Callable[[], Any]) -> Any:
+        """The factors of the present rates under ``key``, made when missing."""
+        if key not in self._factors:
+            self._factors = {key: made()}
+        return self._factors[key]
+
+    def run(self, p: Array, times: tuple[float, ...], steps: int) -> Iterator[tuple[float, Array]]:
+        """Yield (t, p) at each of the increasing ``times``; ``steps`` are shared in proportion to the intervals."""
+        for target, legs in _schedule(times, self.counted(steps)):
+            for t, step in legs:
+                p = self.advanced(p, t, step)
+            yield target, p
+
+    def run_back(self, u: Array, times: tuple[float, ...], steps: int) -> Iterator[tuple[float, Array]]:
+        """Yield (t, u) at each of the ``times`` from the last to the first, and at 0; u is given at the last: the transpose of :meth:`run`."""
+        for target, legs in reversed(_schedule(times, self.counted(steps))):
+            yield target, u
+            for t, step in reversed(legs):
+                u = self.returned(u, t, step)
+        if times[0] > 0:
+            yield 0.0, u
+
+
+def _schedule(times: tuple[float, ...], steps: int) -> list[tuple[float, list[tuple[float, float]]]]:
+    """For each target time the (start, length) of the steps that lead there from the one before."""
+    starts = (0.0, *times[:-1])
+    plan = step_plan(times, steps) if times[-1] > 0 else ((0, 0.0),)
+    return [
+        (target, [(start + (target - start) * (i / count), length) for i in range(count)])
+        for start, target, (count, length) in zip(starts, times, plan, strict=True)
+    ]
+
+
+class RungeKuttaStepper(Stepper):
+    """Steps of a diagonally implicit method."""
+
+    def __init__(self, rates_at: Callable[[float], Rates], method: DiagonallyImplicit) -> None:
+        super().__init__(rates_at)
+        self.method = method
+
     def _factored(self, t: float, c: float) -> Factored:
-        rates = self._rates_at(t)
-        if self._factor is None or self._factor[0] != c:
-            self._factor = (c, Factored(rates, c))
-        return self._factor[1]
+        rates = self.rates(t)
+        return self.kept(c, lambda: Factored(rates, c))
 
     def advanced(self, p: Array, t: float, step: float) -> Array:
-        """The state at t + step."""
+        """The last stage."""
         method, c = self.method, self.method.gamma * step
         slopes: list[Array] = []
         state = p
         for row, node in zip(method.table, method.nodes, strict=True):
             if method.explicit_first and not slopes:
-                slopes.append(self._rates_at(t).applied(p) if self._slope is None else self._slope)
+                slopes.append(self.rates(t).applied(p))
                 continue
             right = p + step * sum((a * k for a, k in zip(row, slopes, strict=True) if a), np.zeros_like(p))
             state = self._factored(t + node * step, c).solve(right)
             slopes.append((state - right) / c)
-        self._slope = slopes[-1] if method.explicit_first else None
         return state
 
-    def run(self, p: Array, times: tuple[float, ...], steps: int) -> Iterator[tuple[float, Array]]:
-        """Yield (t, p) at each of the increasing ``times``; ``steps`` are shared in proportion to the intervals."""
-        t, end = 0.0, times[-1]
-        self._slope = None  # the last stage of an earlier run is not the slope of this p
-        for target in times:
-            count = max(1, round(steps * (target - t) / end)) if target > t else 0
-            start = t
-            for i in range(count):
-                t = start + (target - start) * (i / count)
-                p = self.advanced(p, t, (target - start) / count)
-            t = target
-            yield t, p
+    def returned(self, u: Array, t: float, step: float) -> Array:
+        """The stages in reverse, each transposed."""
+        method, c = self.method, self.method.gamma * step
+        slopes = [np.zeros_like(u) for _ in method.table]
+        start, stage = np.zeros_like(u), u
+        for i in range(len(method.table) - 1, -1, -1):
+            if method.explicit_first and i == 0:
+                return start + self.rates(t).transposed().applied(slopes[0])
+            solved = self._factored(t + method.nodes[i] * step, c).solve(stage + slopes[i] / c, transposed=True)
+            right = solved - slopes[i] / c
+            start, stage = start + right, np.zeros_like(u)
+            for j, a in enumerate(method.table[i]):
+                slopes[j] = slopes[j] + step * a * right
+        return start

@@ -130,6 +130,8 @@ class GaussianMixture:
     def log_density(self, x: Array) -> Array:
         """Log p(x), shape (n,); accurate far into the tails (log-sum-exp)."""
         logs, _ = self._component_logs(x)
+        if len(logs) == 1:
+            return logs[0]
         top = logs.max(0)
         return top + np.log(np.exp(logs - top).sum(0))
 

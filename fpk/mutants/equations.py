@@ -12,7 +12,7 @@ from fpk.mutants.planting import Mutant
 DIFFUSIVITY = "problem:Problem.diffusivity"
 #: Gauss–Legendre weights of the half cells.
 WEIGHTS = np.polynomial.legendre.leggauss(3)[1]
-SAMPLED = "fokker_planck.fluxes:_Sampled.__call__"
+SAMPLED = "fokker_planck.fluxes:Sampled.__call__"
 NOISE_DRIFT = "transformations:_noise_drift"
 
 

@@ -13,7 +13,7 @@ STEPPER = "fokker_planck.stepping:Stepper.run"
 
 def _leaking(original: Function) -> Function:
     """Reflecting walls absorb."""
-    return lambda rows, kind: original(rows, "absorbing" if kind == "no_flux" else kind)
+    return lambda rows, kind, reversible: original(rows, "absorbing" if kind == "no_flux" else kind, reversible)
 
 
 def _shortened(share: float) -> Change:

@@ -28,7 +28,7 @@ def ornstein_uhlenbeck(
     """dX = −rate (X − centre) dt + diffusion dW; E X_t = centre + e^{−rate t}(E X_0 − centre), stationary variance diffusion²/(2 rate)."""
     if not rate > 0:
         raise ProblemError(f"the Ornstein–Uhlenbeck rate must be positive, got {rate}.")
-    drift = Linear(lambda t: -rate, lambda t: rate * centre)
+    drift = Linear(-rate, rate * centre)
     return Problem(drift, diffusion, initial=initial, horizon=horizon, name="Ornstein–Uhlenbeck")
 
 

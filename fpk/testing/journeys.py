@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fpk.errors import GridError, MassAtEdges
-from fpk.fokker_planck.solver import GridMarginals, solve
+from fpk.fokker_planck.solutions import GridMarginals
+from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Array, Law
 from fpk.particles.euler_maruyama import simulate

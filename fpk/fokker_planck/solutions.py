@@ -1,0 +1,181 @@
+r"""What a grid solution knows: densities, laws, scores, and expectations with their budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fpk.errors import GridError
+from fpk.grids import Grid
+from fpk.laws import Array, Law, TabulatedLaw
+from fpk.marginals import Estimate
+from fpk.panels import Block, Panel, ThresholdBlock, integrals, one_time
+
+
+@dataclass(frozen=True, eq=False)
+class GridMarginals:
+    """Densities p_t at the cell centres of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+    times : tuple of float
+    densities : array, shape (len(times), cells)
+    order : float
+        Formal order of the scheme.
+    floor : float
+        Round-off and mass near the edges: what no refinement removes.
+    plan : Discretisation or str
+        What computed it; its text is the ``source`` of estimates.
+    """
+
+    grid: Grid
+    times: tuple[float, ...]
+    densities: Array
+    order: float
+    floor: float
+    plan: Any = field(default="grid", repr=False)
+    exactness: ClassVar[int] = 1
+    _laws: dict[float, Law] = field(default_factory=dict, repr=False)
+
+    @property
+    def source(self) -> str:
+        """What computed it, in words."""
+        return str(self.plan)
+
+    @property
+    def mass(self) -> Array:
+        """∫ p_t, shape (len(times),)."""
+        return self.densities @ self.grid.widths
+
+    @property
+    def minimum(self) -> float:
+        """The deepest undershoot (≥ 0 for positive schemes)."""
+        return float(self.densities.min())
+
+    def density(self, t: float) -> Array:
+        """p_t at the cell centres, shape (cells,)."""
+        return self.densities[self._index(t)]
+
+    def _index(self, t: float) -> int:
+        found = np.flatnonzero(np.isclose(self.times, t, rtol=1e-12, atol=1e-14))
+        if not len(found):
+            raise GridError(
+                f"p_t was not stored at t={t:g}; stored: {[round(s, 6) for s in self.times[:12]]}. Add it to times=."
+            )
+        return int(found[0])
+
+    def law(self, t: float) -> Law:
+        """The law with the (normalised) density p_t, log-splined between the cell centres; values near an undershoot are not trusted."""
+        if t not in self._laws:
+            p = self.density(t)
+            noise = max(30 * float(-p.min()), 1e-11 * float(p.max()))
+            if noise > 0.1 * p.max():
+                raise GridError(
+                    f"p_t at t={t:g} falls to {p.min():.3g} (peak {p.max():.3g}): not resolved. Use more cells, or positive=True."
+                )
+            logs = np.log(np.maximum(p, np.finfo(float).tiny))
+            support = (self.grid.lower, self.grid.upper)
+            self._laws[t] = TabulatedLaw(
+                self.grid.centers, logs, support=support, reliable=float(np.log(p.max() / noise))
+            )
+        return self._laws[t]
+
+    def _splined(self, t: float) -> Any:
+        from scipy.interpolate import make_interp_spline
+
+        return make_interp_spline(self.grid.centers, self.density(t), k=5)
+
+    def density_on(self, x: Array, t: float) -> Array:
+        """p_t at points x of shape (n,), by a quintic spline; 0 outside the grid."""
+        inside = (x >= self.grid.lower) & (x <= self.grid.upper)
+        return np.where(inside, self._splined(t)(np.clip(x, self.grid.lower, self.grid.upper)), 0.0)
+
+    def cdf(self, x: Array, t: float) -> Array:
+        """∫_{−∞}^x p_t at points x of shape (n,), from the integrated spline of the density (sixth order)."""
+        integral = self._splined(t).antiderivative()
+        return integral(np.clip(x, self.grid.lower, self.grid.upper)) - integral(self.grid.lower)
+
+    @cached_property
+    def _log_coefficients(self) -> tuple[Array, Any]:
+        """Knots of the quintic splines of log p in x, and their coefficients as a spline in t: a tensor product."""
+        from scipy.interpolate import make_interp_spline
+
+        logs = np.stack([self.law(t).log_density(self.grid.centers[:, None]) for t in self.times])
+        in_space = make_interp_spline(self.grid.centers, logs.T, k=5)
+        degree = (1, 1, 3, 3, 5)[min(len(self.times) - 2, 4)]
+        return in_space.t, make_interp_spline(np.asarray(self.times), in_space.c.T, k=degree)
+
+    def score(self, x: Array, t: float) -> Array:
+        """∂ log p_t(x), shape (n, 1): quintic in space and (with six or more stored times) in time.
+
+        Raises
+        ------
+        GridError
+            If fewer than two times were stored.
+        """
+        from scipy.interpolate import BSpline
+
+        first, last = min(self.times), max(self.times)
+        if len(self.times) < 2 or not first <= t <= last * (1 + 1e-12):
+            raise GridError(
+                f"no score at t={t:g}: {len(self.times)} stored times reach from {first:g} to {last:g}. "
+                "Solve with times=numpy.linspace(0, T, steps + 1)."
+            )
+        knots, in_time = self._log_coefficients
+        inside = np.clip(x, self.grid.centers[0], self.grid.centers[-1])
+        return BSpline(knots, in_time(t), 5)(inside, 1)
+
+    def expect(self, panel: Panel) -> Estimate:
+        """Expectations by the midpoint rule (spectrally accurate for densities that vanish at the edges). Budget: infinite until refined."""
+        value, thresholds = integrals(panel, self._expected)
+        return Estimate(
+            value,
+            np.full_like(value, np.inf),
+            thresholds=thresholds,
+            threshold_bound=np.full_like(thresholds, np.inf),
+            source=self.source,
+        )
+
+    def _expected(self, given: Block) -> Array:
+        block = one_time(given, self.source)
+        p = self.density(block.time) * self.grid.widths
+        if isinstance(block, ThresholdBlock):
+            return self.cdf(block.points, block.time)
+        return block.values(self.grid.centers[:, None]) @ p
+
+
+@dataclass(frozen=True, eq=False)
+class FlowMarginals(GridMarginals):
+    """Marginals of a flow without noise: points of the initial law with their weights, and densities traced back to the grid.
+
+    Parameters
+    ----------
+    weights : array, shape (cells,)
+        Mass carried by the points that start at the cell centres.
+    positions : array, shape (len(times), cells)
+        Where they are.
+    initial : Law
+    """
+
+    weights: Array = field(kw_only=True)
+    positions: Array = field(kw_only=True)
+    initial: Law = field(kw_only=True)
+
+    def cdf(self, x: Array, t: float) -> Array:
+        """F_0 of the points that arrive at x of shape (n,), interpolated along the increasing map."""
+        from scipy.interpolate import PchipInterpolator
+
+        arrived = self.positions[self._index(t)]
+        apart = np.concatenate([[True], np.diff(np.maximum.accumulate(arrived)) > 0])
+        origin = PchipInterpolator(arrived[apart], self.grid.centers[apart])
+        return self.initial.cdf(origin(np.clip(x, arrived[apart][0], arrived[apart][-1])))
+
+    def _expected(self, given: Block) -> Array:
+        block = one_time(given, self.source)
+        if isinstance(block, ThresholdBlock):
+            return self.cdf(block.points, block.time)
+        return block.values(self.positions[self._index(block.time)][:, None]) @ self.weights
