@@ -19,6 +19,9 @@ from fpk.panels import Panel, law_panel
 #: Round-off allowed for one operation, as a multiple of machine epsilon.
 ROUND_OFF = 30 * float(np.finfo(float).eps)
 
+#: Smallest budget of a functional, as a fraction of the largest one on its panel: a change that vanishes in one of them is luck.
+LUCK = 0.01
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -23,11 +23,8 @@ import numpy as np
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
-from fpk.marginals import Estimate, Marginals
+from fpk.marginals import LUCK, Estimate, Marginals
 from fpk.panels import Panel
-
-#: Smallest budget of a functional, as a fraction of the largest one on the panel.
-LUCK = 0.01
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ class RefinedMarginals:
 
     def expect(self, panel: Panel) -> Estimate:
         """Expectations of the finest level with their budget."""
-        answers = [level.expect(panel) for level in self.levels]
+        answers = [getattr(level, "unbudgeted", level.expect)(panel) for level in self.levels]
         budget = refinement_budget([a.value for a in answers], self.order)
         threshold_budget = refinement_budget([a.thresholds for a in answers], self.order)
         finest = answers[-1]

@@ -6,7 +6,7 @@ E[φ(X_t) | X_s = x], and Σ m_t u_t does not depend on t.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from fpk.errors import GridError, SchemeError
 from fpk.fokker_planck.exponentials import EXPONENTIAL, MAGNUS4, Clock, Exponential, time_change
-from fpk.fokker_planck.fluxes import ScharfetterGummel, WellBalanced6, check_noise
+from fpk.fokker_planck.fluxes import Rates, ScharfetterGummel, WellBalanced6, check_noise
 from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, Stepper
 from fpk.grids import Grid
 from fpk.laws import Array
@@ -65,9 +65,14 @@ class Discretisation:
     clock: Clock | None
 
     @cached_property
+    def rates_at(self) -> Callable[[float], Rates]:
+        """The rate matrix as a function of t."""
+        return self.scheme.flux.rates(self.problem, self.grid)
+
+    @cached_property
     def stepper(self) -> Stepper:
         """Steps of the scheme."""
-        return self.scheme.method.stepper(self.scheme.flux.rates(self.problem, self.grid), self.clock)
+        return self.scheme.method.stepper(self.rates_at, self.clock)
 
     def forward(self, q: Array, times: tuple[float, ...]) -> Iterator[tuple[float, Array]]:
         """(t, q_t) at each of the increasing times, from q at 0."""

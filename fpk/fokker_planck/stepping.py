@@ -162,16 +162,20 @@ class Stepper:
             self._factors = {key: made()}
         return self._factors[key]
 
+    def scheduled(self, times: tuple[float, ...], steps: int) -> list[tuple[float, list[tuple[float, float]]]]:
+        """For each target time the (start, length) of the steps that lead there from the one before."""
+        return _schedule(times, self.counted(steps))
+
     def run(self, p: Array, times: tuple[float, ...], steps: int) -> Iterator[tuple[float, Array]]:
         """Yield (t, p) at each of the increasing ``times``; ``steps`` are shared in proportion to the intervals."""
-        for target, legs in _schedule(times, self.counted(steps)):
+        for target, legs in self.scheduled(times, steps):
             for t, step in legs:
                 p = self.advanced(p, t, step)
             yield target, p
 
     def run_back(self, u: Array, times: tuple[float, ...], steps: int) -> Iterator[tuple[float, Array]]:
         """Yield (t, u) at each of the ``times`` from the last to the first, and at 0; u is given at the last: the transpose of :meth:`run`."""
-        for target, legs in reversed(_schedule(times, self.counted(steps))):
+        for target, legs in reversed(self.scheduled(times, steps)):
             yield target, u
             for t, step in reversed(legs):
                 u = self.returned(u, t, step)
