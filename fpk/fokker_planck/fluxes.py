@@ -120,6 +120,10 @@ class Sampled:
 
     def __init__(self, problem: Problem, grid: Grid) -> None:
         self.problem, self.grid, self.points = problem, grid, grid.samples
+        split = problem.drift.split if problem.diffusion.constant else None
+        self.force = None if split is None else split.remainder
+        ends = grid.position(np.arange(2 * grid.cells + 1) / 2)
+        self.fall = 0.0 if split is None else -np.diff(split.level(ends))  # of the potential, over each half cell
 
     def __call__(self, t: float) -> tuple[Array, Array, Array]:
         """The three arrays at t."""
@@ -128,7 +132,9 @@ class Sampled:
         floor = np.finfo(float).tiny ** 0.5  # where D = 0 at a moment, f/D · D must still be f
         if self.problem.diffusion.constant is None:
             D = np.maximum(D, floor)
-        climb = np.einsum("ij,ij->i", (f[n:] / D[n:]).reshape(2 * n, -1), self.grid.half_cell_nodes[1])
+        pull = f[n:] if self.force is None else self.force.column(x[n:], t)
+        climb = np.einsum("ij,ij->i", (pull / D[n:]).reshape(2 * n, -1), self.grid.half_cell_nodes[1])
+        climb += self.fall / D[0]
         if self.grid.uniform:
             return f[:n], D[:n], climb
         stretch = self.grid.center_stretch

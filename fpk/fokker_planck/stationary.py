@@ -1,0 +1,184 @@
+r"""The stationary law on a grid: the null vector of the rate matrix, and how fast everything else decays to it.
+
+    A q = 0,  Σ q Δξ = 1,        A v = λ v with the largest Re λ < 0: the spectral gap is −Re λ.
+
+Both come from solves with A − σ. The null vector is an inverse iteration with σ next to 0; its error grows like ε‖A‖/gap. Without a flux through
+the ends the well-balanced and exponentially fitted fluxes vanish on Gibbs weights, so that the law is the Gibbs law at the cell centres.
+With a constant force around a circle the law carries a current J ≠ 0, the same at every x.
+
+References
+----------
+Risken (1989), The Fokker–Planck Equation, §5.2 (potentials) and §11.3 (current in a tilted periodic potential).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fpk.errors import SchemeError
+from fpk.fokker_planck.discretisation import check_fit
+from fpk.fokker_planck.fluxes import Rates, WellBalanced6, check_noise
+from fpk.fokker_planck.stepping import Factored
+from fpk.grids import Grid
+from fpk.laws import Array, TabulatedLaw
+from fpk.problem import Problem
+
+#: Shift of the inverse iteration for the null vector, relative to the largest rate, and the most iterations it may take.
+NEXT_TO_ZERO, ROUNDS = 1e-11, 30
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryLaw:
+    """The law that the rate matrix of a steady problem leaves alone.
+
+    Parameters
+    ----------
+    problem : Problem
+    grid : Grid
+    density : array, shape (cells,)
+        p at the cell centres, ∫ p = 1.
+    rates : Rates
+        The matrix A of q' = A q, q = p dx/dξ.
+    """
+
+    problem: Problem
+    grid: Grid
+    density: Array
+    rates: Rates
+
+    @property
+    def residual(self) -> float:
+        """max |A q| over the largest rate times max |q|: round-off when it is of the order of 1e-16."""
+        q = self.density * self.grid.center_stretch
+        return float(np.abs(self.rates.applied(q)).max() / (np.abs(self.rates.rows).max() * np.abs(q).max()))
+
+    @property
+    def circulation(self) -> float:
+        """J, the probability per time that goes around a periodic domain: its mean over x, ∫ f p / length."""
+        f = self.problem.drift.column(self.grid.centers[:, None], 0.0)
+        return float(f @ (self.density * self.grid.widths)) / (self.grid.upper - self.grid.lower)
+
+    @cached_property
+    def law(self) -> TabulatedLaw:
+        """The law itself, log-splined between the cell centres."""
+        logs = np.log(np.maximum(self.density, np.finfo(float).tiny))
+        return TabulatedLaw(self.grid.centers, logs, support=(self.grid.lower, self.grid.upper))
+
+    @cached_property
+    def spectrum(self) -> Array:
+        """The four eigenvalues of A nearest to 0 after 0 itself, complex, shape (4,), by decreasing real part.
+
+        Accuracy
+        --------
+        That of the flux; the eigenvalue iteration stops at round-off, ε‖A‖.
+        """
+        from scipy.sparse.linalg import LinearOperator, eigs
+
+        q = self.density * self.grid.widths
+        shift = self._natural_rate
+        solve = _shifted(self.rates, shift)
+
+        def without_null(x: Array) -> Array:
+            return x - q * x.sum()
+
+        operator: Any = LinearOperator((len(q), len(q)), matvec=lambda x: without_null(solve(without_null(x.ravel()))))
+        start = without_null(np.cos(np.arange(len(q)) ** 1.5))
+        found = shift + 1 / eigs(operator, k=4, v0=start, which="LM", return_eigenvectors=False)
+        return found[np.argsort(-found.real)]
+
+    @property
+    def _natural_rate(self) -> float:
+        """Diffusivity over length squared: what gaps are of the order of, barriers apart."""
+        D = self.problem.diffusivity(self.grid.centers[:, None], 0.0)
+        return float(D.mean()) / (self.grid.upper - self.grid.lower) ** 2
+
+    @property
+    def gap(self) -> float:
+        """−Re λ of the slowest decay, > 0: correlations die like exp(−gap · t)."""
+        return float(-self.spectrum[0].real)
+
+
+def stationary(problem: Problem, grid: Grid, *, flux: Any = None) -> StationaryLaw:
+    """The stationary law of a steady one-dimensional problem on a grid.
+
+    Parameters
+    ----------
+    problem : Problem
+        Drift and diffusion independent of t; its initial law is not used. State the potential
+        (:class:`fpk.coefficients.GradientDrift`) for a Gibbs law to round-off.
+    grid : Grid
+        An open problem gets reflecting walls at the ends of the grid.
+    flux : WellBalanced6 (default) or ScharfetterGummel
+
+    Raises
+    ------
+    SchemeError
+        For coefficients that (may) depend on t, and absorbing walls: nothing stays.
+    GridError
+        If the grid does not fit the domain.
+
+    Accuracy
+    --------
+    Gibbs laws: quadrature of the drift over half cells (sixth order in the cell width), or none at all for a stated potential and
+    constant noise, plus ε‖A‖/gap. A law with a current: the order of the flux.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> law = stationary(fpk.problems.double_well(initial=fpk.Gaussian(0.0, 1.0)), fpk.Grid(-4, 4, cells=128))
+    >>> float(law.density @ law.grid.widths)
+    1.0
+    """
+    check_fit(problem, grid)
+    check_noise(problem, grid)
+    if problem.boundary.kind == "absorbing":
+        raise SchemeError(
+            "a problem with absorbing walls has no stationary law: everything leaves. Use boundary no_flux, or first_passage."
+        )
+    require_steady(problem, "a stationary law")
+    rates = (flux or WellBalanced6()).rates(problem, grid)(0.0)
+    q = _null_vector(rates)
+    density = q / grid.center_stretch
+    return StationaryLaw(problem, grid, density / (density @ grid.widths), rates)
+
+
+def require_steady(problem: Problem, what: str) -> None:
+    """Refuse coefficients that depend on t; functions are probed at five times.
+
+    Raises
+    ------
+    SchemeError
+        Naming the coefficient.
+    """
+    probe = np.concatenate([problem.initial.sample(16, np.random.default_rng(0)), [[0.1]]])
+    for coefficient in (problem.drift, problem.diffusion):
+        first = coefficient(probe, 0.0)
+        moments = () if coefficient.steady else np.linspace(0.0, problem.horizon, 5)[1:]
+        if any(not np.array_equal(coefficient(probe, t), first) for t in moments):
+            raise SchemeError(
+                f"{what} needs coefficients that do not depend on t; the {coefficient.name} of {problem.name or 'this problem'} does. "
+                "Freeze it at one time: lambda x, t: f(x, t0)."
+            )
+
+
+def _shifted(rates: Rates, shift: float) -> Callable[[Array], Array]:
+    """X ↦ (A − shift)⁻¹ x, for a shift > 0 (off the spectrum)."""
+    factored = Factored(rates, 1.0 / shift)
+    return lambda x: -factored.solve(x) / shift
+
+
+def _null_vector(rates: Rates) -> Array:
+    shift = NEXT_TO_ZERO * float(np.abs(rates.rows).max())
+    solve = _shifted(rates, shift)
+    q = np.full(rates.rows.shape[1], 1.0 / rates.rows.shape[1])
+    for _ in range(ROUNDS):
+        before, q = q, solve(q)
+        q /= q.sum()
+        if np.abs(q - before).max() <= 1e-15 * np.abs(q).max():
+            break
+    return q
