@@ -1,0 +1,40 @@
+"""The first solve of a process whose compilation cache is empty."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from fpk.laws import Array
+
+PROGRAM = """
+import time
+start = time.perf_counter()
+import fpk
+problem = fpk.Problem("-x", "sqrt(2)", initial=fpk.Gaussian(1.0, 0.2))
+loaded = time.perf_counter() - start
+seconds = []
+for _ in range(2):
+    start = time.perf_counter()
+    fpk.solve(problem, fpk.Grid(-6, 6, cells=72), times=[1.0])
+    seconds.append(time.perf_counter() - start)
+print(*seconds, loaded)
+"""
+
+
+def first_solves(processes: int) -> Array:
+    """Wall seconds of the first and of the second solve, and of the imports with the problem, in fresh processes; shape (processes, 3)."""
+    return np.array([_first_solve() for _ in range(processes)])
+
+
+def _first_solve() -> list[float]:
+    with tempfile.TemporaryDirectory() as empty:
+        environment = os.environ | {"NUMBA_CACHE_DIR": empty}
+        run = subprocess.run(
+            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+        )
+    return [float(word) for word in run.stdout.split()]
