@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fpk.errors import GridError
+from fpk.fokker_planck.backward import joint_expectations
 from fpk.grids import Grid
 from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import LUCK, Estimate
 from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
+from fpk.paths import TwoTimeBlock
 
 #: What differences of two levels are multiplied with to become a budget.
 SAFETY = 1.5
@@ -200,6 +202,9 @@ class GridMarginals:
         )
 
     def _expected(self, given: Block) -> Array:
+        if isinstance(given, TwoTimeBlock) and not isinstance(self.plan, str):
+            q = self.density(given.times[0]) * self.grid.center_stretch
+            return joint_expectations(self.plan, given, q, times=self.times)
         block = one_time(given, self.source)
         p = self.density(block.time) * self.grid.widths
         if isinstance(block, ThresholdBlock):

@@ -80,7 +80,7 @@ def solve(
         raise NonFinite(
             f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={plan.steps})."
         )
-    floor = plan.missed + _mass_at_edges(plan, times, densities) + ROUND_OFF * plan.steps
+    floor = plan.missed + mass_at_edges(plan, times, densities) + ROUND_OFF * plan.steps
     return GridMarginals(grid, times, densities, plan.scheme.order, floor, plan)
 
 
@@ -103,7 +103,7 @@ def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) 
     )
 
 
-def _mass_at_edges(plan: Discretisation, times: tuple[float, ...], densities: Array) -> float:
+def mass_at_edges(plan: Discretisation, times: tuple[float, ...], densities: Array) -> float:
     """Mass in the outermost 2 % of the cells, over all times, when the box only truncates the line."""
     if plan.problem.boundary.kind != "open":
         return 0.0
