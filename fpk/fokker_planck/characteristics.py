@@ -73,6 +73,11 @@ def _traced(problem: Problem, x: Array, t: float, steps: int) -> Array:
     return problem.initial.log_density(x) - log_volume
 
 
+def moved(problem: Problem, x: Array, t: float, h: float) -> Array:
+    """Positions at t + h (h of either sign) of points that are at x of shape (n, 1) at t: one Runge–Kutta step."""
+    return _step(problem, x, t, h, divergence=False)[0]
+
+
 def _step(problem: Problem, x: Array, t: float, h: float, *, divergence: bool = True) -> tuple[Array, Array]:
     """One Runge–Kutta step from t to t + h (h of either sign): the new positions, and ∫ ∂v/∂x over the step."""
     moved, gained = np.zeros_like(x), np.zeros(len(x))
