@@ -295,7 +295,9 @@ def wall_losses(rates: Rates) -> tuple[Array, Array]:
     """Rates at which each cell loses mass through the lower and the upper wall, each of shape (cells,)."""
     n = rates.rows.shape[1]
     if n < APART:
-        raise GridError(f"an exit problem needs at least {APART} cells to tell its walls apart, got {n}. Use more cells.")
+        raise GridError(
+            f"an exit problem needs at least {APART} cells to tell its walls apart, got {n}. Use more cells."
+        )
     lost = -rates.transposed().applied(np.ones(n))
     near_lower, within = np.arange(n) < n // 2, np.minimum(np.arange(n), np.arange(n)[::-1]) < rates.width
     lost = np.where(within, lost, 0.0)  # elsewhere round-off

@@ -123,8 +123,8 @@ def first_passage(
         down = survival_at_start(plan) - survival - up
     else:
         down, up = (_cumulated(path, flux) for flux in (lower, upper))
-    parts = (x[kept] for x in (survival, down, up, lower, upper))
-    return FirstPassage(asked, *parts, plan)
+    S, below, above, out_low, out_high = (x[kept] for x in (survival, down, up, lower, upper))
+    return FirstPassage(asked, S, below, above, out_low, out_high, plan)
 
 
 def survival_at_start(plan: Discretisation) -> float:
@@ -158,5 +158,5 @@ def _wall_fluxes(plan: Discretisation, path: tuple[float, ...], states: Array) -
     stretch = plan.grid.face_stretch[[0, -1]]
     walls = np.array([[plan.grid.lower], [plan.grid.upper]])
     D = np.array([plan.problem.diffusivity(walls, t)[:, 0] for t in path])
-    lower, upper = states[:, :7] @ slope, states[:, : -8 : -1] @ slope
+    lower, upper = states[:, :7] @ slope, states[:, :-8:-1] @ slope
     return D[:, 0] * lower / stretch[0] ** 2, D[:, 1] * upper / stretch[1] ** 2

@@ -49,7 +49,11 @@ class Reversed:
 
 
 def reversed_on_grid(
-    forward: GridMarginals, *, times: Sequence[float] | None = None, steps: int | None = None, start: Array | None = None
+    forward: GridMarginals,
+    *,
+    times: Sequence[float] | None = None,
+    steps: int | None = None,
+    start: Array | None = None,
 ) -> GridMarginals:
     """The forward solution run backwards by the reversed jump rates, as a solution in the reverse time τ = T − t.
 
@@ -103,7 +107,9 @@ def _check(forward: GridMarginals) -> None:
             "Solve with scheme=fpk.fokker_planck.reversal.JUMPS."
         )
     if forward.plan.problem.boundary.kind == "absorbing":
-        raise SchemeError("what absorbing walls removed has no reversal on the grid. Use walls that reflect, or a wider box.")
+        raise SchemeError(
+            "what absorbing walls removed has no reversal on the grid. Use walls that reflect, or a wider box."
+        )
     if len(forward.times) < 2 or forward.times[0] != 0.0:
         raise GridError(
             f"a reversal needs the solution at every step from 0 on, stored are {len(forward.times)} times from {forward.times[0]:g}. "
@@ -114,7 +120,8 @@ def _check(forward: GridMarginals) -> None:
 def reversed_rates(forward: GridMarginals) -> Callable[[float], Rates]:
     """τ ↦ rate matrix of the reversed jump process."""
     masses, slopes = interpolants(forward)
-    stored, T, rates_at = np.array(forward.times), forward.times[-1], forward.plan.rates_at
+    stored, rates_at = np.array(forward.times), forward.plan.rates_at
+    T = float(stored[-1])
 
     def at(tau: float) -> Rates:
         t = min(max(T - tau, 0.0), T)
@@ -136,7 +143,9 @@ def interpolants(forward: GridMarginals) -> tuple[Array, Array]:
     """
     m = forward.densities * forward.grid.center_stretch
     logs = np.log(np.maximum(m, FLOOR))
-    rate = np.stack([forward.plan.rates_at(t).applied(q) for t, q in zip(forward.times, m, strict=True)])
+    rate = np.stack([
+        forward.plan.rates_at(t).applied(q) for t, q in zip(forward.times, m, strict=True)
+    ])  # fmt: skip
     sound = m > RESOLVED * m.max(axis=1, keepdims=True)
     slope = np.where(sound, rate / np.where(sound, m, 1.0), 0.0)
     chord = np.diff(logs, axis=0) / np.diff(forward.times)[:, None]

@@ -70,7 +70,7 @@ class StationaryLaw:
         return TabulatedLaw(self.grid.centers, logs, support=(self.grid.lower, self.grid.upper))
 
     @cached_property
-    def spectrum(self) -> Array:
+    def spectrum(self) -> Any:
         """The four eigenvalues of A nearest to 0 after 0 itself, complex, shape (4,), by decreasing real part.
 
         Accuracy
@@ -86,9 +86,11 @@ class StationaryLaw:
         def without_null(x: Array) -> Array:
             return x - q * x.sum()
 
-        operator: Any = LinearOperator((len(q), len(q)), matvec=lambda x: without_null(solve(without_null(x.ravel()))))
+        made: Any = LinearOperator
+        operator = made((len(q), len(q)), matvec=lambda x: without_null(solve(without_null(x.ravel()))))
         start = without_null(np.cos(np.arange(len(q)) ** 1.5))
-        found = shift + 1 / eigs(operator, k=4, v0=start, which="LM", return_eigenvectors=False)
+        inverses: Any = eigs(operator, k=4, v0=start, which="LM", return_eigenvectors=False)
+        found = shift + 1 / inverses
         return found[np.argsort(-found.real)]
 
     @property

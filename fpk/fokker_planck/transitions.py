@@ -108,7 +108,9 @@ def transition_density(
     times = problem.checked_times(times)
     plan = discretised(problem, grid, steps=steps, scheme=scheme)
     _check_smooth(problem, grid, start, times[0])
-    q = point_start(grid, start, points=int(plan.scheme.flux.order) + EXTRA, periodic=problem.boundary.kind == "periodic")
+    q = point_start(
+        grid, start, points=int(plan.scheme.flux.order) + EXTRA, periodic=problem.boundary.kind == "periodic"
+    )
     if plan.scheme.positive:
         q = point_start(grid, start, points=2, periodic=problem.boundary.kind == "periodic")
     densities = np.stack(list(_carried(plan, q, times))) / grid.center_stretch
