@@ -7,9 +7,10 @@ of ξ converges at that order on the stretched grid.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,20 @@ from numpy.typing import NDArray
 from fpk.errors import GridError
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
+#: The nodes in the first half of a cell of width 1.
+HALF_CELL = (1 + NODES) / 4
+Value = TypeVar("Value")
+
+
+class once(cached_property[Value], Generic[Value]):
+    """A cached property without the lock that functools takes before Python 3.12: a solve on a small grid would wait for it most."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """The value, computed at the first call."""
+        if instance is None:
+            return self
+        value = instance.__dict__[self.attrname] = self.func(instance)
+        return value
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ class Grid:
     breadth: float | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.lower) and np.isfinite(self.upper) and self.lower < self.upper):
+        if not (math.isfinite(self.lower) and math.isfinite(self.upper) and self.lower < self.upper):
             raise GridError(f"a grid needs finite lower < upper, got [{self.lower}, {self.upper}].")
         if int(self.cells) != self.cells or self.cells < 8:
             raise GridError(
@@ -69,7 +84,7 @@ class Grid:
         """Whether all cells have one width."""
         return self.focus is None
 
-    @cached_property
+    @once
     def spacing(self) -> float:
         """Δξ, the step of the coordinate in which the cells are equal: the cell width h of a uniform grid."""
         if self.uniform:
@@ -90,40 +105,51 @@ class Grid:
 
     def stretch(self, x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
         """dx/dξ at x: 1 on a uniform grid."""
-        return np.ones_like(x) if self.uniform else np.hypot(x - self.focus, self.breadth)  # type: ignore[arg-type]
+        return np.ones(x.shape) if self.uniform else np.hypot(x - self.focus, self.breadth)  # type: ignore[arg-type]
 
-    @cached_property
+    @once
     def centers(self) -> NDArray[np.floating[Any]]:
         """Cell centres, shape (cells,)."""
         return self.position(np.arange(self.cells) + 0.5)
 
-    @cached_property
+    @once
     def faces(self) -> NDArray[np.floating[Any]]:
         """Cell faces, shape (cells + 1,)."""
         return self.position(np.arange(self.cells + 1.0))
 
-    @cached_property
+    @once
     def widths(self) -> NDArray[np.floating[Any]]:
         """Quadrature weights x'(ξ_i) Δξ of the centres, shape (cells,): spectrally accurate for functions that vanish at both ends."""
         return self.spacing * self.center_stretch
 
-    @cached_property
+    @once
     def center_stretch(self) -> NDArray[np.floating[Any]]:
         """dx/dξ at the centres, shape (cells,)."""
         return self.stretch(self.centers)
 
-    @cached_property
+    @once
     def face_stretch(self) -> NDArray[np.floating[Any]]:
         """dx/dξ at the faces, shape (cells + 1,)."""
         return self.stretch(self.faces)
 
-    @cached_property
-    def half_cell_nodes(self) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-        """Three Gauss–Legendre nodes in each half cell, in order, and weights for ∫ dx over it; both of shape (2 cells, 3)."""
-        x = self.position((np.arange(2 * self.cells)[:, None] + (1 + NODES) / 2) / 2)
-        return x, self.spacing / 4 * WEIGHTS * self.stretch(x)
+    @once
+    def half_cell_nodes(self) -> NDArray[np.floating[Any]]:
+        """Three Gauss–Legendre nodes in each half cell, in order, shape (2 cells, 3)."""
+        return self.position(np.arange(0, self.cells, 0.5)[:, None] + HALF_CELL)
 
-    @cached_property
+    @once
+    def half_cell_weights(self) -> NDArray[np.floating[Any]]:
+        """Weights of these nodes for ∫ dx over each half cell, shape (2 cells, 3), or (1, 3) where all are alike."""
+        weights = self.spacing / 4 * WEIGHTS[None]
+        return weights if self.uniform else weights * self.stretch(self.half_cell_nodes)
+
+    @once
+    def cell_nodes(self) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+        """Three Gauss–Legendre nodes in each cell and weights for ∫ dx, each of shape (3 cells,)."""
+        half, middle = np.diff(self.faces) / 2, (self.faces[1:] + self.faces[:-1]) / 2
+        return (middle[:, None] + half[:, None] * NODES).ravel(), (half[:, None] * WEIGHTS).ravel()
+
+    @once
     def samples(self) -> NDArray[np.floating[Any]]:
         """Centres and half-cell nodes in one column, shape (7 cells, 1): where a scheme reads the coefficients, in one call."""
-        return np.concatenate([self.centers, self.half_cell_nodes[0].ravel()])[:, None]
+        return np.concatenate([self.centers, self.half_cell_nodes.ravel()])[:, None]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from fpk.errors import GridError, SchemeError
 from fpk.fokker_planck.exponentials import EXPONENTIAL, MAGNUS4, Clock, Exponential, time_change
 from fpk.fokker_planck.fluxes import Rates, ScharfetterGummel, WellBalanced6, check_noise
 from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, Stepper
-from fpk.grids import Grid
+from fpk.grids import Grid, once
 from fpk.laws import Array
 from fpk.problem import Problem
 
@@ -64,12 +63,12 @@ class Discretisation:
     steps: int
     clock: Clock | None
 
-    @cached_property
+    @once
     def rates_at(self) -> Callable[[float], Rates]:
         """The rate matrix as a function of t."""
         return self.scheme.flux.rates(self.problem, self.grid)
 
-    @cached_property
+    @once
     def stepper(self) -> Stepper:
         """Steps of the scheme."""
         return self.scheme.method.stepper(self.rates_at, self.clock)
@@ -82,7 +81,7 @@ class Discretisation:
         """(t, u_t) at each of the times, last first, from u at the last, and at 0."""
         return self.stepper.run_back(u, times, self.steps)
 
-    @cached_property
+    @once
     def start(self) -> Array:
         """q at time 0, shape (cells,)."""
         p = initial_density(self.problem, self.grid)

@@ -90,6 +90,15 @@ class Rational:
 
         return applied
 
+    def applied(self, rates: Rates, step: float, p: Array) -> Array:
+        """r(step · A) p, shape (n,), with nothing kept: less time and memory than factors that are used once."""
+        if rates.periodic:
+            return self.factored(rates, step)(p)
+        poles, residues = self._lanes
+        out = np.empty(len(p))
+        kernels.solve_shifted(rates.rows, np.ascontiguousarray(p), poles / step, residues / step, self.direct, out)
+        return out
+
     def _wrapped(self, rates: Rates, shifts: Array, residues: Array) -> Callable[[Array], Array]:
         solvers = []
         for z in shifts:
@@ -249,6 +258,7 @@ class ExponentialStepper(Stepper):
         super().__init__(lambda t: rates)
         self.clock = clock
         self.rational = CRAM16 if rates.reversible else PADE45
+        self._last: tuple[float, bool] | None = None  # only what is asked for twice is worth factors
 
     def counted(self, steps: int) -> int:
         """One step for each interval where the spectrum is real."""
@@ -257,7 +267,10 @@ class ExponentialStepper(Stepper):
     def _mapped(self, state: Array, t: float, step: float, *, transposed: bool) -> Array:
         rates, length = self.rates(0.0), round_clock(self.clock.elapsed(t, t + step))
         made = rates.transposed if transposed else lambda: rates
-        return self.kept((length, transposed), lambda: self.rational.factored(made(), length))(state)
+        if (length, transposed) != self._last:
+            self._last = (length, transposed)
+            return self.rational.applied(made(), length, state)
+        return self.kept(self._last, lambda: self.rational.factored(made(), length))(state)
 
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The state at t + step: r(∫c · A) p."""
@@ -288,11 +301,11 @@ class MagnusStepper(Stepper):
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The state at t + step."""
         for rates in self._combined(t, step):
-            p = PADE45.factored(rates, step)(p)
+            p = PADE45.applied(rates, step, p)
         return p
 
     def returned(self, u: Array, t: float, step: float) -> Array:
         """The transposed exponentials, the other way round."""
         for rates in reversed(self._combined(t, step)):
-            u = PADE45.factored(rates.transposed(), step)(u)
+            u = PADE45.applied(rates.transposed(), step, u)
         return u

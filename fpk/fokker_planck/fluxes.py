@@ -26,13 +26,15 @@ import numpy as np
 
 from fpk.errors import SchemeError
 from fpk.fokker_planck import kernels
-from fpk.grids import Grid
+from fpk.grids import NODES, Grid
 from fpk.laws import Array
 from fpk.problem import Problem
 
 #: Sign of the mirror image of the density beyond a wall; 0: no mirror.
 MIRROR = {"open": 1, "no_flux": 1, "absorbing": -1, "periodic": 0}
 GHOSTS = kernels.GHOSTS
+#: Least diffusivity: where D = 0 at a moment, f/D · D must still be f.
+FLOOR = float(np.finfo(float).tiny ** 0.5)
 
 
 class Rates(NamedTuple):
@@ -121,24 +123,31 @@ class Sampled:
     def __init__(self, problem: Problem, grid: Grid) -> None:
         self.problem, self.grid, self.points = problem, grid, grid.samples
         split = problem.drift.split if problem.diffusion.constant else None
-        self.force = None if split is None else split.remainder
-        ends = grid.position(np.arange(2 * grid.cells + 1) / 2)
-        self.fall = 0.0 if split is None else -np.diff(split.level(ends))  # of the potential, over each half cell
+        self.force = self.fall = None  # of the potential, over each half cell
+        if split is not None:
+            ends = grid.position(np.arange(2 * grid.cells + 1) / 2)
+            self.force, self.fall = split.remainder, -np.diff(split.level(ends))
 
     def __call__(self, t: float) -> tuple[Array, Array, Array]:
         """The three arrays at t."""
         n, x = self.grid.cells, self.points
-        f, D = self.problem.drift.column(x, t), self.problem.diffusivity(x, t)[:, 0]
-        floor = np.finfo(float).tiny ** 0.5  # where D = 0 at a moment, f/D · D must still be f
-        if self.problem.diffusion.constant is None:
-            D = np.maximum(D, floor)
+        f = self.problem.drift.column(x, t)
         pull = f[n:] if self.force is None else self.force.column(x[n:], t)
-        climb = np.einsum("ij,ij->i", (pull / D[n:]).reshape(2 * n, -1), self.grid.half_cell_nodes[1])
-        climb += self.fall / D[0]
+        if self.problem.diffusion.constant is None:
+            D = np.maximum(self.problem.diffusivity(x, t)[:, 0], FLOOR)
+            climb = self._over_half_cells(pull / D[n:])
+        else:
+            D = self.problem.diffusivity(x[:n], t)[:, 0]
+            climb = self._over_half_cells(pull)
+            climb = (climb if self.fall is None else climb + self.fall) / D[0]
         if self.grid.uniform:
             return f[:n], D[:n], climb
         stretch = self.grid.center_stretch
         return f[:n] / stretch, D[:n] / stretch, climb
+
+    def _over_half_cells(self, values: Array) -> Array:
+        """Integrals over the half cells of what has ``values`` at their nodes, shape (6n,) to (2n,)."""
+        return np.einsum("ij,ij->i", values.reshape(-1, len(NODES)), self.grid.half_cell_weights)
 
 
 def _assembled(f: Array, D: Array, climb: Array, stretch: Array, spacing: float, kind: str) -> Rates:

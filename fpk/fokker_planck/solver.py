@@ -75,7 +75,9 @@ def solve(
     if problem.noiseless:
         return _flowed(problem, grid, times, steps or max(20, grid.cells // 4))
     plan = discretised(problem, grid, steps=steps, scheme=scheme, positive=positive)
-    densities = np.array([q for _, q in plan.forward(plan.start, times)]) / grid.center_stretch
+    densities = np.array([q for _, q in plan.forward(plan.start, times)])
+    if not grid.uniform:
+        densities /= grid.center_stretch
     if not math.isfinite(densities.sum()):
         raise NonFinite(
             f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={plan.steps})."

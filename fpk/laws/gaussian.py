@@ -124,8 +124,11 @@ class GaussianMixture:
 
     def _component_logs(self, x: Array) -> tuple[Array, Array]:
         offsets = x[None] - self.means[:, None, :]
-        whitened = np.einsum("mij,mnj->mni", self._whitening, offsets)
-        return self._log_scales[:, None] - 0.5 * (whitened**2).sum(-1), offsets
+        if self.dimension == 1:
+            squares = (offsets[:, :, 0] * self._whitening[:, :, 0]) ** 2
+        else:
+            squares = (np.einsum("mij,mnj->mni", self._whitening, offsets) ** 2).sum(-1)
+        return self._log_scales[:, None] - 0.5 * squares, offsets
 
     def log_density(self, x: Array) -> Array:
         """Log p(x), shape (n,); accurate far into the tails (log-sum-exp)."""

@@ -10,8 +10,6 @@ from fpk.mutants.changes import Change, Function, instead, late, parts, power, t
 from fpk.mutants.planting import Mutant
 
 DIFFUSIVITY = "problem:Problem.diffusivity"
-#: Gauss–Legendre weights of the half cells.
-WEIGHTS = np.polynomial.legendre.leggauss(3)[1]
 SAMPLED = "fokker_planck.fluxes:Sampled.__call__"
 NOISE_DRIFT = "transformations:_noise_drift"
 
@@ -22,13 +20,12 @@ def _stirred(share: float) -> Change:
     def change(original: Function) -> Function:
         def sampled(self: Any, t: float) -> tuple[Any, Any, Any]:
             f, D, climb = original(self, t)
-            g, n, x = self.problem.diffusion, self.cells, self.points
+            g, n, x = self.problem.diffusion, self.grid.cells, self.points
             if not g.state_dependent:
                 return f, D, climb
             extra = share * (g(x, t) * g.gradient(x, t))[:, 0]
-            rise = (extra / self.problem.diffusivity(x, t)[:, 0])[n:].reshape(-1, len(WEIGHTS)) @ WEIGHTS
-            steeper = self._extended(self.h / 4 * rise, 2, odd=True)
-            return f + self._extended(extra[:n], 1, odd=True), D, climb + steeper
+            rise = (extra / self.problem.diffusivity(x, t)[:, 0])[n:].reshape(2 * n, -1) * self.grid.half_cell_weights
+            return f + extra[:n] / self.grid.center_stretch, D, climb + rise.sum(1)
 
         return sampled
 
