@@ -164,7 +164,7 @@ def test_a_faster_clock_relabels_the_solution(scheme, speed, stretch):
 
 
 @pytest.mark.parametrize(
-    "grid", [Grid(-4, 4, 96), Grid(-4, 4, 96, focus=0.2, breadth=2.0)], ids=["uniform", "stretched"]
+    "grid", [Grid(-4, 4, 160), Grid(-4, 4, 160, focus=0.2, breadth=2.0)], ids=["uniform", "stretched"]
 )
 def test_one_exponential_ignores_how_many_steps_are_asked_for(grid):
     problem = Problem(lambda x, t: -(1 + t) * x, lambda t: (1 + t) ** 0.5, initial=Gaussian(0.5, 0.6))
