@@ -68,21 +68,20 @@ def face_weights(f: Array, D: Array, climb: Array, stretch: Array, spacing: floa
     gibbs, central = np.empty(6), np.empty(6)
     steepest = 0.0
     for i in range(len(weights)):
-        steepest = max(steepest, _rises(climb[2 * i + 1 : 2 * i + 11], gibbs))
+        steepest = max(steepest, _rises(climb, 2 * i + 1, gibbs))
     gentle, steep = (DIFFUSIVE, 2 * DIFFUSIVE) if steepest <= DIFFUSIVE else (GENTLE, STEEP)
     for i in range(len(weights)):
-        taps, row = D[i : i + 6], weights[i]
         scale = 1.0 / (spacing * stretch[_mirrored(i - 2, len(stretch) - 1)])
-        rise = _rises(climb[2 * i + 1 : 2 * i + 11], gibbs)
+        rise = _rises(climb, 2 * i + 1, gibbs)
         for j in range(6):
-            gibbs[j] = np.exp(gibbs[j] - rise) / taps[j]
+            gibbs[j] = np.exp(gibbs[j] - rise) / D[i + j]
         share = min(1.0, max(0.0, (steep - rise) / (steep - gentle)))
         for j in range(6):
-            row[j] = -share * scale * SLOPE[j] * np.exp(-rise) / gibbs[j] if share > 0.0 else 0.0
+            weights[i, j] = -share * scale * SLOPE[j] * np.exp(-rise) / gibbs[j] if share > 0.0 else 0.0
         if share < 1.0:
             for j in range(6):
-                central[j] = MEAN[j] * f[i + j] - scale * SLOPE[j] * taps[j]
-            _fitted(gibbs, central, f[i : i + 6], row, rise, 1.0 - share)
+                central[j] = MEAN[j] * f[i + j] - scale * SLOPE[j] * D[i + j]
+            _fitted(gibbs, central, f, weights, i, rise, 1.0 - share)
     return steepest <= DIFFUSIVE
 
 
@@ -93,15 +92,15 @@ def _mirrored(i: int, last: int) -> int:
 
 
 @compiled
-def _rises(climb: Array, rises: Array) -> float:
-    """Fill Φ at six cells, 0 at the face between the third and the fourth, from the climbs over the half cells; its largest size."""
+def _rises(climb: Array, first: int, rises: Array) -> float:
+    """Fill Φ at six cells, 0 at the face in their middle, from the climbs over ten half cells; its largest size."""
     left, right = 0.0, 0.0
     for j in range(3):
-        left += climb[4 - 2 * j]
-        right += climb[5 + 2 * j]
+        left += climb[first + 4 - 2 * j]
+        right += climb[first + 5 + 2 * j]
         rises[2 - j], rises[3 + j] = -left, right
-        left += climb[3 - 2 * j] if j < 2 else 0.0
-        right += climb[6 + 2 * j] if j < 2 else 0.0
+        left += climb[first + 3 - 2 * j] if j < 2 else 0.0
+        right += climb[first + 6 + 2 * j] if j < 2 else 0.0
     steepest = 0.0
     for j in range(6):
         steepest = max(steepest, abs(rises[j]))
@@ -109,7 +108,7 @@ def _rises(climb: Array, rises: Array) -> float:
 
 
 @compiled
-def _fitted(gibbs: Array, central: Array, f: Array, row: Array, rise: float, share: float) -> None:
+def _fitted(gibbs: Array, central: Array, f: Array, weights: Array, i: int, rise: float, share: float) -> None:
     """Add ``share`` times: central weights, less multiples of the fifth and fourth difference that leave Gibbs weights without flux.
 
     The first multiple lies between 0 and twice its value for D = 0 and a linear potential, 3/256 |f|, so that it damps; the second is
@@ -120,13 +119,13 @@ def _fitted(gibbs: Array, central: Array, f: Array, row: Array, rise: float, sha
         flux += central[j] * gibbs[j]
         fifth += FIFTH[j] * gibbs[j]
         fourth += FOURTH[j] * gibbs[j]
-        speed += MEAN[j] * f[j]
+        speed += MEAN[j] * f[i + j]
     limit = 2 * MEAN[0] * abs(speed)
     damping = min(limit, max(0.0, flux / fifth)) if fifth != 0.0 else 0.0
     limit *= min(1.0, (BENT / rise) ** 2)
     bending = min(limit, max(-limit, (flux - damping * fifth) / fourth)) if fourth != 0.0 else 0.0
     for j in range(6):
-        row[j] += share * (central[j] - damping * FIFTH[j] - bending * FOURTH[j])
+        weights[i, j] += share * (central[j] - damping * FIFTH[j] - bending * FOURTH[j])
 
 
 @compiled
