@@ -81,15 +81,29 @@ class GradientDrift:
     potential: Any
     force: Any = None
 
+    def __post_init__(self) -> None:
+        if self._formula is None and not callable(self.potential):
+            raise ProblemError(
+                f"the potential must be a formula in x or a function of x, got {self.potential!r}. For none, pass the force as the drift."
+            )
+
+    @cached_property
+    def _formula(self) -> Any:
+        """V as an expression in the symbol x, with that symbol; None for callables."""
+        if not isinstance(self.potential, (str, int, float)) and not hasattr(self.potential, "free_symbols"):
+            return None
+        import sympy
+
+        x = sympy.Symbol("x", real=True)
+        return _parsed(self.potential, {"x": x}, "potential"), x
+
     @cached_property
     def _slope(self) -> Coefficient:
         """V' as a function of position."""
-        if isinstance(self.potential, str) or hasattr(self.potential, "free_symbols"):
-            import sympy
-
-            x = sympy.Symbol("x", real=True)
-            return Coefficient(sympy.diff(_parsed(self.potential, {"x": x}, "potential"), x), 1, "drift")
-        return Coefficient(lambda x, t: central_derivative(self.potential, x, DERIVATIVE_STEP), 1, "drift")
+        if self._formula is None:
+            return Coefficient(lambda x, t: central_derivative(self.potential, x, DERIVATIVE_STEP), 1, "drift")
+        expression, x = self._formula
+        return Coefficient(expression.diff(x), 1, "drift")
 
     @cached_property
     def remainder(self) -> Coefficient:
@@ -99,12 +113,12 @@ class GradientDrift:
     @cached_property
     def level(self) -> Callable[[Array], Array]:
         """V on arrays of any shape."""
-        if callable(self.potential) and not hasattr(self.potential, "free_symbols"):
+        if self._formula is None:
             return self.potential
         import sympy
 
-        x = sympy.Symbol("x", real=True)
-        value = sympy.lambdify(x, _parsed(self.potential, {"x": x}, "potential"), "numpy")
+        expression, x = self._formula
+        value = sympy.lambdify(x, expression, "numpy")
         return lambda positions: np.broadcast_to(np.asarray(value(positions), float), np.shape(positions))
 
     @property

@@ -188,7 +188,7 @@ def joint_expectations(plan: Discretisation, block: TwoTimeBlock, q: Array, *, t
         All times the forward solution was asked for, so that the very steps of that solution are taken back.
     """
     (s, t), x = block.times, plan.grid.centers[:, None]
-    path = tuple(r for r in times if r < t * (1 - 1e-12)) + (t,)
+    path = (*(r for r in times if r < t * (1 - 1e-12)), t)
     steps: Any = plan.steps * t / times[-1] if len(path) > 1 else plan.steps
     earlier, later = block.first.values(x), block.second.values(x)
     if s < t:

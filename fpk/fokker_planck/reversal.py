@@ -5,8 +5,9 @@ backwards from m(T) it is again a jump process, with rates at the reverse time �
 
     i → i + 1:  b_i(t) m_{i+1}(t) / m_i(t),        i + 1 → i:  a_i(t) m_i(t) / m_{i+1}(t),
 
-and masses m(T − τ): the flux through each face changes its sign. This is the discrete form of the reverse drift −f + ∂(g²) + g² ∂ log p; it returns to
-m(0) whatever the cells, up to the time steps. It cannot see what the cells got wrong on the way forward: hold it against another route.
+and masses m(T − τ): the flux through each face changes its sign. This is the discrete form of the reverse drift −f + ∂(g²) + g² ∂ log p; it
+returns to m(0) whatever the cells, up to the time steps. It cannot see what the cells got wrong on the way forward: hold it against
+another route.
 
 References
 ----------
@@ -110,9 +111,10 @@ def _check(forward: GridMarginals) -> None:
         raise SchemeError(
             "what absorbing walls removed has no reversal on the grid. Use walls that reflect, or a wider box."
         )
-    if len(forward.times) < 2 or forward.times[0] != 0.0:
+    count, first = len(forward.times), min(forward.times)
+    if count < 2 or first != 0.0:
         raise GridError(
-            f"a reversal needs the solution at every step from 0 on, stored are {len(forward.times)} times from {forward.times[0]:g}. "
+            f"a reversal needs the solution at every step from 0 on, stored are {count} times from {first:g}. "
             "Solve with times=numpy.linspace(0, T, steps + 1)."
         )
 
@@ -148,7 +150,7 @@ def interpolants(forward: GridMarginals) -> tuple[Array, Array]:
     ])  # fmt: skip
     sound = m > RESOLVED * m.max(axis=1, keepdims=True)
     slope = np.where(sound, rate / np.where(sound, m, 1.0), 0.0)
-    chord = np.diff(logs, axis=0) / np.diff(forward.times)[:, None]
+    chord = np.diff(logs, axis=0) / np.diff(np.array(forward.times))[:, None]
     ends = np.stack([slope[:-1] - chord, slope[1:] - chord], axis=1)
     return logs, np.where((sound[:-1] & sound[1:])[:, None], ends, 0.0)
 
