@@ -69,13 +69,15 @@ class Grid:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.lower) and math.isfinite(self.upper) and self.lower < self.upper):
             raise GridError(f"a grid needs finite lower < upper, got [{self.lower}, {self.upper}].")
-        if int(self.cells) != self.cells or self.cells < 8:
+        whole = isinstance(self.cells, (int, float, np.number)) and math.isfinite(self.cells) and self.cells % 1 == 0
+        if not whole or self.cells < 8:
             raise GridError(
                 f"a grid needs a whole number of at least 8 cells (the widest stencil), got cells={self.cells!r}."
             )
-        if (self.focus is None) != (self.breadth is None) or (self.breadth is not None and not self.breadth > 0):
+        given = [value for value in (self.focus, self.breadth) if value is not None]
+        if len(given) == 1 or not all(math.isfinite(value) for value in given) or (given and not given[1] > 0):
             raise GridError(
-                f"a stretched grid needs both focus= and breadth > 0, got focus={self.focus}, breadth={self.breadth}. "
+                f"a stretched grid needs both a finite focus= and breadth > 0, got focus={self.focus}, breadth={self.breadth}. "
                 "For a uniform grid give neither."
             )
 

@@ -149,5 +149,5 @@ def test_what_it_cannot_serve_is_refused_with_the_remedy(problem, grid, error, m
 
 
 def test_steps_must_be_positive():
-    with pytest.raises(SchemeError, match="steps ≥ 1, got steps=0"):
+    with pytest.raises(SchemeError, match="whole number of steps ≥ 1, got steps=0"):
         conservative_flow(Problem("-x", 0, initial=PEAKS), Grid(-2, 2, 20), times=[1.0], steps=0)

@@ -110,8 +110,8 @@ def conservative_flow(
             f"a conservative flow needs the number 0 as the diffusion, {problem.name or 'this problem'} has noise: use fpk.solve."
         )
     steps = max(20, grid.cells // 4) if steps is None else steps
-    if steps < 1:
-        raise SchemeError(f"a flow needs steps ≥ 1, got steps={steps}.")
+    if not (steps >= 1 and steps % 1 == 0):
+        raise SchemeError(f"a flow needs a whole number of steps ≥ 1, got steps={steps}.")
     check_fit(problem, grid)
     levels = np.stack([_levels(problem, grid, t, max(1, round(steps * t / (times[-1] or 1.0)))) for t in times])
     kept = levels[:, -1] - levels[:, 0]

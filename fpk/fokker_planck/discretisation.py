@@ -110,8 +110,13 @@ def discretised(
         If the grid does not fit the domain.
     """
     steps = max(20, grid.cells // 4) if steps is None else steps
-    if steps < 1:
-        raise SchemeError(f"a solution needs steps ≥ 1, got steps={steps}.")
+    if not (steps >= 1 and steps % 1 == 0):
+        raise SchemeError(f"a solution needs a whole number of steps ≥ 1, got steps={steps}.")
+    if scheme is not None and not isinstance(scheme, Scheme):
+        raise SchemeError(
+            f"scheme must be a Scheme, got {scheme!r}: ACCURATE, EXACT_IN_TIME, MAGNUS, SECOND_ORDER or POSITIVE of "
+            "fpk.fokker_planck.discretisation, or leave it out."
+        )
     check_fit(problem, grid)
     check_noise(problem, grid)
     wanted = POSITIVE if positive else scheme
