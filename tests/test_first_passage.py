@@ -117,6 +117,23 @@ def test_a_drift_at_the_wall_leaves_second_order(scheme):
     assert errors[1].max() < 2e-4
 
 
+def test_times_next_to_a_step_do_not_disturb():
+    problem = Problem(lambda x, t: 0.0 * x, 1.0, initial=Gaussian(1.0, 0.1), boundary=Boundary("absorbing", 0.0, 2.0))
+    asked = [0.0, 0.3, 0.3 + 1e-15, 0.7 * 3 / 7 + 1e-12, 0.7]
+    found = first_passage(problem, Grid(0, 2, cells=80), times=asked, steps=70)
+    np.testing.assert_allclose(found.lower_cdf[[0, 1, -2]], [0.0, found.lower_cdf[2], found.lower_cdf[1]], atol=1e-9)
+    np.testing.assert_allclose(found.lower_cdf + found.upper_cdf, found.cdf, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 3, None])
+def test_at_the_start_nothing_has_passed_however_few_the_steps(steps):
+    problem = Problem(lambda x, t: 0.0 * x, 1.0, initial=Gaussian(1.0, 0.1), boundary=Boundary("absorbing", 0.0, 2.0))
+    for times in ([0.0], [0.0, 0.5]):
+        found = first_passage(problem, Grid(0, 2, cells=80), times=times, steps=steps)
+        assert found.lower_cdf[0] == found.upper_cdf[0] == 0.0
+        assert found.survival[0] == pytest.approx(1.0, abs=1e-9)
+
+
 def test_only_absorbing_walls_let_anything_pass():
     problem = Problem(0.0, 1.0, initial=Gaussian(1.0, 0.1), boundary=Boundary("no_flux", 0.0, 2.0))
     with pytest.raises(SchemeError, match="absorbing walls"):

@@ -28,6 +28,9 @@ from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.problem import Problem
 
+#: Times closer than this fraction of the mean step count as one for a spline.
+CLOSE = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class FirstPassage:
@@ -145,10 +148,17 @@ def _every_step(times: tuple[float, ...], steps: int) -> tuple[float, ...]:
 
 
 def _cumulated(path: tuple[float, ...], flux: Array) -> Array:
-    """∫_0^t of a flux given along the path, by a quintic spline."""
+    """∫_0^t of a flux given along the path, by a quintic spline through those of its times that are well apart."""
     from scipy.interpolate import make_interp_spline
 
-    return make_interp_spline(np.array(path), flux, k=5).antiderivative()(np.array(path))
+    t = np.array(path)
+    kept = [0]
+    for i in range(1, len(t)):
+        if t[i] - t[kept[-1]] > CLOSE * t[-1] / len(t):
+            kept.append(i)
+    if len(kept) == 1:
+        return np.zeros_like(t)
+    return make_interp_spline(t[kept], flux[kept], k=min(5, len(kept) - 1)).antiderivative()(t)
 
 
 def _wall_fluxes(plan: Discretisation, path: tuple[float, ...], states: Array) -> tuple[Array, Array]:
