@@ -173,7 +173,7 @@ def circulation(variant: float, case: str, size: Size, seed: int) -> Evidence:
     density, current = _around(variant * FORCE)
 
     def values(k: int) -> Array:
-        grid = fpk.Grid(0.0, RING, cells=size.cells(32) * k)
+        grid = fpk.Grid(0.0, RING, cells=size.cells(48) * k)
         law = stationary(problem, grid)
         # The values at multiples of L/8 lie on faces: a trigonometric interpolant reads them.
         modes = np.fft.fft(law.density) / grid.cells
