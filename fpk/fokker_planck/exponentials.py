@@ -95,8 +95,10 @@ class Rational:
         if rates.periodic:
             return self.factored(rates, step)(p)
         poles, residues = self._lanes
-        out = np.empty(len(p))
-        kernels.solve_shifted(rates.rows, np.ascontiguousarray(p), poles / step, residues / step, self.direct, out)
+        out, upper = np.empty(len(p)), np.empty((2, len(p) * (rates.width + 2) * kernels.LANES))
+        kernels.solve_shifted(
+            rates.rows, np.ascontiguousarray(p), poles / step, residues / step, self.direct, upper, out
+        )
         return out
 
     def _wrapped(self, rates: Rates, shifts: Array, residues: Array) -> Callable[[Array], Array]:

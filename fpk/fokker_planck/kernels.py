@@ -13,25 +13,28 @@ from fpk.laws import Array
 
 compiled = njit(cache=True, error_model="numpy", fastmath={"contract", "arcp", "nnan", "ninf"})
 
-#: Sixth-order staggered first derivative and interpolation at a face, the fifth and the mean fourth difference, from the three cells on each side.
+#: Sixth-order staggered first derivative and interpolation at a face, from the three cells on each side.
 SLOPE = np.array([-9.0, 125.0, -2250.0, 2250.0, -125.0, 9.0]) / 1920.0
 MEAN = np.array([3.0, -25.0, 150.0, 150.0, -25.0, 3.0]) / 256.0
-FIFTH = np.array([-1.0, 5.0, -10.0, 10.0, -5.0, 1.0])
-FOURTH = np.array([1.0, -3.0, 2.0, 2.0, -3.0, 1.0])
+#: Fourth and fifth differences over the same cells, of unit length: what no cubic sees.
+FOURTH = np.array([1.0, -3.0, 2.0, 2.0, -3.0, 1.0]) / 28.0**0.5
+FIFTH = np.array([-1.0, 5.0, -10.0, 10.0, -5.0, 1.0]) / 252.0**0.5
 GHOSTS = 5
 #: Shifts handled side by side: one AVX-512 register of doubles.
 LANES = 8
-#: Rise of the potential over half a stencil up to which, at every face, the flux is well-balanced throughout, with a real spectrum.
+#: Rise of the potential over half a stencil (cell Péclet number 1) up to which, at every face, the spectrum is real.
 DIFFUSIVE = 2.5
-#: Else: rise up to which, and from which on, it has its well-balanced and its upwind-biased form.
-GENTLE, STEEP = 0.7, 1.4
-#: Rise beyond which Gibbs weights are narrower than the grid, and are followed less and less.
-BENT = 5.0
+#: Rise around which the flux passes from differences of Dp e^{−Φ} to central ones.
+STEEP = 0.7
+#: Weight of the fourth difference against the fifth where Gibbs weights are freed of flux: the fifth damps, the fourth does not.
+BEND = 0.02
+#: Keeps 0/0 from arising where both differences of the Gibbs weights are round-off, and their flux too.
+TINY = 1e-16
 
 
 @compiled
 def well_balanced(f: Array, D: Array, climb: Array, stretch: Array, spacing: float, mirror: int, rows: Array) -> bool:
-    """Fill the rows (11, n) of the rate matrix; tells whether its spectrum is real."""
+    """Fill the rows (11, n) of the rate matrix; tells whether its spectrum is real (not proven: seen)."""
     n = len(f)
     weights = np.empty((n + 5, 6))  # at the faces −2 ... n + 2
     odd = 1.0 if mirror == 0 else -1.0
@@ -64,25 +67,35 @@ def extended(values: Array, ghosts: int, mirror: int, sign: float) -> Array:
 
 @compiled
 def face_weights(f: Array, D: Array, climb: Array, stretch: Array, spacing: float, weights: Array) -> bool:
-    """Fill ``weights`` (faces, 6) of the flux; tells whether it is well-balanced throughout."""
-    gibbs, central = np.empty(6), np.empty(6)
-    steepest = 0.0
-    for i in range(len(weights)):
-        steepest = max(steepest, _rises(climb, 2 * i + 1, gibbs))
-    gentle, steep = (DIFFUSIVE, 2 * DIFFUSIVE) if steepest <= DIFFUSIVE else (GENTLE, STEEP)
+    """Fill ``weights`` (faces, 6) of the flux; tells whether diffusion rules at every face."""
+    gibbs, steepest = np.empty(6), 0.0
     for i in range(len(weights)):
         scale = 1.0 / (spacing * stretch[_mirrored(i - 2, len(stretch) - 1)])
         rise = _rises(climb, 2 * i + 1, gibbs)
+        steepest = max(steepest, rise)
+        share = 1.0 / (1.0 + (rise / STEEP) ** 4)
+        top = gibbs[0]
         for j in range(6):
-            gibbs[j] = np.exp(gibbs[j] - rise) / D[i + j]
-        share = min(1.0, max(0.0, (steep - rise) / (steep - gentle)))
+            top = max(top, gibbs[j])
+            weights[i, j] = (1.0 - share) * MEAN[j] * f[i + j] - scale * SLOPE[j] * D[i + j] * np.exp(-share * gibbs[j])
         for j in range(6):
-            weights[i, j] = -share * scale * SLOPE[j] * np.exp(-rise) / gibbs[j] if share > 0.0 else 0.0
-        if share < 1.0:
-            for j in range(6):
-                central[j] = MEAN[j] * f[i + j] - scale * SLOPE[j] * D[i + j]
-            _fitted(gibbs, central, f, weights, i, rise, 1.0 - share)
+            gibbs[j] = np.exp(gibbs[j] - top) / D[i + j] * D[i + 2]
+        _free_of_flux(gibbs, weights, i)
     return steepest <= DIFFUSIVE
+
+
+@compiled
+def _free_of_flux(gibbs: Array, weights: Array, i: int) -> None:
+    """Subtract the smallest multiples of the fifth and fourth differences that leave Gibbs weights without flux."""
+    flux, fourth, fifth, size = 0.0, 0.0, 0.0, 0.0
+    for j in range(6):
+        flux += weights[i, j] * gibbs[j]
+        fourth += FOURTH[j] * gibbs[j]
+        fifth += FIFTH[j] * gibbs[j]
+        size += gibbs[j] * gibbs[j]
+    multiple = flux / (BEND * fourth * fourth + fifth * fifth + TINY * size)
+    for j in range(6):
+        weights[i, j] -= multiple * (BEND * fourth * FOURTH[j] + fifth * FIFTH[j])
 
 
 @compiled
@@ -105,27 +118,6 @@ def _rises(climb: Array, first: int, rises: Array) -> float:
     for j in range(6):
         steepest = max(steepest, abs(rises[j]))
     return steepest
-
-
-@compiled
-def _fitted(gibbs: Array, central: Array, f: Array, weights: Array, i: int, rise: float, share: float) -> None:
-    """Add ``share`` times: central weights, less multiples of the fifth and fourth difference that leave Gibbs weights without flux.
-
-    The first multiple lies between 0 and twice its value for D = 0 and a linear potential, 3/256 |f|, so that it damps; the second is
-    as small, of either sign, and fades where no grid function can follow the Gibbs weights.
-    """
-    flux, fifth, fourth, speed = 0.0, 0.0, 0.0, 0.0
-    for j in range(6):
-        flux += central[j] * gibbs[j]
-        fifth += FIFTH[j] * gibbs[j]
-        fourth += FOURTH[j] * gibbs[j]
-        speed += MEAN[j] * f[i + j]
-    limit = 2 * MEAN[0] * abs(speed)
-    damping = min(limit, max(0.0, flux / fifth)) if fifth != 0.0 else 0.0
-    limit *= min(1.0, (BENT / rise) ** 2)
-    bending = min(limit, max(-limit, (flux - damping * fifth) / fourth)) if fourth != 0.0 else 0.0
-    for j in range(6):
-        weights[i, j] += share * (central[j] - damping * FIFTH[j] - bending * FOURTH[j])
 
 
 @compiled
@@ -207,15 +199,17 @@ def combine_shifted(lu: Array, p: Array, re: Array, im: Array, direct: float, ou
 
 
 @compiled
-def solve_shifted(rows: Array, p: Array, poles: Array, residues: Array, direct: float, out: Array) -> None:
-    """Fill ``out`` with direct · p + Re Σ_s c_s (A − z_s)⁻¹ p, the matrix used once: no multipliers are kept.
+def solve_shifted(
+    rows: Array, p: Array, poles: Array, residues: Array, direct: float, upper: Array, out: Array
+) -> None:
+    """Fill ``out`` with direct · p + Re Σ_s c_s (A − z_s)⁻¹ p, the matrix used once: no multipliers are kept. ``upper`` (2, n (w + 2) LANES) is room.
 
     Flat arrays and unsigned indices, none of which can count from the end: the loops over a row and its shifts fill the vector units.
     """
     lanes, one, w, n = np.uint64(LANES), np.uint64(1), np.uint64(len(rows) // 2), np.uint64(rows.shape[1])
     span = w * lanes
     size = span + lanes + lanes  # inverse pivot, upper row, right side
-    upper_re, upper_im = np.empty(n * size), np.empty(n * size)
+    upper_re, upper_im = upper[0], upper[1]
     row_re, row_im = np.empty(span + span + lanes), np.empty(span + span + lanes)
     by_re, by_im = np.empty(span), np.empty(span)
     for i in range(n):
