@@ -240,10 +240,10 @@ def twin(f, D, climb, stretch, spacing, mirror):
     faces = range(-2, n + 3)
     phi = {face: rises(face) for face in faces}
     steepest = max(np.abs(r).max() for r in phi.values())
-    gentle, steep = (2.5, 5.0) if steepest <= 2.5 else (0.7, 1.4)
     slope = np.array([-9, 125, -2250, 2250, -125, 9]) / 1920
     mean = np.array([3, -25, 150, 150, -25, 3]) / 256
-    fifth, fourth = np.array([-1, 5, -10, 10, -5, 1]), np.array([1, -3, 2, 2, -3, 1])
+    differences = np.array([[1, -3, 2, 2, -3, 1], [-1, 5, -10, 10, -5, 1]]) / np.sqrt([[28.0], [252.0]])
+    weighed = differences.T @ np.diag([0.02, 1.0]) @ differences
     weights = np.zeros((n + 5, 6))
     for row, face in enumerate(faces):
         places = [cell(c) for c in range(face - 3, face + 3)]
@@ -252,22 +252,16 @@ def twin(f, D, climb, stretch, spacing, mirror):
         wall = -face if face < 0 else (2 * n - face if face > n else face)
         scale = 1 / (spacing * stretch[wall])
         rise = np.abs(phi[face]).max()
-        share = min(1.0, max(0.0, (steep - rise) / (steep - gentle)))
-        balanced = -scale * slope * here * np.exp(-phi[face])
-        central = mean * speeds - scale * slope * here
-        gibbs = np.exp(phi[face] - rise) / here
-        limit = 6 / 256 * abs(mean @ speeds)
-        bend, curve = fifth @ gibbs, fourth @ gibbs  # both vanish at a wall, where f is 0 and so is the limit
-        damping = np.clip((central @ gibbs) / bend, 0, limit) if bend else 0.0
-        limit *= min(1.0, (5.0 / rise) ** 2) if rise > 0 else 1.0
-        bending = np.clip((central @ gibbs - damping * bend) / curve, -limit, limit) if curve else 0.0
-        fitted = central - damping * fifth - bending * fourth
-        weights[row] = (share * balanced if share else 0.0) + (1 - share) * (fitted if share < 1 else 0.0)
+        share = 1 / (1 + (rise / 0.7) ** 4)
+        plain = (1 - share) * mean * speeds - scale * slope * here * np.exp(-share * phi[face])
+        gibbs = np.exp(phi[face] - phi[face].max()) / here * here[2]
+        free = plain @ gibbs / (gibbs @ weighed @ gibbs + 1e-16 * gibbs @ gibbs)
+        weights[row] = plain - free * weighed @ gibbs
     return weights, steepest <= 2.5
 
 
 #: Speeds that make the flux well-balanced, mixed, and (nearly everywhere) upwind-biased.
-REGIMES = {"gentle": 0.5, "mixed": 6.0, "upwind-biased": 400.0}
+REGIMES = {"gentle": 0.5, "mixed": 12.0, "upwind-biased": 400.0}
 
 
 @pytest.mark.parametrize("mirror", [1, -1, 0])
@@ -296,7 +290,8 @@ def test_the_well_balanced_flux_matches_its_twin_in_all_regimes(mirror, regime, 
                 sign = 1.0 if inside or mirror == 0 else float(mirror)
                 A[i, column] -= slope[m] * sign * weights[i + m, j]
     got = np.stack([Rates(rows, mirror == 0).applied(e) for e in np.eye(n)], axis=1)
-    np.testing.assert_allclose(got, A, rtol=0, atol=1e-11 * np.abs(A).max())
+    # Where both differences of the Gibbs weights are tiny, their multiple is round-off over TINY: ε √BEND / (2 √(6 TINY)) = 7e-10.
+    np.testing.assert_allclose(got, A, rtol=0, atol=7e-10 * np.abs(A).max())
 
 
 @pytest.mark.parametrize("speed", [1e2, 1e6, 1e12, -1e12])

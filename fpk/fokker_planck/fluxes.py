@@ -1,13 +1,14 @@
 r"""Fluxes: the spatial half of the solver, as rate matrices A with q' = A q.
 
-With Φ(x) = ∫ f/D, the flux is J = f p − ∂_x(D p) = −e^Φ ∂_x (D p e^{−Φ}). The bracket is constant for a Gibbs law p ∝ e^Φ / D, so fluxes that
-difference it leave such laws alone, whatever the grid. Only *differences* of Φ over a stencil appear, integrated by Gauss–Legendre
-quadrature of f/D (exactly, for a drift that states its potential), so nothing overflows.
+With Φ(x) = ∫ f/D, the flux is, for any number s,
 
-Where Φ climbs by more than a few units over a stencil (large cell Péclet number |f| h/D), the exponentials are differenced no longer: the flux
-is then the central one plus that multiple of the fifth difference which still leaves local Gibbs weights without flux; for D → 0
-it is the upwind-biased difference of fifth order. The multiple stays between 0 and twice that value, also where Gibbs weights narrower
-than a few cells would ask for more: no grid function can follow those.
+    J = f p − ∂_x(D p) = −e^{sΦ} ∂_x (D p e^{−sΦ}) + (1 − s) f p.
+
+For s = 1 the bracket is constant for a Gibbs law p ∝ e^Φ / D; for s = 0 differences of smooth p are best. s falls smoothly from 1 to 0 where Φ
+climbs by more than about a unit over a stencil (cell Péclet number |f| h/D above .3); then those multiples of the fourth and fifth
+differences of p are subtracted, smallest in size, that leave the local Gibbs weights without flux. They are of sixth order for
+smooth p, so that Gibbs laws are stationary to round-off on any grid; for D → 0 they are upwind. Only *differences* of Φ over a
+stencil appear, integrated by Gauss–Legendre quadrature of f/D (exactly, for a drift that states its potential), so nothing overflows.
 
 On a stretched grid the unknown is q = p x'(ξ), and J = f̃ q − ∂_ξ(D̃ q)/x' with f̃ = f/x', D̃ = D/x'.
 

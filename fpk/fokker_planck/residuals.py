@@ -29,6 +29,7 @@ import numpy as np
 
 from fpk.fokker_planck.discretisation import Discretisation
 from fpk.fokker_planck.exponentials import Exponential
+from fpk.fokker_planck.splines import splined
 from fpk.grids import NODES, WEIGHTS, Grid
 from fpk.laws import Array, central_derivative
 from fpk.problem import Problem
@@ -37,8 +38,6 @@ from fpk.problem import Problem
 PANELS = np.array([0, 1 / 256, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 15 / 16, 1.0])
 #: Times evaluated at once, to bound memory.
 CHUNK = 32
-#: Cells continued around a ring before a spline is laid through them.
-WRAP = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,23 +72,14 @@ class Residuals:
         """The grid of the plan."""
         return self.plan.grid
 
-    @cached_property
+    @property
     def points(self) -> tuple[Array, Array]:
-        """Gauss points of the cells and their weights, each of shape (3 n,)."""
-        faces = self.grid.faces
-        half, middle = np.diff(faces) / 2, (faces[1:] + faces[:-1]) / 2
-        return (middle[:, None] + half[:, None] * NODES).ravel(), (half[:, None] * WEIGHTS).ravel()
+        """Gauss points of the cells and their weights, each of shape (3 cells,)."""
+        return self.grid.cell_nodes
 
     def splined(self, values: Array) -> Any:
-        """The quintic spline through values at the centres, shape (n, ...)."""
-        from scipy.interpolate import make_interp_spline
-
-        centers = self.grid.centers
-        if self.problem.boundary.kind == "periodic":
-            ring = self.grid.upper - self.grid.lower
-            centers = np.concatenate([centers[-WRAP:] - ring, centers, centers[:WRAP] + ring])
-            values = np.concatenate([values[-WRAP:], values, values[:WRAP]])
-        return make_interp_spline(centers, values, k=5)
+        """The quintic spline through values at the centres, shape (cells, ...)."""
+        return splined(self.grid, values, periodic=self.problem.boundary.kind == "periodic")
 
     def _flux(self, p: Any, x: Array, times: Array) -> tuple[Array, Array]:
         """J̃ and D p̃ at the points x for the spline of (n, M) densities at M times; each of shape (len(x), M)."""
@@ -198,8 +188,9 @@ class Residuals:
         one, two, three, four = 2 * s**3 - 3 * s**2 + 1, s**3 - 2 * s**2 + s, 3 * s**2 - 2 * s**3, s**3 - s**2
         slopes = 6 * s**2 - 6 * s, 3 * s**2 - 4 * s + 1, 6 * s - 6 * s**2, 3 * s**2 - 2 * s
         times, weights, p, rate, back = [], [], [], [], []
+        end = self.plan.rates_at(legs[0][0])
         for i, (t, step) in enumerate(legs):
-            start, end = self.plan.rates_at(t), self.plan.rates_at(t + step)
+            start, end = end, self.plan.rates_at(t + step)
             q = np.stack([states[i], step * start.applied(states[i]), states[i + 1], step * end.applied(states[i + 1])])
             left, right = start.transposed(), end.transposed()
             v = [u[i], -step * _rows(left, u[i]), u[i + 1], -step * _rows(right, u[i + 1])]
@@ -217,10 +208,3 @@ class Residuals:
 
 def _rows(rates: Any, values: Array) -> Array:
     return np.stack([rates.applied(v) for v in values])
-
-
-def estimated(residuals: Residuals, block: Any, density: Array) -> tuple[Array, Array]:
-    """E_p̃ φ of a block of smooth one-time functionals, given p_T at the centres, and its correction (1); each of shape (K,)."""
-    x, weights = residuals.points
-    value = block.values(x[:, None]) @ (weights * residuals.splined(density)(x))
-    return value, residuals.correction(block.time, block.values(residuals.grid.centers[:, None]))
