@@ -50,7 +50,7 @@ def test_the_exact_law_of_the_double_well_integrates_to_one_and_has_the_slope_of
 @pytest.mark.parametrize(
     ("name", "cells", "effort", "error"),
     [
-        ("SAME_OPERATOR", 72, 300, 1e-6),
+        ("SAME_OPERATOR", 96, 300, 1e-6),
         ("SECOND_ORDER", 800, 100, 3e-5),
         ("FOURIER", 72, 7, 1e-7),
     ],

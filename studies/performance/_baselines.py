@@ -138,9 +138,9 @@ def dense_exponential(task: Task, cells: int, effort: int) -> Array:
     return expm(task.time * A) @ task.start(task.centers(cells))
 
 
-OURS = Route("fpk: exponential", public_call(), (48, 56, 64, 72, 80, 96, 128, 200, 256))
+OURS = Route("fpk: exponential", public_call(), (48, 56, 64, 72, 76, 80, 88, 96, 104, 112, 128, 200, 256))
 SAME_OPERATOR = Route(
-    "Crank–Nicolson, same operator", crank_nicolson(WellBalanced6()), (60, 64, 68, 72, 80),
+    "Crank–Nicolson, same operator", crank_nicolson(WellBalanced6()), (68, 72, 76, 80, 88, 96),
     (100, 160, 240, 280, 290, 300, 320, 400, 640, 900, 1300), steps=True,
 )  # fmt: skip
 SECOND_ORDER = Route(
