@@ -39,11 +39,11 @@ CURVES = {"walls": "between_walls", "ring": "around_a_ring", "line": "on_the_lin
 MODES = {"walls": "modes_between_walls", "ring": "modes_around_a_ring"}
 BOX = (-8.0, 8.0)
 #: Cells of the levels, refined together with the steps, where steps err and where they hardly do; on the line there are four times as many.
-BOTH, BOTH_COARSE = (32, 40, 48, 64, 80, 96, 128), (20, 24, 32, 40, 48, 64)
+BOTH, BOTH_COARSE = (32, 40, 48, 64, 80, 96, 128), (20, 24, 32, 40, 48)
 #: Where the steps begin to show their order late: half as many steps as cells in place of an eighth.
 SHORT_STEPS = {("Magnus-4", "walls"), ("Magnus-4", "ring"), ("backward Euler", "line")}
 #: Cells of the levels with steps refined so fast that what is left falls like the error of the cells.
-CELLS, FEWEST_STEPS = (16, 20, 24, 32, 40), 48
+CELLS, FEWEST_STEPS = (24, 32, 40, 48, 64), 64
 #: Steps of the levels on these cells.
 STEPS_CELLS = 32
 STEPS = {
@@ -51,7 +51,7 @@ STEPS = {
     "TR-BDF2": (8, 16, 32, 64, 128),
     "ESDIRK4": (4, 8, 16, 32, 64),
     "Magnus-4": (8, 16, 32, 64, 128),
-    "exponential": (2, 3, 4, 5),
+    "exponential": (1, 2, 3),
 }
 #: Errors are at least this wrong: round-off of masses; of the witness in time, and of the rational approximation of the exponential.
 ROUNDING, WITNESS = 2e-14, 1e-13
@@ -111,8 +111,8 @@ def _levels(scheme: Scheme, case: str, variance: float) -> tuple[float, Array, A
         return scheme.method.order, 1 / np.array(steps), np.array(errors), floor
     if what == "cells":
         power = scheme.flux.order / scheme.method.order
-        plan = [(n, round(FEWEST_STEPS * (n / CELLS[0]) ** power)) for n in CELLS]
-        order, levels = scheme.flux.order, CELLS
+        order, levels = scheme.flux.order, BOTH_COARSE if one_clock else CELLS
+        plan = [(n, round(FEWEST_STEPS * (n / CELLS[0]) ** power)) for n in levels]
     else:
         wide, share = 4 if where == "line" else 1, 2 if (scheme.method.name, where) in SHORT_STEPS else 8
         levels = BOTH_COARSE if one_clock else BOTH

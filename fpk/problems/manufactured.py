@@ -258,13 +258,13 @@ def pushed_against_walls() -> Manufactured:
 
 
 def around_a_ring() -> Manufactured:
-    """Waves around a ring of length 1 with the circulation c = (1 + t)/2."""
+    """Waves around a ring of length 1 with the circulation c = (1 + t)/8."""
     return manufactured(
-        "1 + (2 + cos(2*t))/8*cos(2*pi*x) + sin(1 + t)/5*sin(2*pi*x)",
+        "1 + (2 + cos(2*t))/16*cos(2*pi*x) + sin(1 + t)/10*sin(2*pi*x)",
         diffusion="sqrt((4 + sin(2*pi*x) + t)/12)",
         boundary=UNIT_RING,
-        distribution="x + (2 + cos(2*t))/16*sin(2*pi*x)/pi + sin(1 + t)/10*(1 - cos(2*pi*x))/pi",
-        circulation="(1 + t)/2",
+        distribution="x + (2 + cos(2*t))/32*sin(2*pi*x)/pi + sin(1 + t)/20*(1 - cos(2*pi*x))/pi",
+        circulation="(1 + t)/8",
         name="waves around a ring",
     )
 
@@ -275,11 +275,11 @@ def on_the_line() -> Manufactured:
 
 
 #: The warped coordinate of the modes: odd about 0 and 1, of period 1 up to a shift.
-WARP = "(x + sin(2*pi*x)/15)"
+WARP = "(x + sin(2*pi*x)/60)"
 
 
 def modes_between_walls() -> Manufactured:
-    """Brownian motion between walls in the coordinate y = x + sin(2πx)/15, with the clock C(t) = t + t²/2: p dx = (1 + ½ e^{−π²C/10} cos πy) dy."""
+    """Brownian motion between walls in the coordinate y = x + sin(2πx)/60, with the clock C(t) = t + t²/2: p dx = (1 + ½ e^{−π²C/10} cos πy) dy."""
     import sympy
 
     x, t = symbols()
@@ -296,7 +296,7 @@ def modes_between_walls() -> Manufactured:
 
 
 def modes_around_a_ring() -> Manufactured:
-    """Brownian motion with drift ½ around a ring, in the coordinate y = x + sin(2πx)/15: p dx = (1 + ½ e^{−4π²t/20} cos 2π(y − t/2)) dy."""
+    """Brownian motion with drift ⅛ around a ring, in the coordinate y = x + sin(2πx)/60: p dx = (1 + ½ e^{−4π²t/20} cos 2π(y − t/8)) dy."""
     import sympy
 
     x, t = symbols()
@@ -304,10 +304,10 @@ def modes_around_a_ring() -> Manufactured:
     slope, decay = sympy.diff(y, x), sympy.exp(-(turn**2) * t / 20) / 2
 
     def wave(function: Any, place: Any) -> Any:
-        return decay * function(turn * (place - t / 2))
+        return decay * function(turn * (place - t / 8))
 
     D = sympy.Rational(1, 20) / slope**2
-    through = (1 + wave(sympy.cos, sympy.Integer(0))) / 2 + wave(sympy.sin, sympy.Integer(0)) * turn / 20
+    through = (1 + wave(sympy.cos, sympy.Integer(0))) / 8 + wave(sympy.sin, sympy.Integer(0)) * turn / 20
     F = y + (wave(sympy.sin, y) - wave(sympy.sin, sympy.Integer(0))) / turn
     curve = Curve(sympy.log(slope * (1 + wave(sympy.cos, y))), F, 0.0, 1.0)
     return _of_modes(curve, through, D, UNIT_RING, "modes around a ring")
