@@ -133,15 +133,15 @@ class Block(Protocol):
         ...
 
 
-def one_time(block: Any, source: str) -> LegendreBlock | ThresholdBlock:
-    """The block itself, if it asks for one-time marginals only.
+def one_time(block: Any, source: str) -> Any:
+    """The block itself, if it asks for one-time marginals only: it has one ``time``, and ``values`` of positions.
 
     Raises
     ------
     ComparisonError
         For functionals of joint laws or paths, which ``source`` does not know.
     """
-    if isinstance(block, (LegendreBlock, ThresholdBlock)):
+    if hasattr(block, "time") and hasattr(block, "values"):
         return block
     raise ComparisonError(
         f"{source} knows one-time marginals only, the panel asks for {block.names[0]!r}. Use particles, or the exact law of a linear SDE."

@@ -41,12 +41,13 @@ FLOOR = float(np.finfo(float).tiny ** 0.5)
 class Rates(NamedTuple):
     """A banded rate matrix: ``rows[width + k, i]`` is A[i, i + k]; periodic matrices wrap around.
 
-    Conservation: the columns of A sum to zero with no-flux and periodic boundaries. ``reversible`` says that the spectrum is known to be real.
+    Conservation: the columns of A sum to zero with no-flux and periodic boundaries. ``equilibrium`` holds the climbs of Φ over the half cells
+    and D at the centres, where the spectrum is real; A is then nearly symmetric in the norm √(Σ q²/π), π = e^Φ/D.
     """
 
     rows: Array
     periodic: bool
-    reversible: bool = False
+    equilibrium: tuple[Array, Array] | None = None
 
     @property
     def width(self) -> int:
@@ -67,7 +68,7 @@ class Rates(NamedTuple):
         """Aᵀ, the generator of the backward equation."""
         w = self.width
         rows = np.stack([np.roll(self.rows[w - k], -k) for k in range(-w, w + 1)])
-        return Rates(rows, self.periodic, self.reversible)
+        return Rates(rows, self.periodic, self.equilibrium)
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,13 @@ class ScharfetterGummel:
 
         def at(t: float) -> Rates:
             _, D, climb = sampled(t)
-            sides = (
-                1 if kind == "periodic" else -1
-            )  # beyond a wall the cell's own mirror image, with the opposite climb
+            sides = 1 if kind == "periodic" else -1  # a wall mirrors the cell, with the opposite climb
             last, first = (climb[-1], climb[0]) if sides > 0 else (-climb[0], -climb[-1])
             rise = np.concatenate([[last + climb[0]], climb[1:-1:2] + climb[2::2], [climb[-1] + first]])
-            D = np.concatenate([D[-1:], D, D[:1]] if sides > 0 else [D[:1], D, D[-1:]])
+            centre, D = D, np.concatenate([D[-1:], D, D[:1]] if sides > 0 else [D[:1], D, D[-1:]])
             outflow, inflow = bernoulli(-rise) * D[:-1] * gain, bernoulli(rise) * D[1:] * gain
             rows = np.stack([outflow[:-1], -outflow[1:] - inflow[:-1], inflow[1:]])
-            return _folded(rows, kind)
+            return _folded(rows, kind, None if kind == "periodic" else (climb, centre))
 
         return at
 
@@ -155,14 +154,14 @@ def _assembled(f: Array, D: Array, climb: Array, stretch: Array, spacing: float,
     """The rate matrix of the well-balanced flux from sampled coefficients."""
     rows = np.zeros((2 * GHOSTS + 1, len(f)))
     real = kernels.well_balanced(f, D, climb, stretch, spacing, MIRROR[kind], rows)
-    return Rates(rows, kind == "periodic", real)
+    return Rates(rows, kind == "periodic", (climb, D) if real else None)
 
 
-def _folded(rows: Array, kind: str) -> Rates:
+def _folded(rows: Array, kind: str, equilibrium: tuple[Array, Array] | None = None) -> Rates:
     """Replace ghost columns: mirrored at no-flux walls, mirrored with a minus sign at absorbing ones, kept when periodic."""
     if kind != "periodic":
         kernels.fold(rows, float(MIRROR[kind]))
-    return Rates(rows, kind == "periodic", kind != "periodic")
+    return Rates(rows, kind == "periodic", equilibrium)
 
 
 def check_noise(problem: Problem, grid: Grid) -> None:

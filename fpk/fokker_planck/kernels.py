@@ -53,6 +53,24 @@ def well_balanced(f: Array, D: Array, climb: Array, stretch: Array, spacing: flo
 
 
 @compiled
+def weighted_norm(climb: Array, D: Array, q: Array) -> float:
+    """√(Σ q²/π) / max|q| with the Gibbs weights π = e^Φ/D, largest 1: what an error in that norm may become in one cell."""
+    n, level, top, size = len(D), 0.0, -np.inf, 0.0
+    for i in range(n):
+        level += climb[2 * i]
+        top = max(top, level - np.log(D[i]))
+        level += climb[2 * i + 1]
+        size = max(size, abs(q[i]))
+    level, total = 0.0, 0.0
+    for i in range(n):
+        level += climb[2 * i]
+        if q[i] != 0.0:
+            total += (q[i] / size) ** 2 * np.exp(min(top - level + np.log(D[i]), 700.0))
+        level += climb[2 * i + 1]
+    return np.sqrt(total)
+
+
+@compiled
 def extended(values: Array, ghosts: int, mirror: int, sign: float) -> Array:
     """Continue beyond both ends: mirrored, times ``sign``, or wrapped around where ``mirror`` is 0."""
     n = len(values)

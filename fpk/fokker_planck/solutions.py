@@ -2,6 +2,7 @@ r"""What a grid solution knows: densities, laws, scores, and expectations with t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from fpk.fokker_planck.splines import splined
 from fpk.grids import Grid
 from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import LUCK, Estimate
-from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
+from fpk.panels import Block, Panel, ThresholdBlock, integrals, one_time
 from fpk.paths import TwoTimeBlock
 
 #: What differences of two levels are multiplied with to become a budget.
@@ -36,6 +37,8 @@ class GridMarginals:
         Round-off and mass near the edges: what no refinement removes.
     plan : Discretisation or str
         What computed it; its text is the ``source`` of estimates.
+    halved : callable, optional
+        Solves the same problem on half the cells with half the steps, for a budget.
     """
 
     grid: Grid
@@ -44,6 +47,7 @@ class GridMarginals:
     order: float
     floor: float
     plan: Any = field(default="grid", repr=False)
+    halved: Callable[[], GridMarginals] | None = field(default=None, repr=False)
     exactness: ClassVar[int] = 1
     _laws: dict[float, Law] = field(default_factory=dict, repr=False)
 
@@ -142,7 +146,7 @@ class GridMarginals:
         half the cells cannot hold the law.
         """
         plain = self.unbudgeted(panel)
-        if isinstance(self.plan, str):
+        if self.halved is None:
             return plain
         try:
             coarse = self.halved()
@@ -159,25 +163,6 @@ class GridMarginals:
             threshold_bound=change + self.floor,
         )
 
-    def halved(self) -> GridMarginals:
-        """The same problem on half the cells with half the steps.
-
-        Raises
-        ------
-        GridError
-            If that grid cannot hold the law.
-        """
-        from fpk.fokker_planck.solver import solve
-
-        plan, cells = self.plan, self.grid.cells // 2
-        return solve(
-            plan.problem,
-            replace(self.grid, cells=cells),
-            times=self.times,
-            steps=max(1, plan.steps // 2),
-            scheme=plan.scheme,
-        )
-
     def corrected(self, panel: Panel, problem: Any = None) -> Array:
         """Expectations of the smooth functionals, corrected in the equation of ``problem`` (default the one that was solved); shape (K,)."""
         from fpk.fokker_planck.residuals import Residuals
@@ -185,7 +170,7 @@ class GridMarginals:
         residuals = Residuals(self.plan, problem or self.plan.problem, self.times)
         centers, values = self.grid.centers[:, None], [self._expected(block) for block in panel.smooth]
         for value, block in zip(values, panel.smooth, strict=True):
-            if isinstance(block, LegendreBlock) and block.time > 0:
+            if getattr(block, "time", 0.0) > 0:
                 value += residuals.correction(block.time, block.values(centers))
         return np.concatenate(values)
 

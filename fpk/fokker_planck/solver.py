@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -83,7 +84,12 @@ def solve(
             f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={plan.steps})."
         )
     floor = plan.missed + mass_at_edges(plan, times, densities) + ROUND_OFF * plan.steps
-    return GridMarginals(grid, times, densities, plan.scheme.order, floor, plan)
+
+    def halved() -> GridMarginals:
+        half = replace(grid, cells=grid.cells // 2)
+        return solve(problem, half, times=times, steps=max(1, plan.steps // 2), scheme=plan.scheme)
+
+    return GridMarginals(grid, times, densities, plan.scheme.order, floor, plan, halved)
 
 
 def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) -> FlowMarginals:
