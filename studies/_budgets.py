@@ -95,7 +95,10 @@ def _truth(known: Known, block: Any) -> np.ndarray:
 def _tried(number: int, seed: int) -> Trial | None:
     rng = np.random.default_rng([seed, number])
     known, scheme = FAMILIES[number % 4](rng), SCHEMES[number // 4 % 2]
-    base, time = int(rng.integers(*((24, 37) if known.problem.boundary.kind == "open" else (16, 29)))), rng.uniform(0.3, 1.0)
+    base, time = (
+        int(rng.integers(*((24, 37) if known.problem.boundary.kind == "open" else (16, 29)))),
+        rng.uniform(0.3, 1.0),
+    )
 
     def level(k: int) -> Any:
         grid = fpk.Grid(known.lower, known.upper, cells=base * k)
