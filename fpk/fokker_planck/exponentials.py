@@ -29,6 +29,7 @@ from fpk.errors import SchemeError
 from fpk.fokker_planck import kernels
 from fpk.fokker_planck.fluxes import Rates, Sampled
 from fpk.fokker_planck.stepping import Stepper, periodic_solver
+from fpk.fokker_planck.sweep import room_for, solve_shifted
 from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.problem import Problem
@@ -97,10 +98,9 @@ class Rational:
         if rates.periodic:
             return self.factored(rates, step)(p)
         poles, residues = self._lanes
-        out, upper = np.empty(len(p)), np.empty((2, len(p) * (rates.width + 2) * kernels.LANES))
-        kernels.solve_shifted(
-            rates.rows, np.ascontiguousarray(p), poles / step, residues / step, self.direct, upper, out
-        )
+        n = len(p)
+        out, room = np.empty(n), np.empty(room_for(n, rates.width))
+        solve_shifted(rates.rows, step, np.ascontiguousarray(p), poles, residues, self.direct, room, out)
         return out
 
     def _wrapped(self, rates: Rates, shifts: Array, residues: Array) -> Callable[[Array], Array]:
@@ -275,7 +275,10 @@ class ExponentialStepper(Stepper):
         """
         if self.rational is None:
             equilibrium = self.rates(0.0).equilibrium
-            near = equilibrium is not None and kernels.weighted_norm(*equilibrium, np.ones(len(equilibrium[1])) if q is None else q) < NEAR
+            near = (
+                equilibrium is not None
+                and kernels.weighted_norm(*equilibrium, np.ones(len(equilibrium[1])) if q is None else q) < NEAR
+            )
             if q is None:
                 return CRAM16 if near else PADE45
             self.rational = CRAM16 if near else PADE45

@@ -1,4 +1,4 @@
-"""Compiled loops: flux weights at faces, their divergence, mirrors, and banded solves with many shifts at once.
+"""Compiled loops: flux weights at faces, their divergence, mirrors, and factors of banded matrices with many shifts at once.
 
 Arrays in, arrays out, nothing decided here. The elimination is without pivoting: shifts off the spectrum's axis keep the numerical range of
 A − z away from 0. The innermost loops run over the shifts, side by side in memory, so that they fill the vector units.
@@ -213,76 +213,4 @@ def combine_shifted(lu: Array, p: Array, re: Array, im: Array, direct: float, ou
             y[i, 0, s] = a * c - b * d
             y[i, 1, s] = a * d + b * c
             total += re[s] * y[i, 0, s] - im[s] * y[i, 1, s]
-        out[i] = total
-
-
-@compiled
-def solve_shifted(
-    rows: Array, p: Array, poles: Array, residues: Array, direct: float, upper: Array, out: Array
-) -> None:
-    """Fill ``out`` with direct · p + Re Σ_s c_s (A − z_s)⁻¹ p, the matrix used once: no multipliers are kept. ``upper`` (2, n (w + 2) LANES) is room.
-
-    Flat arrays and unsigned indices, none of which can count from the end: the loops over a row and its shifts fill the vector units.
-    """
-    lanes, one, w, n = np.uint64(LANES), np.uint64(1), np.uint64(len(rows) // 2), np.uint64(rows.shape[1])
-    span = w * lanes
-    size = span + lanes + lanes  # inverse pivot, upper row, right side
-    upper_re, upper_im = upper[0], upper[1]
-    row_re, row_im = np.empty(span + span + lanes), np.empty(span + span + lanes)
-    by_re, by_im = np.empty(span), np.empty(span)
-    for i in range(n):
-        base, right = i * size, i * size + span + lanes
-        for k in range(w + w + one):
-            for s in range(lanes):
-                row_re[k * lanes + s], row_im[k * lanes + s] = rows[k, i], 0.0
-        for s in range(lanes):
-            row_re[span + s] -= poles[0, s]
-            row_im[span + s] = -poles[1, s]
-            upper_re[right + s], upper_im[right + s] = p[i], 0.0
-        for k in range(w - i if i < w else np.uint64(0), w):
-            j, m = (i + k - w) * size, k * lanes
-            for s in range(lanes):
-                a, b, c, d = row_re[m + s], row_im[m + s], upper_re[j + s], upper_im[j + s]
-                by_re[s], by_im[s] = a * c - b * d, a * d + b * c
-            for q in range(lanes, span):
-                by_re[q], by_im[q] = by_re[q - lanes], by_im[q - lanes]
-            m, j = m + lanes, j + lanes
-            for q in range(span):
-                a, b, c, d = by_re[q], by_im[q], upper_re[j + q], upper_im[j + q]
-                row_re[m + q] -= a * c - b * d
-                row_im[m + q] -= a * d + b * c
-            j += span
-            for s in range(lanes):
-                a, b, c, d = by_re[s], by_im[s], upper_re[j + s], upper_im[j + s]
-                upper_re[right + s] -= a * c - b * d
-                upper_im[right + s] -= a * d + b * c
-        for s in range(lanes):
-            a, b = row_re[span + s], row_im[span + s]
-            q = 1.0 / (a * a + b * b)
-            upper_re[base + s], upper_im[base + s] = a * q, -b * q
-        for q in range(lanes, lanes + span):
-            upper_re[base + q], upper_im[base + q] = row_re[span + q], row_im[span + q]
-    back_substituted(upper_re, upper_im, p, residues, direct, out)
-
-
-@compiled
-def back_substituted(re: Array, im: Array, p: Array, residues: Array, direct: float, out: Array) -> None:
-    """Fill ``out`` from the eliminated rows (inverse pivot, upper row, right side) of :func:`solve_shifted`."""
-    lanes, one, n = np.uint64(LANES), np.uint64(1), np.uint64(len(p))
-    size = np.uint64(len(re)) // n
-    w = size // lanes - one - one
-    for back in range(n):
-        i = n - one - back
-        base, last = i * size, (i + one) * size - lanes
-        for m in range(one, (back if back < w else w) + one):
-            u, y = base + m * lanes, last + m * size
-            for s in range(lanes):
-                a, b, c, d = re[u + s], im[u + s], re[y + s], im[y + s]
-                re[last + s] -= a * c - b * d
-                im[last + s] -= a * d + b * c
-        total = direct * p[i]
-        for s in range(lanes):
-            a, b, c, d = re[base + s], im[base + s], re[last + s], im[last + s]
-            re[last + s], im[last + s] = a * c - b * d, a * d + b * c
-            total += residues[0, s] * re[last + s] - residues[1, s] * im[last + s]
         out[i] = total
