@@ -8,6 +8,7 @@ of ξ converges at that order on the stretched grid.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,22 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(3)
 #: The nodes in the first half of a cell of width 1.
 HALF_CELL = (1 + NODES) / 4
 Value = TypeVar("Value")
+
+
+def stored_index(times: Sequence[float], t: float, *, name: str) -> int:
+    """The place of t among stored times.
+
+    Raises
+    ------
+    GridError
+        If t is not among them, with what is.
+    """
+    found = np.flatnonzero(np.isclose(times, t, rtol=1e-12, atol=1e-14))
+    if not len(found):
+        raise GridError(
+            f"{name} was not stored at t={t:g}; stored: {[round(s, 6) for s in times[:12]]}. Add it to times=."
+        )
+    return int(found[0])
 
 
 class once(cached_property[Value], Generic[Value]):
@@ -67,7 +84,8 @@ class Grid:
     breadth: float | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.lower) and math.isfinite(self.upper) and self.lower < self.upper):
+        numbers = all(isinstance(end, (int, float, np.number)) for end in (self.lower, self.upper))
+        if not (numbers and math.isfinite(self.lower) and math.isfinite(self.upper) and self.lower < self.upper):
             raise GridError(f"a grid needs finite lower < upper, got [{self.lower}, {self.upper}].")
         whole = isinstance(self.cells, (int, float, np.number)) and math.isfinite(self.cells) and self.cells % 1 == 0
         if not whole or self.cells < 8:

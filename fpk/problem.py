@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fpk.coefficients import Coefficient, Linear
-from fpk.errors import ProblemError
+from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array, as_law
 from fpk.schedules import Schedule
 
@@ -147,6 +147,19 @@ class Problem:
         if any(not 0 <= t <= self.horizon * (1 + 1e-12) for t in times):
             raise ProblemError(f"times must lie in [0, {self.horizon:g}] (the problem's horizon), got {list(times)}.")
         return tuple(sorted({float(t) for t in times}))
+
+
+def checked_steps(steps: Any, *, what: str) -> int:
+    """The steps, refused where they are no whole number of at least 1.
+
+    Raises
+    ------
+    SchemeError
+        With what was given.
+    """
+    if not isinstance(steps, (int, float, np.number)) or not (steps >= 1 and steps % 1 == 0):
+        raise SchemeError(f"{what} needs a whole number of steps ≥ 1, got steps={steps!r}.")
+    return int(steps)
 
 
 def step_plan(times: Sequence[float], steps: int) -> tuple[tuple[int, float], ...]:

@@ -6,8 +6,16 @@ import pytest
 import fpk
 from fpk.errors import GridError, MassAtEdges, NonFinite, ProblemError, SchemeError
 from fpk.fokker_planck import discretisation
+from fpk.fokker_planck.adaptive import solve_to
+from fpk.fokker_planck.backward import backward, exit_probability
+from fpk.fokker_planck.boxes import fitted_grid
+from fpk.fokker_planck.conservative import conservative_flow
 from fpk.fokker_planck.discretisation import ACCURATE, EXACT_IN_TIME, MAGNUS, POSITIVE, Scheme
+from fpk.fokker_planck.fluxes import WellBalanced6
+from fpk.fokker_planck.reversal import JUMPS, reversed_on_grid
 from fpk.fokker_planck.solver import solve
+from fpk.fokker_planck.stationary import stationary
+from fpk.fokker_planck.transitions import transition_density
 from fpk.grids import Grid
 from fpk.laws import Gaussian
 from fpk.problem import Boundary, Problem
@@ -138,10 +146,10 @@ def test_cells_are_a_whole_number(cells):
         Grid(-1, 1, cells)
 
 
-@pytest.mark.parametrize("ends", [(np.nan, 1.0), (0.0, np.inf), (1.0, 1.0), (2.0, 1.0)])
+@pytest.mark.parametrize("ends", [(np.nan, 1.0), (0.0, np.inf), (1.0, 1.0), (2.0, 1.0), ("0", 1.0)])
 def test_ends_are_finite_and_in_order(ends):
     with pytest.raises(GridError, match=r"a grid needs finite lower < upper, got \["):
-        Grid(*ends, 64)
+        Grid(*ends, cells=64)
 
 
 def test_a_ring_has_no_stretched_grid():
@@ -206,3 +214,103 @@ def test_a_drift_that_grows_without_bound_says_when():
 def test_times_must_lie_within_the_horizon(times):
     with pytest.raises(ProblemError, match="times must"):
         solve(Problem("-x", 1.0, initial=START), BOX, times=times)
+
+
+# -- around the forward solve ------------------------------------------------------------------------------------------
+
+SPRING = Problem("-x", 1.0, initial=START)
+LEAKY = Problem("-x", 1.0, initial=Gaussian(0.0, 0.1), boundary=Boundary("absorbing", -1.0, 1.0))
+SHUT = Grid(-1, 1, 64)
+STILL = Problem("-x", 0, initial=START)
+PLANE = Problem(lambda x, t: -x, 1.0, initial=Gaussian([0.0, 0.0], 1.0))
+POSITIONS = r"one finite number for each of the 64 positions of shape \(64, 1\), "
+
+
+@pytest.mark.parametrize(
+    ("payoff", "message"),
+    [
+        ("x**2", r"payoff must be a function of positions, got 'x\*\*2'"),
+        (1.0, r"payoff must be a function of positions, got 1\.0"),
+        (np.log, POSITIONS + r"it is nan at x=-2\.953"),
+        (lambda x: np.where(x > 0, np.inf, x), POSITIONS + r"it is inf at x=0\.04688"),
+        (lambda x: 1.0, POSITIONS + r"got float64 of shape \(\)"),
+        (lambda x: np.exp(1j * x), POSITIONS + r"got complex128 of shape \(64, 1\).*complex payoffs in two parts"),
+        (lambda x: np.hstack([x, x]), POSITIONS + r"got float64 of shape \(64, 2\)"),
+    ],
+)
+def test_a_payoff_that_is_none_says_what_came_and_where(payoff, message):
+    with pytest.raises(ProblemError, match=message):
+        backward(SPRING, BOX, payoff=payoff, times=[0.0])
+
+
+@pytest.mark.parametrize("x", [[3.5], [np.nan], [-9.0, 0.0]])
+def test_functions_of_the_start_are_not_continued_beyond_the_grid(x):
+    u = backward(SPRING, BOX, payoff=lambda x: x, times=[0.0])
+    with pytest.raises(GridError, match=r"values are known on \[-3, 3\], asked for at x from"):
+        u.on(np.array(x), 0.0)
+    with pytest.raises(GridError, match=r"values are known on \[-1, 1\], asked for at x from"):
+        exit_probability(LEAKY, SHUT).on(np.array(x))
+
+
+@pytest.mark.parametrize("flux", ["upwind", WellBalanced6, 6])
+def test_a_flux_must_be_a_flux(flux):
+    for route, problem, grid in ((stationary, SPRING, BOX), (exit_probability, LEAKY, SHUT)):
+        with pytest.raises(
+            SchemeError, match=r"flux must be WellBalanced6\(\) or ScharfetterGummel\(\).*got .*Leave it out"
+        ):
+            route(problem, grid, flux=flux)
+
+
+@pytest.mark.parametrize("start", ["0", [0.0, 1.0], np.array([0.0, 1.0]), None])
+def test_a_transition_has_one_start(start):
+    with pytest.raises(ProblemError, match="the start must be one number, got"):
+        transition_density(SPRING, BOX, start=start, times=[0.5])
+
+
+def _ahead():
+    return solve(SPRING, BOX, times=list(np.linspace(0, 1, 11)), scheme=JUMPS)
+
+
+@pytest.mark.parametrize("times", [0.5, [], [2.0], [-0.1], [np.nan]])
+def test_reverse_times_lie_in_what_is_stored(times):
+    with pytest.raises(ProblemError, match=r"reverse times must be a list of times in \[0, 1\].*got .*Leave them out"):
+        reversed_on_grid(_ahead(), times=times)
+
+
+@pytest.mark.parametrize("start", [np.ones(3), np.full(64, np.nan), 1.0])
+def test_a_reversal_starts_from_one_finite_density_per_cell(start):
+    with pytest.raises(ProblemError, match=r"start= must be one finite density for each of the 64 cells, got shape"):
+        reversed_on_grid(_ahead(), start=start)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, np.nan, "4"])
+def test_reversals_and_flows_take_whole_steps(steps):
+    with pytest.raises(SchemeError, match=r"a reversal needs a whole number of steps ≥ 1, got steps="):
+        reversed_on_grid(_ahead(), steps=steps)
+    with pytest.raises(SchemeError, match=r"a flow needs a whole number of steps ≥ 1, got steps="):
+        conservative_flow(STILL, BOX, times=[0.5], steps=steps)
+
+
+def test_only_grid_solutions_are_reversed_on_the_grid():
+    with pytest.raises(SchemeError, match=r"needs what fpk\.solve returns, got LawMarginals.*fpk\.reverse_time"):
+        reversed_on_grid(fpk.exact(SPRING, times=[1.0]))
+
+
+def test_what_has_two_dimensions_is_sent_elsewhere():
+    for refused in (
+        lambda: solve(PLANE, BOX, times=[0.5]),
+        lambda: backward(PLANE, BOX, payoff=lambda x: x, times=[0.5]),
+        lambda: transition_density(PLANE, BOX, start=0.0, times=[0.5]),
+        lambda: stationary(PLANE, BOX),
+        lambda: fitted_grid(PLANE, times=[0.5]),
+        lambda: solve_to(PLANE, BOX, times=[0.5], accuracy=1e-6),
+    ):
+        with pytest.raises(SchemeError, match=r"one-dimensional, this problem has d = 2\. Use .*fpk\.simulate"):
+            refused()
+
+
+@pytest.mark.parametrize("asked", [0, 1.0, "1e-6", np.nan])
+def test_fitted_grids_refuse_accuracies_that_are_none(asked):
+    for name in ("accuracy", "outside"):
+        with pytest.raises(GridError, match=rf"{name} must lie between 1e-14 and 1e-2, got .*Leave it out"):
+            fitted_grid(SPRING, times=[0.5], **{name: asked})

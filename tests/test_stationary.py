@@ -82,7 +82,7 @@ def test_eigenvalues_around_a_ring_are_complex():
 @pytest.mark.parametrize("rate", [0.5, 2.0])
 def test_the_gap_of_an_ornstein_uhlenbeck_process_is_its_rate(rate):
     problem = problems.ornstein_uhlenbeck(rate=rate, diffusion=rate**0.5, initial=START)
-    assert stationary(problem, Grid(-6, 6, cells=256)).gap == pytest.approx(rate, rel=1e-10)
+    assert stationary(problem, Grid(-6, 6, cells=512)).gap == pytest.approx(rate, rel=1e-10)
 
 
 def test_a_rare_passage_over_a_barrier_is_a_small_gap():

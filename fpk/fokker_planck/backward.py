@@ -5,7 +5,7 @@ r"""The backward equation: expectations of a payoff as functions of where the pr
 and for absorbing walls only the paths still alive count, u = 0 at the walls. On the grid u is taken back by the transposes of the maps that take
 cell masses m forward, so that Σ m_s u(s) = E φ(X_t) does not depend on s, up to round-off, whatever the scheme, the walls and the
 coefficients. The transposed fluxes are as accurate for u as the fluxes are for p, mirrors included: reflecting walls continue u evenly,
-absorbing ones oddly.
+absorbing ones oddly, which is exact where f is odd and D even about the walls.
 
 Steady exit problems need no time: with the rates r at which cells lose mass through the upper wall, Aᵀ h = −r is f h' + D h'' = 0, h = 0 and 1
 at the walls (h odd about its wall values), and Aᵀ m = −1 is the equation of the mean time to leave.
@@ -24,11 +24,12 @@ from typing import Any
 import numpy as np
 
 from fpk.errors import GridError, ProblemError, SchemeError
-from fpk.fokker_planck.discretisation import Discretisation, Scheme, check_fit, discretised
-from fpk.fokker_planck.fluxes import Rates, WellBalanced6, check_noise
-from fpk.fokker_planck.stationary import require_steady
+from fpk.fokker_planck.discretisation import Discretisation, Scheme, discretised
+from fpk.fokker_planck.fluxes import Rates
+from fpk.fokker_planck.splines import quintic, splined
+from fpk.fokker_planck.stationary import steady_rates
 from fpk.fokker_planck.stepping import Factored
-from fpk.grids import Grid
+from fpk.grids import Grid, stored_index
 from fpk.laws import Array
 from fpk.paths import TwoTimeBlock
 from fpk.problem import Problem
@@ -63,10 +64,7 @@ class BackwardSolution:
 
     def at(self, s: float) -> Array:
         """u(·, s) at the cell centres, shape (cells,)."""
-        found = np.flatnonzero(np.isclose(self.times, s, rtol=1e-12, atol=1e-14))
-        if not len(found):
-            raise GridError(f"u was not stored at s={s:g}; stored: {list(self.times[:12])}. Add it to times=.")
-        return self.values[int(found[0])]
+        return self.values[stored_index(self.times, s, name="u")]
 
     def on(self, x: Array, s: float) -> Array:
         """u(x, s) at points x of shape (n,) of the grid, by a quintic spline.
@@ -76,35 +74,41 @@ class BackwardSolution:
         GridError
             For points outside the grid.
         """
-        x = np.asarray(x, float)
-        if np.any((x < self.grid.lower) | (x > self.grid.upper)):
-            raise GridError(
-                f"u is known on [{self.grid.lower:g}, {self.grid.upper:g}], asked for at x from {x.min():g} to {x.max():g}. Widen the grid."
-            )
-        return _spline(self.grid, self.at(s), periodic=self.plan.problem.boundary.kind == "periodic")(x)
+        periodic = self.plan.problem.boundary.kind == "periodic"
+        return splined(self.grid, self.at(s), periodic=periodic)(_inside(self.grid, x))
 
     def __str__(self) -> str:
         """What computed it, in words."""
         return f"backward {self.plan}"
 
 
-def _spline(grid: Grid, values: Array, *, periodic: bool = False, walls: tuple[float, float] | None = None) -> Any:
-    """The quintic spline through the cell centres, wrapped around or with stated values at the walls."""
-    x = grid.centers
-    if periodic:
-        length = grid.upper - grid.lower
-        x = np.concatenate([x[-6:] - length, x, x[:6] + length])
-        values = np.concatenate([values[-6:], values, values[:6]])
-    if walls is not None:
-        x = np.concatenate([[grid.lower], x, [grid.upper]])
-        values = np.concatenate([walls[:1], values, walls[1:]])
-    return _through(x, values)
+def _inside(grid: Grid, x: Array) -> Array:
+    """The points, refused where the grid does not reach them."""
+    x = np.asarray(x, float)
+    if not np.all((x >= grid.lower) & (x <= grid.upper)):
+        raise GridError(
+            f"values are known on [{grid.lower:g}, {grid.upper:g}], asked for at x from {x.min():g} to {x.max():g}. "
+            "Ask inside, or widen the grid."
+        )
+    return x
 
 
-def _through(x: Array, values: Array) -> Any:
-    from scipy.interpolate import make_interp_spline
-
-    return make_interp_spline(x, values, k=5)
+def _read(payoff: Payoff, grid: Grid) -> Array:
+    """The payoff at the cell centres, shape (cells,)."""
+    if not callable(payoff):
+        raise ProblemError(f"payoff must be a function of positions, got {payoff!r}: pass lambda x: x**2, say.")
+    with np.errstate(all="ignore"):  # what is not finite is refused here, with its place
+        values = np.asarray(payoff(grid.centers[:, None]))
+    wanted = f"the payoff must give one finite number for each of the {grid.cells} positions of shape ({grid.cells}, 1)"
+    if values.size != grid.cells or values.dtype.kind not in "biuf":
+        raise ProblemError(
+            f"{wanted}, got {values.dtype} of shape {values.shape}. Return an array like x; complex payoffs in two parts."
+        )
+    u = values.reshape(grid.cells).astype(float)
+    if not np.all(np.isfinite(u)):
+        at = int(np.argmin(np.isfinite(u)))
+        raise ProblemError(f"{wanted}, it is {u[at]} at x={grid.centers[at]:.4g}. Mend it there, or take another grid.")
+    return u
 
 
 def backward(
@@ -165,13 +169,9 @@ def backward(
             f"u(·, s) = E[payoff(X_t) | X_s] was asked for at s={wanted[-1]:g}, after t = until = {until:g}. Ask for times up to {until:g}."
         )
     plan = discretised(problem, grid, steps=steps, scheme=scheme)
-    u = np.asarray(payoff(grid.centers[:, None]), float)
-    if u.size != grid.cells or not np.all(np.isfinite(u)):
-        raise ProblemError(
-            f"the payoff must give one finite number for each of the {grid.cells} positions of shape ({grid.cells}, 1), got shape {u.shape}."
-        )
+    u = _read(payoff, grid)
     path = tuple(sorted({*wanted, until}))
-    found = {t: values for t, values in plan.back(u.reshape(grid.cells), path) if t in wanted}
+    found = {t: values for t, values in plan.back(u, path) if t in wanted}
     return BackwardSolution(grid, wanted, np.stack([found[t] for t in wanted]), until, plan)
 
 
@@ -205,8 +205,14 @@ class FromStart:
     walls: tuple[float, float]
 
     def on(self, x: Array) -> Array:
-        """The values at points x of shape (n,) between the walls, by a quintic spline."""
-        return _spline(self.grid, self.values, walls=self.walls)(np.asarray(x, float))
+        """The values at points x of shape (n,) between the walls, by a quintic spline.
+
+        Raises
+        ------
+        GridError
+            For points beyond the walls.
+        """
+        return splined(self.grid, self.values, walls=self.walls)(_inside(self.grid, x))
 
 
 def exit_probability(problem: Problem, grid: Grid, *, flux: Any = None) -> FromStart:
@@ -229,8 +235,8 @@ def exit_probability(problem: Problem, grid: Grid, *, flux: Any = None) -> FromS
 
     Accuracy
     --------
-    That of the flux where the drift vanishes at the walls. Elsewhere h'' jumps in the odd continuation about a wall, and the order falls
-    to second with either flux.
+    That of the flux where the drift is odd, and D even, about the walls. Else a derivative of h jumps in the odd continuation about a wall:
+    h'' where the drift does not vanish there, which leaves second order with either flux, h'''' where it only vanishes (fourth).
     """
     rates = _leaving(problem, grid, flux)
     losses = wall_losses(rates)[1]
@@ -252,7 +258,7 @@ def mean_exit_time(problem: Problem, grid: Grid, *, flux: Any = None) -> FromSta
 
     Accuracy
     --------
-    That of the flux where the drift vanishes at the walls, else second order. The time spent inside is integrated over x with corrected ends
+    Orders as for :func:`exit_probability`. The time spent inside is integrated over x with corrected ends
     (:func:`whole`); the cells next to a wall, where those corrections are, are interpolated.
     """
     rates = _leaving(problem, grid, flux)
@@ -261,7 +267,7 @@ def mean_exit_time(problem: Problem, grid: Grid, *, flux: Any = None) -> FromSta
     values = _solved_transposed(rates, whole(grid.cells))
     inside = slice(CORRECTED, -CORRECTED)
     x = np.concatenate([[grid.lower], grid.centers[inside], [grid.upper]])
-    return FromStart(grid, _through(x, np.concatenate([[0.0], values[inside], [0.0]]))(grid.centers), (0.0, 0.0))
+    return FromStart(grid, quintic(x, np.concatenate([[0.0], values[inside], [0.0]]))(grid.centers), (0.0, 0.0))
 
 
 def whole(cells: int) -> Array:
@@ -280,15 +286,12 @@ def whole(cells: int) -> Array:
 
 
 def _leaving(problem: Problem, grid: Grid, flux: Any) -> Rates:
-    check_fit(problem, grid)
-    check_noise(problem, grid)
     if problem.boundary.kind != "absorbing":
         raise SchemeError(
             f"an exit problem needs absorbing walls, the boundary is {problem.boundary.kind}. "
             f'Pass boundary=fpk.Boundary("absorbing", {grid.lower:g}, {grid.upper:g}).'
         )
-    require_steady(problem, "an exit problem")
-    return (flux or WellBalanced6()).rates(problem, grid)(0.0)
+    return steady_rates(problem, grid, flux, what="an exit problem")
 
 
 def wall_losses(rates: Rates) -> tuple[Array, Array]:

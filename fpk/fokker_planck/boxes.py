@@ -88,7 +88,7 @@ def fitted_grid(
     GridError
         If the box keeps growing, or the cells reach 16384, with what to do.
     SchemeError
-        For problems without noise: points of a flow need no box.
+        For d > 1, and for problems without noise: points of a flow need no box.
 
     Examples
     --------
@@ -114,8 +114,10 @@ def fitted_grid(
 
 def _check(problem: Problem, outside: float, accuracy: float) -> None:
     for name, value in (("outside", outside), ("accuracy", accuracy)):
-        if not 1e-14 < value < 1e-2:
-            raise GridError(f"{name} must lie between 1e-14 and 1e-2, got {value!r}.")
+        if not isinstance(value, (int, float, np.number)) or not 1e-14 < value < 1e-2:
+            raise GridError(f"{name} must lie between 1e-14 and 1e-2, got {value!r}. Leave it out for the default.")
+    if problem.dimension != 1:
+        raise SchemeError(f"a grid is one-dimensional, this problem has d = {problem.dimension}. Use fpk.simulate.")
     if problem.noiseless:
         raise SchemeError(
             "a problem without noise needs no fitted grid: its points are followed wherever they go. "

@@ -28,7 +28,7 @@ from fpk.fokker_planck.solutions import GridMarginals
 from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF
-from fpk.problem import Problem
+from fpk.problem import Problem, checked_steps
 
 #: Mass outside a box that truncates the line: more is an error, less goes into the budget.
 OUTSIDE = 1e-3
@@ -109,9 +109,7 @@ def conservative_flow(
         raise SchemeError(
             f"a conservative flow needs the number 0 as the diffusion, {problem.name or 'this problem'} has noise: use fpk.solve."
         )
-    steps = max(20, grid.cells // 4) if steps is None else steps
-    if not (steps >= 1 and steps % 1 == 0):
-        raise SchemeError(f"a flow needs a whole number of steps ≥ 1, got steps={steps}.")
+    steps = checked_steps(max(20, grid.cells // 4) if steps is None else steps, what="a flow")
     check_fit(problem, grid)
     levels = np.stack([_levels(problem, grid, t, max(1, round(steps * t / (times[-1] or 1.0)))) for t in times])
     kept = levels[:, -1] - levels[:, 0]

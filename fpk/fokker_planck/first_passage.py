@@ -24,6 +24,7 @@ import numpy as np
 from fpk.errors import SchemeError
 from fpk.fokker_planck.backward import exit_probability, whole
 from fpk.fokker_planck.discretisation import Discretisation, Scheme, discretised
+from fpk.fokker_planck.splines import quintic
 from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.problem import Problem
@@ -97,8 +98,8 @@ def first_passage(
 
     Accuracy
     --------
-    The order of the flux where the drift vanishes at the walls. Elsewhere the odd continuation of p has a jump in its second derivative
-    there, and survival and densities are of second order in the cell width with either flux.
+    The order of the flux where the drift is odd, and D even, about the walls. Where the drift does not vanish at a wall the odd continuation
+    of p has a jump in its second derivative, and survival and densities are of second order in the cell width with either flux.
 
     Examples
     --------
@@ -149,8 +150,6 @@ def _every_step(times: tuple[float, ...], steps: int) -> tuple[float, ...]:
 
 def _cumulated(path: tuple[float, ...], flux: Array) -> Array:
     """∫_0^t of a flux given along the path, by a quintic spline through those of its times that are well apart."""
-    from scipy.interpolate import make_interp_spline
-
     t = np.array(path)
     kept = [0]
     for i in range(1, len(t)):
@@ -158,7 +157,7 @@ def _cumulated(path: tuple[float, ...], flux: Array) -> Array:
             kept.append(i)
     if len(kept) == 1:
         return np.zeros_like(t)
-    return make_interp_spline(t[kept], flux[kept], k=min(5, len(kept) - 1)).antiderivative()(t)
+    return quintic(t[kept], flux[kept]).antiderivative()(t)
 
 
 def _wall_fluxes(plan: Discretisation, path: tuple[float, ...], states: Array) -> tuple[Array, Array]:

@@ -29,6 +29,7 @@ from fpk.fokker_planck.solutions import GridMarginals
 from fpk.fokker_planck.stepping import ESDIRK4
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF
+from fpk.problem import checked_steps
 
 #: Smallest mass in a ratio.
 FLOOR = 1e-300
@@ -77,31 +78,53 @@ def reversed_on_grid(
     Raises
     ------
     SchemeError
-        For another flux, or absorbing walls.
+        For what is no grid solution, another flux, absorbing walls, or steps that are no whole number.
     GridError
         If fewer than two times from 0 on are stored.
     ProblemError
-        For times outside [0, T].
+        For times outside [0, T], or a start that is not one finite density for each cell.
 
     Accuracy
     --------
     From the forward masses themselves, exact in space; in time the fourth order of the steps, of which the first few after τ = T − t near 0 see
     a law that narrows as fast as it once widened. Between stored times ln m is interpolated to fourth order.
     """
-    plan, T = forward.plan, forward.times[-1]
     _check(forward)
-    times = (T,) if times is None else tuple(sorted({float(t) for t in times}))
-    if not all(0 <= t <= T * (1 + 1e-12) for t in times):
-        raise ProblemError(f"reverse times must lie in [0, {T:g}] (what is stored forward), got {list(times)}.")
-    steps = len(forward.times) - 1 if steps is None else steps
-    q = (forward.densities[-1] if start is None else np.asarray(start, float)) * forward.grid.center_stretch
+    plan, T = forward.plan, forward.times[-1]
+    times = (T,) if times is None else _checked_times(times, T)
+    steps = checked_steps(len(forward.times) - 1 if steps is None else steps, what="a reversal")
+    q = _checked_start(forward, start) * forward.grid.center_stretch
     stepper = ESDIRK4.stepper(reversed_rates(forward))
     densities = np.stack([p for _, p in stepper.run(q, times, steps)]) / forward.grid.center_stretch
     floor = forward.floor + ROUND_OFF * steps
     return GridMarginals(forward.grid, times, densities, plan.scheme.order, floor, str(Reversed(plan, steps)))
 
 
+def _checked_times(times: Sequence[float], T: float) -> tuple[float, ...]:
+    if np.ndim(times) != 1 or not len(times) or not all(0 <= t <= T * (1 + 1e-12) for t in times):
+        raise ProblemError(
+            f"reverse times must be a list of times in [0, {T:g}] (what is stored forward), got {times!r}. Leave them out for {T:g} alone."
+        )
+    return tuple(sorted({float(t) for t in times}))
+
+
+def _checked_start(forward: GridMarginals, start: Array | None) -> Array:
+    if start is None:
+        return forward.densities[-1]
+    p = np.asarray(start, float)
+    if p.shape != (forward.grid.cells,) or not np.all(np.isfinite(p)):
+        raise ProblemError(
+            f"start= must be one finite density for each of the {forward.grid.cells} cells, "
+            f"got shape {p.shape} with {np.isfinite(p).sum()} finite numbers. Read it at the cell centres, solution.grid.centers."
+        )
+    return p
+
+
 def _check(forward: GridMarginals) -> None:
+    if not isinstance(forward, GridMarginals):
+        raise SchemeError(
+            f"a reversal on the grid needs what fpk.solve returns, got {type(forward).__name__}. For others use fpk.reverse_time."
+        )
     if isinstance(forward.plan, str) or not isinstance(forward.plan.scheme.flux, ScharfetterGummel):
         raise SchemeError(
             f"only a jump process can be reversed rate by rate, this solution is {forward.source}. "

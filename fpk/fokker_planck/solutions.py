@@ -12,7 +12,7 @@ import numpy as np
 from fpk.errors import GridError
 from fpk.fokker_planck.backward import joint_expectations
 from fpk.fokker_planck.splines import splined
-from fpk.grids import Grid
+from fpk.grids import Grid, stored_index
 from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import LUCK, Estimate
 from fpk.panels import Block, Panel, ThresholdBlock, integrals, one_time
@@ -71,12 +71,7 @@ class GridMarginals:
         return self.densities[self._index(t)]
 
     def _index(self, t: float) -> int:
-        found = np.flatnonzero(np.isclose(self.times, t, rtol=1e-12, atol=1e-14))
-        if not len(found):
-            raise GridError(
-                f"p_t was not stored at t={t:g}; stored: {[round(s, 6) for s in self.times[:12]]}. Add it to times=."
-            )
-        return int(found[0])
+        return stored_index(self.times, t, name="p_t")
 
     def law(self, t: float) -> Law:
         """The law with the (normalised) density p_t, log-splined between the cell centres; values near an undershoot are not trusted."""

@@ -101,7 +101,7 @@ class StationaryLaw:
 
     @property
     def gap(self) -> float:
-        """−Re λ of the slowest decay, > 0: correlations die like exp(−gap · t)."""
+        """−Re λ of the slowest decay, ≥ 0 up to round-off: correlations die like exp(−gap · t)."""
         return float(-self.spectrum[0].real)
 
 
@@ -114,7 +114,7 @@ def stationary(problem: Problem, grid: Grid, *, flux: Any = None) -> StationaryL
         Drift and diffusion independent of t; its initial law is not used. State the potential
         (:class:`fpk.coefficients.GradientDrift`) for a Gibbs law to round-off.
     grid : Grid
-        An open problem gets reflecting walls at the ends of the grid.
+        An open problem gets reflecting walls at the ends of the grid: look at the density there if nothing confines the process.
     flux : WellBalanced6 (default) or ScharfetterGummel
 
     Raises
@@ -136,17 +136,36 @@ def stationary(problem: Problem, grid: Grid, *, flux: Any = None) -> StationaryL
     >>> float(law.density @ law.grid.widths)
     1.0
     """
-    check_fit(problem, grid)
-    check_noise(problem, grid)
     if problem.boundary.kind == "absorbing":
         raise SchemeError(
             "a problem with absorbing walls has no stationary law: everything leaves. Use boundary no_flux, or first_passage."
         )
-    require_steady(problem, "a stationary law")
-    rates = (flux or WellBalanced6()).rates(problem, grid)(0.0)
+    rates = steady_rates(problem, grid, flux, what="a stationary law")
     q = _null_vector(rates)
     density = q / grid.center_stretch
     return StationaryLaw(problem, grid, density / (density @ grid.widths), rates)
+
+
+def steady_rates(problem: Problem, grid: Grid, flux: Any, *, what: str) -> Rates:
+    """The one rate matrix of a steady problem, with the default flux for None.
+
+    Raises
+    ------
+    SchemeError
+        For something that is no flux, for noise that vanishes, and for coefficients that depend on t.
+    GridError
+        If the grid does not fit the domain.
+    """
+    flux = WellBalanced6() if flux is None else flux
+    if isinstance(flux, type) or not hasattr(flux, "rates"):
+        raise SchemeError(
+            f"flux must be WellBalanced6() or ScharfetterGummel() of fpk.fokker_planck.fluxes, got {flux!r}. "
+            "Leave it out for the first."
+        )
+    check_fit(problem, grid)
+    check_noise(problem, grid)
+    require_steady(problem, what)
+    return flux.rates(problem, grid)(0.0)
 
 
 def require_steady(problem: Problem, what: str) -> None:

@@ -103,6 +103,8 @@ def transition_density(
     >>> round(float(p.density_on(np.array([1.5 * np.exp(-0.5)]), 0.5)[0] * np.sqrt(2 * np.pi * (1 - np.exp(-1)))), 7)
     1.0
     """
+    if not isinstance(start, (int, float, np.number)):
+        raise ProblemError(f"the start must be one number, got {start!r}. For several, solve for each.")
     if not grid.lower < start < grid.upper:
         raise ProblemError(f"the start {start:g} is outside the grid ({grid.lower:g}, {grid.upper:g}): widen the grid.")
     times = problem.checked_times(times)
