@@ -20,7 +20,7 @@ from fpk.panels import Panel, law_panel
 ROUND_OFF = 30 * float(np.finfo(float).eps)
 
 #: Smallest budget of a functional, as a fraction of the largest one on its panel: a change that vanishes in one of them is luck.
-LUCK = 0.3
+LUCK = 0.1
 
 
 @dataclass(frozen=True)

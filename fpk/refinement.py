@@ -3,13 +3,14 @@ r"""Refinement: one route at three resolutions, and the error budget that follow
 With e₂₁, e₃₂ the changes of a functional over the two finer and the two coarser levels (ratio 2), the observed order is
 q = log₂|e₃₂/e₂₁| and the budget of the finest level is
 
-    3 |e₂₁| / (2^q − 1)          q clipped to [½, min(p, 2)], p the formal order; but for p ≤ 2
+    3 |e₂₁| / (2^q − 1)          q clipped to [½, min(p, 4)], p the formal order; but for p ≤ 2
     1.25 |e₂₁| / (2^p − 1)       if the changes are monotone and q is within 10 % of p,
     3 max(|e₂₁|, |e₃₂|)          if the changes alternate in sign,
 
-plus the round-off the route reports, and never less than 30 % of the panel's largest budget: all functionals see one error field, so a change
-that is small in one of them is luck, not accuracy. Orders above 2 are not relied on: such errors are sums of terms that take turns,
-and the next one may fall slower than the last. (Grid convergence index, Roache 1998, with wider safety factors.)
+plus the round-off the route reports, and never less than 10 % of the panel's largest budget: all functionals see one error field, so a change
+that is small in one of them is luck, not accuracy. Errors of high order are sums of terms that take turns, and the next one may fall
+slower than the last: for p > 2 a budget is at least 2 % of the panel's largest |e₃₂|. (Grid convergence index, Roache 1998, with
+wider safety factors.)
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from fpk.laws import Array, Law
 from fpk.marginals import LUCK, Estimate, Marginals
 from fpk.panels import Panel
 
-#: Largest order a budget relies on.
-TRUSTED = 2
+#: Largest order a budget relies on, and up to which it relies on it alone.
+TRUSTED, PLAIN = 4, 2
+#: Smallest budget beyond that, as a fraction of the panel's largest change between the two coarser levels.
+DOUBT = 0.02
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,9 @@ def refinement_budget(values: Sequence[Array], order: float) -> Array:
         observed = np.log2(np.abs(e32 / e21))
     observed = np.where(np.isnan(observed), order, observed)
     budget = 3 * np.abs(e21) / (2 ** np.clip(observed, 0.5, min(order, TRUSTED)) - 1)
-    if order <= TRUSTED:
+    if order > PLAIN:
+        budget = np.maximum(budget, DOUBT * np.abs(e32).max(initial=0.0))
+    else:
         asymptotic = np.abs(observed - order) <= 0.1 * order
         budget = np.where(asymptotic, 1.25 * np.abs(e21) / (2**order - 1), budget)
         budget = np.where(e21 * e32 >= 0, budget, 3 * np.maximum(np.abs(e21), np.abs(e32)))

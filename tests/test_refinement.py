@@ -24,7 +24,7 @@ def test_the_budget_covers_an_asymptotic_error_and_is_not_wasteful(limit, consta
     values = [np.array([limit + constant * h**order]) for h in (0.1, 0.05, 0.025)]
     error = abs(values[-1][0] - limit)
     budget = refinement_budget(values, order)[0]
-    assert error <= budget <= (1.5 if order <= 2 else 16) * error + 1e-12  # orders above 2 are not relied on
+    assert error <= budget <= (1.5 if order <= 2 else 5) * error + 1e-12  # DOUBT of a change that is 240 times the error
 
 
 @given(limit=st.floats(-5, 5), constant=signed, extra=st.floats(-4, 4), order=st.sampled_from([1, 2, 4]))
@@ -64,7 +64,7 @@ def test_no_change_at_all_needs_no_budget():
 def test_one_functional_that_happens_not_to_change_shares_the_doubt_of_the_others():
     values = [np.array([1 + h**2, 2.0]) for h in (0.4, 0.2, 0.1)]
     budget = refinement_budget(values, 2)
-    assert budget[1] == pytest.approx(0.3 * budget[0])
+    assert budget[1] == pytest.approx(0.1 * budget[0])
 
 
 @pytest.mark.parametrize("levels", [(1, 2), (1, 2, 3), (1, 3, 9), (4, 2, 1), ()])
