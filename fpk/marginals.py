@@ -32,7 +32,7 @@ class Estimate:
     value : array, shape (K,)
         E φ_k for the smooth functionals.
     bias_bound : array, shape (K,)
-        Budget: a bound for the systematic error, round-off included; infinite when nothing is known (an unrefined grid).
+        Budget: a bound for the systematic error, round-off included; infinite when nothing is known (a grid half of whose cells cannot hold the law).
     covariance : array, shape (K, K) or (K,), optional
         Covariance of ``value`` for sampled sources (its diagonal, where the values are uncorrelated); None for deterministic ones.
     samples : int, optional

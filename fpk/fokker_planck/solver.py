@@ -42,8 +42,9 @@ def solve(
     times : sequence of float
         Where p_t is wanted, in [0, horizon].
     steps : int, optional
-        Time steps from 0 to the last time; default a quarter of the cells, at least 20. Refine them with the cells. Not needed, and not used,
-        where drift and diffusivity change in time by a common factor only and the spectrum is real: that is exact in time.
+        Time steps from 0 to the last time; default a quarter of the cells, at least 20. Refine them with the cells. Not used by the
+        one exponential that is exact in time: drift and diffusivity change in time by a common factor only, and the spectrum is known to be
+        real (no ring, cell Péclet numbers |f| h/D up to about 1).
     scheme : Scheme, optional
         Default :data:`EXACT_IN_TIME` (sixth-order well-balanced flux, rational exponential) where A(t) = c(t) A, else :data:`ACCURATE`
         (fourth-order L-stable steps).
@@ -53,7 +54,8 @@ def solve(
     Returns
     -------
     GridMarginals
-        ``mass``, ``minimum`` and ``density(t)`` besides the contract; wrap in :func:`fpk.refine` for an error budget.
+        ``mass``, ``minimum`` and ``density(t)`` besides the contract. Its expectations are corrected by their residual and come with a budget,
+        for which the problem is solved again on half the cells; :func:`fpk.refine` reads a budget from three resolutions instead.
 
     Raises
     ------
@@ -63,6 +65,11 @@ def solve(
         If the grid does not fit the domain, or the law reaches the edges of the box.
     NonFinite
         If a coefficient is not finite, with x and t.
+
+    Accuracy
+    --------
+    Densities at the cell centres: that of the scheme where the law does not reach walls, around rings, and where at walls the drift is odd and the
+    diffusivity even about them. Second order in the cell width where the drift does not vanish at a wall that the law reaches.
 
     Examples
     --------

@@ -5,6 +5,9 @@ r"""Named problems, each with its exact law where one is known.
 ``double_well``        dX = −(X³ − X) dt + g dW          Gibbs law ∝ exp(−2U/g²), U = x⁴/4 − x²/2
 ``two_peaks``          initial law: an off-centre mixture with one narrow component
 ===================== =============================== ====================================
+
+What the grid is tried on has its own modules: :mod:`fpk.problems.manufactured` (problems made from their densities, which
+:mod:`fpk.problems.curves` gives by formulas) and :mod:`fpk.problems.families` (problems with known laws, drawn at random).
 """
 
 from __future__ import annotations

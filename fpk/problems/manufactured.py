@@ -11,7 +11,7 @@ increasing map M(·, t), F = Q(M) and the first term is −∂_t M/∂_x M: noth
 
 ============================ ========= ====================================================================================
 :func:`between_walls`         no_flux   even about both walls (p, D even, f odd): mirrors keep the full order of a scheme
-:func:`pushed_against_walls`  no_flux   f ≠ 0 at the walls: mirrors are exact for ∂_x only, so orders above that of the wall drop
+:func:`pushed_against_walls`  no_flux   f ≠ 0 at the walls: mirror images have a kink there, and every scheme is of second order
 :func:`around_a_ring`         periodic  with circulation; nothing is even
 :func:`on_the_line`           open      a Gaussian law, bent and moving
 :func:`modes_between_walls`   no_flux   f and D are c(t) times functions of x: exact decaying eigenmodes, real spectrum
@@ -246,7 +246,7 @@ def between_walls() -> Manufactured:
 def pushed_against_walls() -> Manufactured:
     """p = 1 + a(t)(2x − 1): the drift pushes against both walls, ∂_x p ≠ 0 there.
 
-    The mirror image is exact for the flux only, and schemes above second order in space lose order at the walls (fourth in the mean).
+    The mirror image of p has a kink there. Every scheme is of second order in space, at the walls, inside and in the mean.
     """
     return manufactured(
         "1 + (2 + sin(3*t))/6*(2*x - 1)",
