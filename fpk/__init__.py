@@ -34,9 +34,15 @@ _MODULES = ("problems", "testing")
 __all__ = [*sorted(_HOME), *_MODULES]
 
 
+_loaded: dict[str, Any] = {}  # the module of each name that was asked for: the names themselves may be patched there
+
+
 def __getattr__(name: str) -> Any:
+    if name in _loaded:
+        return getattr(_loaded[name], name)
     if name in _HOME:
-        return getattr(importlib.import_module(f"fpk.{_HOME[name]}"), name)
+        _loaded[name] = importlib.import_module(f"fpk.{_HOME[name]}")
+        return getattr(_loaded[name], name)
     if name in _MODULES:
         return importlib.import_module(f"fpk.{name}")
     raise AttributeError(f"module 'fpk' has no attribute {name!r}; its public names are {', '.join(__all__)}.")

@@ -267,18 +267,23 @@ class Coefficient:
         try:
             with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
                 value = np.asarray(self._function(x, t))
-                total = value.sum()
+                total = np.add.reduce(value, None)
         except FloatingPointError as error:
             raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
-        if np.iscomplexobj(value):
-            raise ProblemError(f"the {self.name} is complex at t={t:g}: it must be real wherever the law has mass.")
-        value = value.astype(float, copy=False)
+        if value.dtype != float:
+            value = self._real(value, t)
         if not math.isfinite(total) and not np.all(
             np.isfinite(value)
         ):  # the sum is cheaper to look at than every value
             self._refuse(value, x, t)
-        self._check_shape(value, x)
+        if value.shape != x.shape:
+            self._check_shape(value, x)
         return value
+
+    def _real(self, value: Array, t: float) -> Array:
+        if np.iscomplexobj(value):
+            raise ProblemError(f"the {self.name} is complex at t={t:g}: it must be real wherever the law has mass.")
+        return value.astype(float)
 
     def column(self, x: Array, t: float) -> Array:
         """The value at positions of shape (n, 1), shape (n,): for d = 1."""

@@ -260,9 +260,14 @@ class ExponentialStepper(Stepper):
 
     def __init__(self, rates: Rates, clock: Clock) -> None:
         super().__init__(lambda t: rates)
+        self._matrix = rates
         self.clock = clock
         self.rational: Rational | None = None
         self._last: tuple[float, bool] | None = None  # only what is asked for twice is worth factors
+
+    def rates(self, t: float) -> Rates:
+        """The one rate matrix, at all times."""
+        return self._matrix
 
     def counted(self, steps: int) -> int:
         """One step for each interval with :data:`CRAM16`."""
@@ -290,12 +295,14 @@ class ExponentialStepper(Stepper):
         yield from super().run(p, times, steps)
 
     def _mapped(self, state: Array, t: float, step: float, *, transposed: bool) -> Array:
-        rates, length = self.rates(0.0), round_clock(self.clock.elapsed(t, t + step))
-        made, rational = rates.transposed if transposed else lambda: rates, self._chosen(None)
-        if (length, transposed) != self._last:
-            self._last = (length, transposed)
-            return rational.applied(made(), length, state)
-        return self.kept(self._last, lambda: rational.factored(made(), length))(state)
+        rational, key = self._chosen(None), (round_clock(self.clock.elapsed(t, t + step)), transposed)
+        if key == self._last and key in self._factors:
+            return self._factors[key](state)
+        rates = self._matrix.transposed() if transposed else self._matrix
+        if key == self._last:
+            return self.kept(key, lambda: rational.factored(rates, key[0]))(state)
+        self._last = key
+        return rational.applied(rates, key[0], state)
 
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The state at t + step: r(∫c · A) p."""

@@ -147,7 +147,8 @@ class Sampled:
 
     def _over_half_cells(self, values: Array) -> Array:
         """Integrals over the half cells of what has ``values`` at their nodes, shape (6n,) to (2n,)."""
-        return np.einsum("ij,ij->i", values.reshape(-1, len(NODES)), self.grid.half_cell_weights)
+        values, weights = values.reshape(-1, len(NODES)), self.grid.half_cell_weights
+        return values @ weights[0] if len(weights) == 1 else np.einsum("ij,ij->i", values, weights)
 
 
 def _assembled(f: Array, D: Array, climb: Array, stretch: Array, spacing: float, kind: str) -> Rates:

@@ -185,6 +185,8 @@ class Stepper:
 
 def _schedule(times: tuple[float, ...], steps: int) -> list[tuple[float, list[tuple[float, float]]]]:
     """For each target time the (start, length) of the steps that lead there from the one before."""
+    if steps == len(times) == 1 and times[0] > 0:
+        return [(times[0], [(0.0, times[0])])]
     starts = (0.0, *times[:-1])
     plan = step_plan(times, steps) if times[-1] > 0 else ((0, 0.0),)
     return [

@@ -94,6 +94,7 @@ class GaussianMixture:
         except np.linalg.LinAlgError:
             raise ProblemError(f"covariances must be positive definite, got {self.covariances.tolist()}.") from None
         self._whitening = np.linalg.inv(factors)
+        self._narrow = self._whitening[:, :, 0] / 2**0.5  # for d = 1: log p = log scale − (narrow · offset)²
         self._precisions = np.swapaxes(self._whitening, 1, 2) @ self._whitening
         self._log_scales = (
             np.log(self.weights)
@@ -122,17 +123,19 @@ class GaussianMixture:
         centred = self.means - self.mean
         return np.einsum("m,mij->ij", self.weights, self.covariances + centred[:, :, None] * centred[:, None, :])
 
-    def _component_logs(self, x: Array) -> tuple[Array, Array]:
+    def _component_logs(self, x: Array) -> Array:
+        """Logarithms of the weighted densities of the components, shape (m, n)."""
+        if self.means.shape[1] == 1:
+            offsets = x[:, 0] - self.means
+            offsets *= self._narrow
+            return self._log_scales[:, None] - offsets * offsets
         offsets = x[None] - self.means[:, None, :]
-        if self.dimension == 1:
-            squares = (offsets[:, :, 0] * self._whitening[:, :, 0]) ** 2
-        else:
-            squares = (np.einsum("mij,mnj->mni", self._whitening, offsets) ** 2).sum(-1)
-        return self._log_scales[:, None] - 0.5 * squares, offsets
+        squares = (np.einsum("mij,mnj->mni", self._whitening, offsets) ** 2).sum(-1)
+        return self._log_scales[:, None] - 0.5 * squares
 
     def log_density(self, x: Array) -> Array:
         """Log p(x), shape (n,); accurate far into the tails (log-sum-exp)."""
-        logs, _ = self._component_logs(x)
+        logs = self._component_logs(x)
         if len(logs) == 1:
             return logs[0]
         top = logs.max(0)
@@ -144,7 +147,7 @@ class GaussianMixture:
 
     def score(self, x: Array) -> Array:
         """∇ log p(x) = Σ_m r_m(x) Σ_m⁻¹ (μ_m − x), r_m the responsibilities; shape (n, d)."""
-        logs, offsets = self._component_logs(x)
+        logs, offsets = self._component_logs(x), x[None] - self.means[:, None, :]
         shares = np.exp(logs - logs.max(0))
         shares /= shares.sum(0)
         return -np.einsum("mn,mij,mnj->ni", shares, self._precisions, offsets)
