@@ -71,12 +71,12 @@ def vp_law(variant: Change | None, case: str, size: Size, seed: int) -> Evidence
 
 
 def _starved(case: str, seed: int) -> Evidence:
-    """The stated claim with too little work to know: one grid without refinement, a thousand particles."""
+    """The stated claim with too little work to know: a grid whose half cannot hold the data law, a thousand particles."""
     times = TIMES if case == "grid" else TIMES[:1]
     claimed = fpk.exact(fpk.noising(VP, DATA), times=times)
     drift, noise = _changed(VP, STATED)
     if case == "grid":
-        return evidence(fpk.solve(boxed(drift, noise, initial=DATA), fpk.Grid(*BOX, cells=256), times=TIMES), claimed)
+        return evidence(fpk.solve(boxed(drift, noise, initial=DATA), fpk.Grid(*BOX, cells=64), times=TIMES), claimed)
     problem = fpk.Problem(drift, noise, initial=DATA)
     return evidence(fpk.simulate(problem, particles=1000, steps=40, times=times, seed=seed), claimed)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 import fpk
 from fpk.closed_form import euler_chain
+from fpk.fokker_planck.discretisation import ACCURATE
 from fpk.fokker_planck.solutions import GridMarginals
 from fpk.independence import Correlations
 from fpk.laws import Array, TabulatedLaw
@@ -144,7 +145,7 @@ def density_along_a_flow(variant: float, case: str, size: Size, seed: int) -> Ev
     flow = fpk.probability_flow(VP_FORWARD, lambda x, t: variant * exact.score(x, t))
 
     def level(k: int) -> GridMarginals:
-        run = fpk.solve(flow, fpk.Grid(*BOX, cells=size.cells(128) * k), times=[1.0], steps=size.cells(12) * k)
+        run = fpk.solve(flow, fpk.Grid(*BOX, cells=size.cells(128) * k), times=[1.0], steps=size.cells(24) * k)
         return GridMarginals(run.grid, run.times, run.densities, run.order, run.floor, f"densities of a {run.source}")
 
     return evidence(fpk.refine(level), exact)
@@ -160,7 +161,8 @@ def _errors(route: str, steps: int) -> float:
     law = exact.law(1.0).projected(np.ones(1))
     second = float(law.covariance[0, 0] + law.mean[0] ** 2)  # type: ignore[attr-defined]
     if route == "grid":
-        run = fpk.solve(replace(VP_FORWARD, boundary=WALLS), fpk.Grid(*BOX, cells=288), times=[1.0], steps=steps)
+        walled, grid = replace(VP_FORWARD, boundary=WALLS), fpk.Grid(*BOX, cells=288)
+        run = fpk.solve(walled, grid, times=[1.0], steps=steps, scheme=ACCURATE)
         x, weights = run.grid.centers, run.density(1.0) * run.grid.spacing
     else:
         flow = fpk.solve(

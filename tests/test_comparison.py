@@ -426,8 +426,8 @@ def test_a_wrong_coefficient_in_the_solver_is_refuted(drift, diffusion):
     assert verdict.outcome is REFUTED, str(verdict)
 
 
-def test_an_unrefined_grid_is_undecided_and_told_to_refine():
-    verdict = compare(solve(OU, Grid(-5, 5, 200), times=[0.5]), TRUTH, effect=0.1)
+def test_a_grid_too_coarse_to_be_halved_is_undecided_and_told_to_refine():
+    verdict = compare(solve(OU, Grid(-5, 5, 24), times=[0.5]), TRUTH, effect=0.1)
     assert verdict.outcome is UNDECIDED
     assert "fpk.refine" in verdict.remedy
 
