@@ -58,6 +58,11 @@ def forward_score(problem: fpk.Problem, size: Size, k: int, *, cells: int, steps
     return fpk.solve(problem, fpk.Grid(*BOX, cells=size.cells(cells) * k), times=list(times), steps=count)
 
 
+def l1(p: np.ndarray, q: np.ndarray, grid: fpk.Grid) -> float:
+    """The L¹ distance of two densities at the cell centres."""
+    return float(np.abs(p - q) @ grid.widths)
+
+
 Score = Callable[[np.ndarray, float], np.ndarray]
 
 

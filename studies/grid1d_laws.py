@@ -20,7 +20,7 @@ from fpk.marginals import zero_estimate
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._systems import BOX, DATA, WALLS, boxed
+from ._systems import BOX, DATA, WALLS, boxed, l1
 from .grid1d_equations import against
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
@@ -125,7 +125,7 @@ def _double_well(drift: Any, share: float, flux: str, size: Size) -> Evidence:
         x = grid.centers
         gibbs = np.exp(-share * (x**4 / 4 - x**2 / 2) / D)
         found = stationary(problem, grid, flux=FLUXES[flux])
-        apart.append(np.abs(found.density - gibbs / (gibbs @ grid.widths)) @ grid.widths - ROUND)
+        apart.append(l1(found.density, gibbs / (gibbs @ grid.widths), grid) - ROUND)
     first = fpk.residual(np.array(apart), 1e-15, source=f"null vector, {flux}")
     return Evidence(first, zero_estimate(2), ("uniform grid", "stretched grid"))
 
@@ -211,7 +211,7 @@ def splitting(variant: float, case: str, size: Size, seed: int) -> Evidence:
 
     one = solved("all potential", 1.0)
     others = [solved(name, variant) for name in SPLITS if name != "all potential"]
-    apart = [np.abs(one.density(1.0) - other.density(1.0)) @ one.grid.widths - ROUND for other in others]
+    apart = [l1(one.density(1.0), other.density(1.0), one.grid) - ROUND for other in others]
     first = fpk.residual(np.array(apart), 1e-15, source=one.source)
     return Evidence(first, zero_estimate(len(apart)), tuple(SPLITS)[1:])
 
@@ -270,7 +270,7 @@ def round_trip(variant: Callable[[Array], Array], case: str, size: Size, seed: i
     ahead = _ahead(case, size.cells(120), 100 if case == "VP" else 200)
     read = replace(ahead, densities=variant(ahead.densities))
     back = reversed_on_grid(read, start=ahead.density(1.0))
-    apart = np.abs(back.density(1.0) - ahead.density(0.0)) @ ahead.grid.widths - ROUND_TRIP
+    apart = l1(back.density(1.0), ahead.density(0.0), ahead.grid) - ROUND_TRIP
     return Evidence(fpk.residual(np.array([apart]), 1e-9, source=back.source), zero_estimate(1), ("L¹ of the start",))
 
 
