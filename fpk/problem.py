@@ -132,7 +132,9 @@ class Problem:
     def diffusivity(self, x: Array, t: float) -> Array:
         """D = ½ g² at x, shape (n, d) (diagonal noise)."""
         if self.diffusion.constant is not None:
-            return np.full(x.shape, 0.5 * self.diffusion.constant**2)
+            same = np.empty(x.shape)
+            same.fill(0.5 * self.diffusion.constant**2)
+            return same
         value = self.diffusion(x, t)
         if value.ndim == 3:
             raise ProblemError("a matrix diffusion has no diagonal diffusivity; solve it with particles.")
@@ -140,11 +142,13 @@ class Problem:
 
     def checked_times(self, times: Sequence[float]) -> tuple[float, ...]:
         """The times, increasing; refuses what lies outside [0, horizon]."""
-        if np.ndim(times) != 1 or not len(times):
+        plain = type(times) in (list, tuple) and set(map(type, times)) <= {float, int}
+        if not (plain or np.ndim(times) == 1) or not len(times):
             raise ProblemError(
                 f"times must be a list of at least one time, for example times=[0.5, 1.0]; got {times!r}."
             )
-        if any(not 0 <= t <= self.horizon * (1 + 1e-12) for t in times):
+        end = self.horizon * (1 + 1e-12)
+        if any(not 0 <= t <= end for t in times):
             raise ProblemError(f"times must lie in [0, {self.horizon:g}] (the problem's horizon), got {list(times)}.")
         return tuple(sorted({float(t) for t in times}))
 

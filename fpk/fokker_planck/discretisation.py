@@ -82,15 +82,19 @@ class Discretisation:
         return self.stepper.run_back(u, times, self.steps)
 
     @once
+    def _initial(self) -> tuple[Array, float]:
+        return _held(self.problem, self.grid)
+
+    @once
     def start(self) -> Array:
         """q at time 0, shape (cells,)."""
-        p = initial_density(self.problem, self.grid)
+        p, _ = self._initial
         return p if self.grid.uniform else p * self.grid.center_stretch
 
     @property
     def missed(self) -> float:
         """Initial mass the grid does not hold."""
-        return abs(float(self.start.sum()) * self.grid.spacing - 1)
+        return abs(self._initial[1] - 1)
 
     def __str__(self) -> str:
         """What estimates call it."""
@@ -138,6 +142,11 @@ def discretised(
 
 def initial_density(problem: Problem, grid: Grid) -> Array:
     """p_0 at the cell centres; refuses a grid that does not hold its mass."""
+    return _held(problem, grid)[0]
+
+
+def _held(problem: Problem, grid: Grid) -> tuple[Array, float]:
+    """p_0 at the cell centres, and its mass."""
     p = np.exp(problem.initial.log_density(grid.centers[:, None]))
     total = float(p @ grid.widths)
     if abs(total - 1) > INITIAL_LIMIT:
@@ -145,7 +154,7 @@ def initial_density(problem: Problem, grid: Grid) -> Array:
             f"{grid.cells} cells of width {grid.widths.min():.3g} on [{grid.lower:g}, {grid.upper:g}] hold {total:.6g} of the initial mass: "
             "the initial law is narrower than a cell, or lies outside. Use more cells or a wider box."
         )
-    return p
+    return p, total
 
 
 def check_fit(problem: Problem, grid: Grid) -> None:
@@ -155,8 +164,10 @@ def check_fit(problem: Problem, grid: Grid) -> None:
             f"the grid solver is one-dimensional, this problem has d = {problem.dimension}. Use fpk.exact or fpk.simulate."
         )
     walls = problem.boundary
+    if walls.kind == "open":
+        return
     size = 1e-12 * max(1.0, abs(grid.lower), abs(grid.upper))
-    if walls.kind != "open" and max(abs(grid.lower - walls.lower), abs(grid.upper - walls.upper)) > size:
+    if max(abs(grid.lower - walls.lower), abs(grid.upper - walls.upper)) > size:
         raise GridError(
             f"the problem lives on [{walls.lower:g}, {walls.upper:g}] ({walls.kind}) but the grid spans [{grid.lower:g}, {grid.upper:g}]; "
             f"use Grid({walls.lower:g}, {walls.upper:g}, cells={grid.cells})."

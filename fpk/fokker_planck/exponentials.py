@@ -198,13 +198,16 @@ class Clock:
     elapsed: Callable[[float, float], float]
 
 
+STEADY = Clock(0.0, lambda a, b: b - a)
+
+
 def time_change(problem: Problem, grid: Grid) -> Clock | None:
     """The clock of A(t) = c(t) A, or None where drift and diffusivity are not one function of x times one of t.
 
     Looked for at 17 times on the whole grid and, at three places, at every time the integral of c needs.
     """
     if problem.steady:
-        return Clock(0.0, lambda a, b: b - a)
+        return STEADY
     try:
         return _found(problem, grid)
     except _NotOneClock:

@@ -70,6 +70,23 @@ def weighted_norm(climb: Array, D: Array, q: Array) -> float:
     return np.sqrt(total)
 
 
+@njit(cache=True)
+def rims(densities: Array, widths: Array, rim: int) -> tuple[int, float, float]:
+    """The time at which most mass is in the ``rim`` outermost cells at each end, that mass, and the sum of all densities: finite if they are."""
+    total, worst, most = 0.0, 0, -1.0
+    count, n = densities.shape
+    for t in range(count):
+        left, right = 0.0, 0.0
+        for i in range(rim):
+            left += densities[t, i] * widths[i]
+            right += densities[t, n - 1 - i] * widths[n - 1 - i]
+        if abs(left) + abs(right) > most:
+            worst, most = t, abs(left) + abs(right)
+        for i in range(n):
+            total += densities[t, i]
+    return worst, most, total
+
+
 @compiled
 def extended(values: Array, ghosts: int, mirror: int, sign: float) -> Array:
     """Continue beyond both ends: mirrored, times ``sign``, or wrapped around where ``mirror`` is 0."""

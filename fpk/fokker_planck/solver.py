@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from fpk.errors import MassAtEdges, NonFinite
+from fpk.fokker_planck import kernels
 from fpk.fokker_planck.characteristics import log_densities, pushed
 from fpk.fokker_planck.discretisation import Discretisation, Scheme, check_fit, discretised, initial_density
 from fpk.fokker_planck.solutions import FlowMarginals, GridMarginals
@@ -86,10 +87,6 @@ def solve(
     densities = np.array([q for _, q in plan.forward(plan.start, times)])
     if not grid.uniform:
         densities /= grid.center_stretch
-    if not math.isfinite(densities.sum()):
-        raise NonFinite(
-            f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={plan.steps})."
-        )
     floor = plan.missed + mass_at_edges(plan, times, densities) + ROUND_OFF * plan.steps
 
     def halved() -> GridMarginals:
@@ -119,16 +116,18 @@ def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) 
 
 
 def mass_at_edges(plan: Discretisation, times: tuple[float, ...], densities: Array) -> float:
-    """Mass in the outermost 2 % of the cells, over all times, when the box only truncates the line."""
-    if plan.problem.boundary.kind != "open":
+    """Mass in the outermost 2 % of the cells, over all times, when the box only truncates the line; refuses densities that are not finite."""
+    problem, grid = plan.problem, plan.grid
+    worst, outer, total = kernels.rims(densities, grid.widths, max(2, int(EDGE_CELLS * grid.cells) // 2))
+    if not math.isfinite(total):
+        raise NonFinite(
+            f"the density of {problem.name or 'the problem'} is not finite: refine the time steps (steps={plan.steps})."
+        )
+    if problem.boundary.kind != "open":
         return 0.0
-    grid = plan.grid
-    rim = max(2, int(EDGE_CELLS * grid.cells) // 2)
-    outer = np.abs(densities[:, :rim] @ grid.widths[:rim]) + np.abs(densities[:, -rim:] @ grid.widths[-rim:])
-    worst = int(outer.argmax())
-    if outer[worst] > EDGE_LIMIT:
+    if outer > EDGE_LIMIT:
         raise MassAtEdges(
-            f"the box [{grid.lower:g}, {grid.upper:g}] is too small: {outer[worst]:.2g} of the mass sits at its edges at "
+            f"the box [{grid.lower:g}, {grid.upper:g}] is too small: {outer:.2g} of the mass sits at its edges at "
             f"t={times[worst]:g} (allowed {EDGE_LIMIT:g}). Widen the grid, or state a boundary= if walls are meant."
         )
-    return float(outer[worst])
+    return outer
