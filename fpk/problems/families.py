@@ -56,23 +56,28 @@ def bent(rng: np.random.Generator) -> Known:
     moving, size, phase = _Moving(rng), rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi)
 
     def bend(y: Array) -> Array:
+        """T, which increases because ε < 1."""
         return y + size * np.sin(y + phase)
 
     def straight(x: Array) -> Array:
+        """T⁻¹, by Newton's method."""
         y = x - size * np.sin(x + phase)
         for _ in range(8):
             y = y - (bend(y) - x) / (1 + size * np.cos(y + phase))
         return y
 
     def drift(x: Array, t: float) -> Array:
+        """T′ (a Y + b) + ½ T″ g²."""
         y = straight(x)
         curved = -0.5 * size * np.sin(y + phase) * moving.noise(t) ** 2
         return (1 + size * np.cos(y + phase)) * (moving.slope(t) * y + moving.shift(t)) + curved
 
     def diffusion(x: Array, t: float) -> Array:
+        """T′ g."""
         return (1 + size * np.cos(straight(x) + phase)) * moving.noise(t)
 
     def density(x: Array, t: float) -> Array:
+        """The density of Y over T′."""
         y = straight(x)
         return moving.law(t).density(y[:, None]) / (1 + size * np.cos(y + phase))
 
@@ -104,12 +109,15 @@ class _Moving:
         self.means, self.stds = rng.uniform(-1.2, 1.2, 2), rng.uniform(0.25, 0.6, 2)
 
     def slope(self, t: float) -> float:
+        """The drift is a(t) x + b(t): a."""
         return -self.rate * (1 + self.swing * np.sin(self.turn * t))
 
     def shift(self, t: float) -> float:
+        """Its b."""
         return self.push * np.cos(self.turn * t)
 
     def noise(self, t: float) -> float:
+        """The noise g."""
         return self.strength * (1 + self.warming * np.cos(self.turn * t + 1))
 
     def law(self, t: float) -> GaussianMixture:
@@ -126,6 +134,7 @@ class _Moving:
         return -self.rate * (t + self.swing * (1 - np.cos(self.turn * np.asarray(t))) / self.turn)
 
     def box(self, widths: float = 7.0) -> tuple[float, float]:
+        """Where every component lies within so many standard deviations, at 21 times."""
         laws = [self.law(t) for t in np.linspace(0, 1, 21)]
         stds = [np.sqrt(law.covariances[:, 0, 0]) for law in laws]
         lower = min((law.means[:, 0] - widths * s).min() for law, s in zip(laws, stds, strict=True))
@@ -143,6 +152,7 @@ class _Swings:
         return self.size * np.cos(self.turn * t + self.phase)
 
     def rate(self, t: float) -> Array:
+        """Derivatives of the amplitudes."""
         return -self.size * self.turn * np.sin(self.turn * t + self.phase)
 
 
@@ -151,17 +161,21 @@ def _made(rng: np.random.Generator, kind: str, *, cosines: _Swings, sines: _Swin
     waves = np.pi * MODES  # on [−1, 1] modes of x + 1 and of x differ by signs only
 
     def amplitudes(t: float, derivative: bool = False) -> tuple[Array, Array]:
+        """Of cosines and sines, or their rates."""
         read = (lambda s: s.rate(t)) if derivative else (lambda s: s(t))
         return read(cosines), (read(sines) if sines else np.zeros(3))
 
     def density(x: Array, t: float) -> Array:
+        """The modes on [−1, 1]."""
         a, b = amplitudes(t)
         return 0.5 * (1 + np.cos(np.outer(x, waves)) @ a + np.sin(np.outer(x, waves)) @ b)
 
     def diffusion(x: Array, t: float) -> Array:
+        """Noise, even about both walls."""
         return level * (1 + ripple * np.cos(np.pi * x))
 
     def drift(x: Array, t: float) -> Array:
+        """(J + ∂_x(D p)) / p with J = c − ∂_t F."""
         flat = x[:, 0]
         (a, b), (da, db) = amplitudes(t), amplitudes(t, derivative=True)
         cos, sin = np.cos(np.outer(flat, waves)), np.sin(np.outer(flat, waves))
