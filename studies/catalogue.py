@@ -348,8 +348,8 @@ CLAIMS = (
         "Along the probability flow the logarithm of the density falls at the rate of the divergence of the velocity.",
         r"\tfrac{d}{dt}\log p_t(X_t) = -\nabla\cdot v(X_t,t)",
         "Chen et al. (2018), theorem 1",
-        {"stated": C, "½ extra": R, "a fifth too much": R, "score + 2 %": R},
-        SCORE_NOTES | {"a fifth too much": "1.2 times the score"},
+        {"stated": C, "½ extra": R, "a tenth too much": R, "score + 2 %": R},
+        SCORE_NOTES | {"a tenth too much": "1.1 times the score"},
     ),
     Claim(
         "core.time-order",

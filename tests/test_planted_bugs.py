@@ -68,7 +68,7 @@ class Bug:
 
 SCHEDULE = "schedules.py"
 DERIVED = "transformations.py"
-FLUX = "fokker_planck/fluxes.py"
+KERNELS = "fokker_planck/kernels.py"
 NOISE_DRIFT = "return divergence + 0.5 * h**2 * s"
 VP_ALPHA_SUB_VP_ALPHA = "return float(np.exp(-0.5 * self.integrated_beta(t)))"
 
@@ -115,9 +115,9 @@ BUGS = (
         "self._scale(t) * 2 * np.log(self.sigma_max / self.sigma_min)", VE_FLOW),
     Bug("VE: data shrink", SCHEDULE, '"""α_t = 1."""\n        return 1.0', '"""α_t = 1."""\n        return 1.0 - 0.05 * t', VE_FLOW),
     Bug("grid: D = g²", "problem.py", "0.5 * value**2", "value**2", STATIONARY),
-    Bug("grid: a digit of the stencil", FLUX, "125.0, -2250.0, 2250.0, -125.0", "125.0, -2150.0, 2150.0, -125.0", SUB_VP),
-    Bug("grid: exponent of the flux reversed", FLUX, "np.exp(s * np.where(s > 0, rise, 0.0))", "np.exp(-s * np.where(s > 0, rise, 0.0))",
-        STATIONARY),
+    Bug("grid: the divergence is 1 % too large", KERNELS, "SLOPE[m] / spacing", "1.01 * SLOPE[m] / spacing", SUB_VP),
+    Bug("grid: the drift is 2 % too strong", "fokker_planck/fluxes.py", "f = self.problem.drift.column(x, t)",
+        "f = 1.02 * self.problem.drift.column(x, t)", STATIONARY),
     Bug("particles: √ dropped on the time step", "particles/*.py", "* np.sqrt(half)", "* half", PARTICLES),
     Bug("particles: the drift is applied twice", "particles/*.py", "x + step * self.problem.drift(x, t)",
         "x + 2 * step * self.problem.drift(x, t)", PARTICLES),
