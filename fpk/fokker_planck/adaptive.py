@@ -1,7 +1,7 @@
 r"""As many time steps as an accuracy needs: steps are doubled until the densities of two solutions agree.
 
 The error of the last solution is put at its change from the one with half the steps (L1, the worst of the times), which bounds it for every
-order from 1. The error of the cells is not looked at: :func:`fpk.refine` and :func:`fpk.fokker_planck.boxes.fitted_grid` do that.
+order from 1. The error of the cells is not looked at: budgets of expectations and :func:`fpk.fokker_planck.boxes.fitted_grid` do that.
 """
 
 from __future__ import annotations

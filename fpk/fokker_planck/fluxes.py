@@ -73,7 +73,10 @@ class Rates(NamedTuple):
 
 @dataclass(frozen=True)
 class WellBalanced6:
-    """Sixth-order well-balanced flux: exact on Gibbs laws, conservative; may undershoot zero where the density is not resolved."""
+    """Sixth-order well-balanced flux: exact on Gibbs laws, conservative; may undershoot zero where the density is not resolved.
+
+    Second order where the drift does not vanish at a wall that the law reaches: mirror images of p have a kink there.
+    """
 
     order: int = 6
     positive: bool = False
