@@ -94,7 +94,6 @@ class GaussianMixture:
         except np.linalg.LinAlgError:
             raise ProblemError(f"covariances must be positive definite, got {self.covariances.tolist()}.") from None
         self._whitening = np.linalg.inv(factors)
-        self._narrow = self._whitening[:, :, 0] / 2**0.5  # for d = 1: log p = log scale − (narrow · offset)²
         self._precisions = np.swapaxes(self._whitening, 1, 2) @ self._whitening
         self._log_scales = (
             np.log(self.weights)
@@ -126,9 +125,11 @@ class GaussianMixture:
     def _component_logs(self, x: Array) -> Array:
         """Logarithms of the weighted densities of the components, shape (m, n)."""
         if self.means.shape[1] == 1:
-            offsets = x[:, 0] - self.means
-            offsets *= self._narrow
-            return self._log_scales[:, None] - offsets * offsets
+            squares = x[:, 0] - self.means
+            squares *= self._whitening[:, :, 0]
+            squares *= squares
+            squares *= 0.5
+            return self._log_scales[:, None] - squares
         offsets = x[None] - self.means[:, None, :]
         squares = (np.einsum("mij,mnj->mni", self._whitening, offsets) ** 2).sum(-1)
         return self._log_scales[:, None] - 0.5 * squares
