@@ -93,7 +93,8 @@ class Grid:
                 f"a grid needs a whole number of at least 8 cells (the widest stencil), got cells={self.cells!r}."
             )
         given = [value for value in (self.focus, self.breadth) if value is not None]
-        if len(given) == 1 or not all(math.isfinite(value) for value in given) or (given and not given[1] > 0):
+        finite = all(isinstance(value, (int, float, np.number)) and math.isfinite(value) for value in given)
+        if len(given) == 1 or not finite or (given and not given[1] > 0):
             raise GridError(
                 f"a stretched grid needs both a finite focus= and breadth > 0, got focus={self.focus}, breadth={self.breadth}. "
                 "For a uniform grid give neither."

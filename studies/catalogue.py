@@ -44,7 +44,10 @@ CLAIMS = (
             "g² + 30 %": R,
             "starved": U,
         },
-        NOISE_NOTES | {"starved": "too little work to know: one grid too coarse to be halved for a budget, or a thousand particles"},
+        NOISE_NOTES
+        | {
+            "starved": "too little work to know: one grid too coarse to be halved for a budget, or a thousand particles"
+        },
     ),
     Claim(
         "S0.E20",

@@ -274,7 +274,7 @@ def round_trip(variant: Callable[[Array], Array], case: str, size: Size, seed: i
     return Evidence(fpk.residual(np.array([apart]), 1e-9, source=back.source), zero_estimate(1), ("L¹ of the start",))
 
 
-LEVELS = (60, 90, 120, 180, 240)
+LEVELS = (96, 120, 144, 192, 240)
 
 
 @lru_cache(maxsize=8)

@@ -131,6 +131,7 @@ def test_steps_must_be_a_whole_number(steps):
         (0.0, np.nan),
         (np.inf, 1.0),
         (0.0, np.inf),
+        ("0", 1.0),
     ],
 )
 def test_stretched_grids_need_a_finite_focus_and_a_positive_breadth(focus, breadth):
@@ -294,6 +295,12 @@ def test_reversals_and_flows_take_whole_steps(steps):
 def test_only_grid_solutions_are_reversed_on_the_grid():
     with pytest.raises(SchemeError, match=r"needs what fpk\.solve returns, got LawMarginals.*fpk\.reverse_time"):
         reversed_on_grid(fpk.exact(SPRING, times=[1.0]))
+
+
+@pytest.mark.parametrize("accuracy", ["1e-6", 0.0, 1.0, np.nan, None])
+def test_steps_are_chosen_for_an_accuracy_that_is_one(accuracy):
+    with pytest.raises(SchemeError, match=r"accuracy must be a number in \[1e-12, 0\.1\], got"):
+        solve_to(SPRING, BOX, times=[0.5], accuracy=accuracy)
 
 
 def test_what_has_two_dimensions_is_sent_elsewhere():

@@ -78,8 +78,8 @@ def solve_to(
     >>> reached.error < 1e-8
     True
     """
-    if not 1e-12 <= accuracy <= 0.1:
-        raise SchemeError(f"accuracy must lie in [1e-12, 0.1], got {accuracy!r}: round-off is near 1e-13.")
+    if not isinstance(accuracy, (int, float, np.number)) or not 1e-12 <= accuracy <= 0.1:
+        raise SchemeError(f"accuracy must be a number in [1e-12, 0.1], got {accuracy!r}: round-off is near 1e-13.")
     coarse = solve(problem, grid, times=times, steps=FEWEST, scheme=scheme)
     tried, error = [FEWEST], np.inf
     while tried[-1] < MOST:

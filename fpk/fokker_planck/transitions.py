@@ -106,7 +106,9 @@ def transition_density(
     if not isinstance(start, (int, float, np.number)):
         raise ProblemError(f"the start must be one number, got {start!r}. For several, solve for each.")
     if not grid.lower < start < grid.upper:
-        raise ProblemError(f"the start {start:g} is outside the grid ({grid.lower:g}, {grid.upper:g}): widen the grid.")
+        raise ProblemError(
+            f"the start {start:g} is outside the grid ({grid.lower:g}, {grid.upper:g}): take one inside, or widen the grid."
+        )
     times = problem.checked_times(times)
     plan = discretised(problem, grid, steps=steps, scheme=scheme)
     _check_smooth(problem, grid, start, times[0])
