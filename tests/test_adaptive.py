@@ -56,7 +56,7 @@ def test_what_is_exact_in_time_has_nothing_to_choose():
     assert str(reached).endswith("exact in time, nothing to choose")
 
 
-@pytest.mark.parametrize("accuracy", [0.0, 1e-13, 1.0, np.nan])
+@pytest.mark.parametrize("accuracy", [0.0, 1e-13, 1.0, np.nan, "1e-6"])
 def test_an_accuracy_must_be_possible(accuracy):
     with pytest.raises(SchemeError, match=r"accuracy must lie in \[1e-12, 0\.1\], got"):
         solve_to(MADE.problem, GRID, times=[1.0], accuracy=accuracy)

@@ -297,12 +297,6 @@ def test_only_grid_solutions_are_reversed_on_the_grid():
         reversed_on_grid(fpk.exact(SPRING, times=[1.0]))
 
 
-@pytest.mark.parametrize("accuracy", ["1e-6", 0.0, 1.0, np.nan, None])
-def test_steps_are_chosen_for_an_accuracy_that_is_one(accuracy):
-    with pytest.raises(SchemeError, match=r"accuracy must be a number in \[1e-12, 0\.1\], got"):
-        solve_to(SPRING, BOX, times=[0.5], accuracy=accuracy)
-
-
 def test_what_has_two_dimensions_is_sent_elsewhere():
     for refused in (
         lambda: solve(PLANE, BOX, times=[0.5]),

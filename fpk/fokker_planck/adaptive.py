@@ -79,7 +79,7 @@ def solve_to(
     True
     """
     if not isinstance(accuracy, (int, float, np.number)) or not 1e-12 <= accuracy <= 0.1:
-        raise SchemeError(f"accuracy must be a number in [1e-12, 0.1], got {accuracy!r}: round-off is near 1e-13.")
+        raise SchemeError(f"accuracy must lie in [1e-12, 0.1], got {accuracy!r}: round-off is near 1e-13.")
     coarse = solve(problem, grid, times=times, steps=FEWEST, scheme=scheme)
     tried, error = [FEWEST], np.inf
     while tried[-1] < MOST:
