@@ -45,13 +45,13 @@ SHORT_STEPS = {("Magnus-4", "walls"), ("Magnus-4", "ring"), ("backward Euler", "
 #: Cells of the levels with steps refined so fast that what is left falls like the error of the cells.
 CELLS, FEWEST_STEPS = (24, 32, 40, 48, 64), 64
 #: Steps of the levels on these cells.
-STEPS_CELLS = 32
+STEPS_CELLS = 24
 STEPS = {
     "backward Euler": (8, 16, 32, 64, 128, 256),
     "TR-BDF2": (8, 16, 32, 64, 128),
     "ESDIRK4": (4, 8, 16, 32, 64),
     "Magnus-4": (8, 16, 32, 64, 128),
-    "exponential": (1, 2, 3),
+    "exponential": (1, 2, 3, 4),
 }
 #: Errors are at least this wrong: round-off of masses; of the witness in time, and of the rational approximation of the exponential.
 ROUNDING, WITNESS = 2e-14, 1e-13
