@@ -161,7 +161,7 @@ def checked_steps(steps: Any, *, what: str) -> int:
     SchemeError
         With what was given.
     """
-    if not isinstance(steps, (int, float, np.number)) or not (steps >= 1 and steps % 1 == 0):
+    if not isinstance(steps, (int, float, np.integer, np.floating)) or not (steps >= 1 and steps % 1 == 0):
         raise SchemeError(f"{what} needs a whole number of steps ≥ 1, got steps={steps!r}.")
     return int(steps)
 

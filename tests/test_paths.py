@@ -86,7 +86,7 @@ def test_two_time_expectations_of_the_closed_form_are_those_of_a_bivariate_norma
 
 
 def test_routes_that_know_one_time_only_say_so() -> None:
-    panel = two_time_panel({t: DATA for t in (0.2, 0.4)})
+    panel = two_time_panel(dict.fromkeys((0.2, 0.4), DATA))
     flow = fpk.solve(fpk.Problem("-x", 0, initial=DATA), fpk.Grid(-5, 6, cells=64), times=[0.2, 0.4])
     with pytest.raises(ComparisonError, match="one-time marginals only"):
         flow.expect(panel)

@@ -24,7 +24,9 @@ def test_the_budget_covers_an_asymptotic_error_and_is_not_wasteful(limit, consta
     values = [np.array([limit + constant * h**order]) for h in (0.1, 0.05, 0.025)]
     error = abs(values[-1][0] - limit)
     budget = refinement_budget(values, order)[0]
-    assert error <= budget <= (1.5 if order <= 2 else 5) * error + 1e-12  # DOUBT of a change that is 240 times the error
+    assert (
+        error <= budget <= (1.5 if order <= 2 else 5) * error + 1e-12
+    )  # DOUBT of a change that is 240 times the error
 
 
 @given(limit=st.floats(-5, 5), constant=signed, extra=st.floats(-4, 4), order=st.sampled_from([1, 2, 4]))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -112,11 +113,11 @@ class _Moving:
         """The drift is a(t) x + b(t): a."""
         return -self.rate * (1 + self.swing * np.sin(self.turn * t))
 
-    def shift(self, t: float) -> float:
+    def shift(self, t: Any) -> Any:
         """Its b."""
         return self.push * np.cos(self.turn * t)
 
-    def noise(self, t: float) -> float:
+    def noise(self, t: Any) -> Any:
         """The noise g."""
         return self.strength * (1 + self.warming * np.cos(self.turn * t + 1))
 
