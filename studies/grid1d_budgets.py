@@ -84,7 +84,7 @@ def _drawn(size: Size) -> tuple[Trial, ...]:
 
 def _bounds(names: tuple[str, ...], values: list[float], source: str) -> Evidence:
     """Quantities that must be below zero."""
-    return Evidence(residual(np.array(values), 0.0, source=source), zero_estimate(len(values)), names)
+    return Evidence(residual(np.array(values), np.zeros(len(values)), source=source), zero_estimate(len(values)), names)
 
 
 def _covered(bar: Callable[[Trial], Array], error: Callable[[Trial], Array]) -> Callable[[Trial], bool]:

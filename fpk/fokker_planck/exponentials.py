@@ -83,8 +83,8 @@ class Rational:
         rows, direct = rates.rows, self.direct
         lu = np.empty((rows.shape[1], len(rows), 2, kernels.LANES))
         poles, residues = self._lanes
-        re, im = residues / step
-        kernels.factor_shifted(rows, *(poles / step), lu)
+        (shift_re, shift_im), (re, im) = poles / step, residues / step
+        kernels.factor_shifted(rows, shift_re, shift_im, lu)
 
         def applied(p: Array) -> Array:
             out = np.empty(len(p))
@@ -141,7 +141,7 @@ def pade(numerator: int, denominator: int) -> Rational:
     total = math.factorial(m + k)
     above = Polynomial([math.comb(m, j) * math.factorial(m + k - j) / total for j in range(m + 1)])
     below = Polynomial([(-1) ** j * math.comb(k, j) * math.factorial(m + k - j) / total for j in range(k + 1)])
-    poles = below.roots().astype(complex)
+    poles: Any = below.roots().astype(complex)
     poles = poles[poles.imag > -1e-12 * np.abs(poles)]
     poles = np.where(np.abs(poles.imag) < 1e-12 * np.abs(poles), poles.real, poles)
     for _ in range(3):  # Newton: roots of the companion matrix are good to a few digits less
