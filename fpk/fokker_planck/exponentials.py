@@ -18,6 +18,7 @@ Cody, Meinardus and Varga (1969); Trefethen, Weideman and Schmelzer (2006), Cara
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ from fpk.problem import Problem
 
 #: Times at which a change of clock is looked for, as fractions of the horizon: Gauss–Legendre nodes.
 LOOKS = tuple((1 + np.polynomial.legendre.leggauss(17)[0]) / 2)
+#: Doubles of scratch a thread keeps from one call to the next: 128 MB. Fresh pages cost more than the arithmetic done in them.
+KEPT = 2**24
+_SCRATCH = threading.local()
 #: Largest √(Σ q²/π)/max|q| for which errors of CRAM-16 stay near round-off.
 NEAR = 1e3
 #: Largest relative departure from A(t) = c(t) A.
@@ -99,7 +103,7 @@ class Rational:
             return self.factored(rates, step)(p)
         poles, residues = self._lanes
         n = len(p)
-        out, room = np.empty(n), np.empty(room_for(n, rates.width))
+        out, room = np.empty(n), _room(room_for(n, rates.width))
         solve_shifted(rates.rows, step, np.ascontiguousarray(p), poles, residues, self.direct, room, out)
         return out
 
@@ -113,6 +117,16 @@ class Rational:
             self.direct * p
             + sum(((c * solve(p, False)).real for c, solve in zip(residues, solvers, strict=True)), np.zeros(len(p)))
         )
+
+
+def _room(size: int) -> Array:
+    """Scratch of ``size`` doubles, what it holds is undefined: the thread's own where it is not too large, so that its pages are there."""
+    if size > KEPT:
+        return np.empty(size)
+    held = getattr(_SCRATCH, "room", np.empty(0))
+    if len(held) < size:
+        held = _SCRATCH.room = np.empty(size)
+    return held[:size]
 
 
 CRAM16 = Rational(
