@@ -18,7 +18,7 @@ from fpk.fokker_planck.fluxes import Rates, ScharfetterGummel, WellBalanced6, ch
 from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, Stepper
 from fpk.grids import Grid, once
 from fpk.laws import Array
-from fpk.problem import Problem
+from fpk.problem import Problem, checked_steps
 
 #: Initial mass a grid may miss.
 INITIAL_LIMIT = 1e-3
@@ -113,9 +113,7 @@ def discretised(
     GridError
         If the grid does not fit the domain.
     """
-    steps = max(20, grid.cells // 4) if steps is None else steps
-    if not (steps >= 1 and steps % 1 == 0):
-        raise SchemeError(f"a solution needs a whole number of steps ≥ 1, got steps={steps}.")
+    steps = checked_steps(max(20, grid.cells // 4) if steps is None else steps, what="a solution")
     if scheme is not None and not isinstance(scheme, Scheme):
         raise SchemeError(
             f"scheme must be a Scheme, got {scheme!r}: ACCURATE, EXACT_IN_TIME, MAGNUS, SECOND_ORDER or POSITIVE of "

@@ -16,7 +16,7 @@ from fpk.fokker_planck.solutions import FlowMarginals, GridMarginals
 from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF
-from fpk.problem import Problem
+from fpk.problem import Problem, checked_steps
 
 #: Mass near the edges of a box that truncates the line: more is an error, less goes into the budget.
 EDGE_LIMIT = 1e-3
@@ -82,7 +82,9 @@ def solve(
     """
     times = problem.checked_times(times)
     if problem.noiseless:
-        return _flowed(problem, grid, times, steps or max(20, grid.cells // 4))
+        return _flowed(
+            problem, grid, times, checked_steps(max(20, grid.cells // 4) if steps is None else steps, what="a flow")
+        )
     plan = discretised(problem, grid, steps=steps, scheme=scheme, positive=positive)
     densities = np.array([q for _, q in plan.forward(plan.start, times)])
     if not grid.uniform:
