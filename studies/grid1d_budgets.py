@@ -35,7 +35,8 @@ CLAIMS = (
     Claim(
         "grid1d.dual-weighted",
         "bound",
-        "The dual-weighted residual tells the error to 5 % in at least 95 % of random problems; what it leaves is within its budget in 99.5 %.",
+        "The dual-weighted residual tells the error to 5 % in 97 % of random problems with second order, in 80 % with the default scheme (errors "
+        "near 1e-9); what it leaves is within its budget in 99.5 %.",
         r"|\hat e-e|\le0.05\,|e|,\qquad P(|e-\hat e|\le b)\ge0.995",
         "Becker and Rannacher (2001)",
         {"stated": C, "estimate + 6 %": R, "½ the estimate": R, "budget / 100": R},
@@ -125,8 +126,10 @@ def dual_weighted(variant: tuple[float, float], case: str, size: Size, seed: int
         return bool(np.abs(factor * trial.correction - trial.error).max() <= 0.05 * np.abs(trial.error).max())
 
     covered = share(drawn, _covered(lambda trial: budget * trial.budget, lambda trial: trial.left))
-    values = [0.95 - share(drawn, sharp), 0.995 - covered - 1e-9]
-    return _bounds(("not told to 5 % − 5 %", "uncovered − ½ %"), values, "dual-weighted residual")
+    second, default = [t for t in drawn if t.second_order], [t for t in drawn if not t.second_order]
+    values = [0.97 - share(second, sharp) - 1e-9, 0.80 - share(default, sharp) - 1e-9, 0.995 - covered - 1e-9]
+    names = ("second order, not told to 5 % − 3 %", "default, not told to 5 % − 20 %", "uncovered − ½ %")
+    return _bounds(names, values, "dual-weighted residual")
 
 
 @study(

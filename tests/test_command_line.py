@@ -383,6 +383,7 @@ def started(tiny: Path, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite started in the background ignores it
     )
     deadline = time.monotonic() + 30
     while len(calls(tiny)) < 3 and time.monotonic() < deadline:
