@@ -337,6 +337,7 @@ def test_the_command_takes_names_of_mutants(scores: Path, tmp_path: Path) -> Non
 KILLERS: dict[tuple[str, str, str], list[str]] = {
     ("core.walls", "stated", ""): ["leaking boundary", "flux sign"],
     ("core.positive-scheme", "stated", ""): ["exponential fitting: sign"],
+    ("grid1d.splitting", "stated", "steady"): ["potential differences + 1 %"],
     ("S2.E23", "stated", "move, then blur"): ["central differences: sign", "central differences + 1 %"],
     ("S2.E23", "stated", "blur, then move"): ["added noise + 2 %"],
     ("S0.E1-4", "stated", ""): ["score of a mixture: sign", "score of a mixture + 2 %"],

@@ -49,6 +49,13 @@ PROBLEM = (
     Mutant("x-derivative sign", "coefficients:Coefficient.gradient", times(-1.0), "problem"),
     Mutant("x-derivative + 3 %", "coefficients:Coefficient.gradient", times(1.03), "problem", near=True),
     Mutant("linear drift + 1 %", "coefficients:Linear.__call__", times(1.01), "problem", near=True),
+    Mutant(
+        "potential differences + 1 %",
+        "coefficients:GradientDrift.level",
+        then(lambda level: lambda x: 1.01 * level(x)),
+        "problem",
+        near=True,
+    ),
 )
 
 
