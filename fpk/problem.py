@@ -168,8 +168,6 @@ def checked_steps(steps: Any, *, what: str) -> int:
 
 def step_plan(times: Sequence[float], steps: int) -> tuple[tuple[int, float], ...]:
     """For each interval between 0 and the increasing ``times``: how many of ``steps`` it gets, and how long they are."""
-    if len(times) == 1 and times[0] > 0:
-        return ((steps, times[0] / steps),)
     starts = (0.0, *times[:-1])
     counts = [max(1, round(steps * (b - a) / times[-1])) if b > a else 0 for a, b in zip(starts, times, strict=True)]
     return tuple((n, (b - a) / n if n else 0.0) for n, a, b in zip(counts, starts, times, strict=True))

@@ -36,8 +36,6 @@ class Trial:
         The dual-weighted estimate of ``error``, what is left after it, and the budget of that.
     distance, proven : float
         L¹ distance to the exact density, and its proven bar.
-    resolved : bool
-        Whether half the cells already had an L¹ error below 1 %.
     """
 
     family: str

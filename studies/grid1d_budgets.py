@@ -164,8 +164,7 @@ def correction(variant: float, case: str, size: Size, seed: int) -> Evidence:
     left = []
     for cells in LEVELS:
         solved = fpk.solve(RELAXING, fpk.Grid(*BOX, cells=cells), times=[TIME], steps=cells // 4, scheme=SECOND_ORDER)
-        plain, corrected = solved.unbudgeted(panel).value[1], solved.corrected(panel)[1]
-        left.append(truth - plain - variant * (corrected - plain))
+        left.append(truth - solved.unbudgeted(panel).value[1] - variant * solved.corrections(panel)[1])
     first = Estimate(np.array(left), np.full(len(left), 1e-12), source="what the correction leaves of E φ₂")
     steps = np.array([1.0 / cells for cells in LEVELS])
     return Evidence(first, Estimate(steps, np.zeros(len(steps)), source="order 4"), ("4",))
@@ -180,8 +179,8 @@ def exposed(variant: tuple[float, float, float], case: str, size: Size, seed: in
 
     def corrections(cells: int) -> tuple[Array, Array]:
         solved = fpk.solve(given, fpk.Grid(*BOX, cells=cells), times=[TIME])
-        corrected = solved.corrected(panel, RELAXING)
-        return corrected - solved.unbudgeted(panel).value, corrected
+        found = solved.corrections(panel, RELAXING)
+        return found, solved.unbudgeted(panel).value + found
 
     (coarse, before), (fine, after) = corrections(cells // 2), corrections(cells)
     found = residual(fine, 1.5 * np.abs(after - before), coarser=coarse, source="the dual-weighted correction")

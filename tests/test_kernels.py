@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from fpk.fokker_planck import kernels
 from fpk.fokker_planck.exponentials import CRAM16, PADE45, pade
 from fpk.fokker_planck.fluxes import Rates, bernoulli
-from fpk.fokker_planck.kernels import LANES
 
 
 def banded(width, n, seed):
@@ -29,44 +28,7 @@ def dense(rows):
     return A
 
 
-# -- banded solves with many shifts ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("width", "n"), [(1, 8), (1, 40), (5, 11), (5, 60)])
-def test_shifted_solves_match_dense_complex_ones(width, n):
-    rng = np.random.default_rng(n)
-    rows = banded(width, n, 3)
-    rows[width] -= 4.0 * width  # the numerical range stays left of the shifts: elimination without pivoting is stable
-    shifts = rng.uniform(1, 9, LANES) + 1j * rng.uniform(-9, 9, LANES)
-    weights = rng.normal(size=LANES) + 1j * rng.normal(size=LANES)
-    p, direct = rng.normal(size=n), 0.37
-    lu, out = np.empty((n, 2 * width + 1, 2, LANES)), np.empty(n)
-    kernels.factor_shifted(rows, shifts.real.copy(), shifts.imag.copy(), lu)
-    kernels.combine_shifted(lu, p, weights.real.copy(), weights.imag.copy(), direct, out)
-    expected = direct * p
-    for z, c in zip(shifts, weights, strict=True):
-        expected = expected + (c * np.linalg.solve(dense(rows) - z * np.eye(n), p)).real
-    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-13)
-
-
-def test_factors_are_those_of_dense_elimination():
-    rows, n = banded(2, 9, 5), 9
-    rows[2] -= 9.0
-    z = 2.0 + 1.5j
-    lu = np.empty((n, 5, 2, LANES))
-    kernels.factor_shifted(rows, np.full(LANES, z.real), np.full(LANES, z.imag), lu)
-    U = dense(rows) - z * np.eye(n)
-    L = np.eye(n, dtype=complex)
-    for j in range(n):
-        for i in range(j + 1, n):
-            L[i, j] = U[i, j] / U[j, j]
-            U[i] -= L[i, j] * U[j]
-    got = lu[:, :, 0, 0] + 1j * lu[:, :, 1, 0]
-    for i in range(n):
-        for k in range(-2, 3):
-            if 0 <= i + k < n:
-                expected = L[i, i + k] if k < 0 else (1 / U[i, i] if k == 0 else U[i, i + k])
-                assert got[i, 2 + k] == pytest.approx(expected, rel=1e-12, abs=1e-13)
+# -- rational functions of matrices -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rational", [CRAM16, PADE45, pade(2, 3)], ids=lambda r: r.name)
@@ -84,7 +46,7 @@ def test_rational_functions_of_matrices_are_sums_of_dense_resolvents(rational, p
     expected = rational.direct * p
     for z, c in zip(rational.poles, rational.residues, strict=True):
         expected = expected + (c * np.linalg.solve(step * A - z * np.eye(n), p)).real
-    got = rational.factored(Rates(rows, periodic), step)(p)
+    got = rational.propagator(Rates(rows, periodic), step)(p)
     np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-12)
 
 

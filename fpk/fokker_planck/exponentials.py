@@ -18,7 +18,6 @@ Cody, Meinardus and Varga (1969); Trefethen, Weideman and Schmelzer (2006), Cara
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,16 +29,13 @@ from fpk.errors import SchemeError
 from fpk.fokker_planck import kernels
 from fpk.fokker_planck.fluxes import Rates, Sampled
 from fpk.fokker_planck.stepping import Stepper, periodic_solver
-from fpk.fokker_planck.sweep import room_for, solve_shifted
+from fpk.fokker_planck.sweep import LANES, room_for, solve_shifted
 from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.problem import Problem
 
 #: Times at which a change of clock is looked for, as fractions of the horizon: Gauss–Legendre nodes.
 LOOKS = tuple((1 + np.polynomial.legendre.leggauss(17)[0]) / 2)
-#: Doubles of scratch a thread keeps from one call to the next: 128 MB. Fresh pages cost more than the arithmetic done in them.
-KEPT = 2**24
-_SCRATCH = threading.local()
 #: Largest √(Σ q²/π)/max|q| for which errors of CRAM-16 stay near round-off.
 NEAR = 1e3
 #: Largest relative departure from A(t) = c(t) A.
@@ -67,8 +63,8 @@ class Rational:
     @cached_property
     def _lanes(self) -> tuple[Array, Array]:
         """Real and imaginary parts of poles and residues, shape (2, LANES); idle lanes repeat the first pole with no residue."""
-        poles = np.full((2, kernels.LANES), [[self.poles[0].real], [self.poles[0].imag]])
-        residues, count = np.zeros((2, kernels.LANES)), len(self.poles)
+        poles = np.full((2, LANES), [[self.poles[0].real], [self.poles[0].imag]])
+        residues, count = np.zeros((2, LANES)), len(self.poles)
         poles[:, :count], residues[:, :count] = (
             (self.poles.real, self.poles.imag),
             (self.residues.real, self.residues.imag),
@@ -80,32 +76,22 @@ class Rational:
         """r_∞, so that r(0) = 1 to the last bit and mass is conserved."""
         return 1.0 + float((self.residues / self.poles).real.sum())
 
-    def factored(self, rates: Rates, step: float) -> Callable[[Array], Array]:
-        """p ↦ r(step · A) p, shape (n,) to (n,)."""
+    def propagator(self, rates: Rates, step: float) -> Callable[[Array], Array]:
+        """p ↦ r(step · A) p, shape (n,) to (n,).
+
+        Sparse factors are kept where the matrix wraps around; elsewhere every p takes one sweep, which costs no more than solves with
+        kept factors, and less memory.
+        """
         if rates.periodic:
             return self._wrapped(rates, self.poles / step, self.residues / step)
-        rows, direct = rates.rows, self.direct
-        lu = np.empty((rows.shape[1], len(rows), 2, kernels.LANES))
         poles, residues = self._lanes
-        (shift_re, shift_im), (re, im) = poles / step, residues / step
-        kernels.factor_shifted(rows, shift_re, shift_im, lu)
 
         def applied(p: Array) -> Array:
-            out = np.empty(len(p))
-            kernels.combine_shifted(lu, np.ascontiguousarray(p), re, im, direct, out)
+            out, room = np.empty(len(p)), np.empty(room_for(len(p), rates.width))
+            solve_shifted(rates.rows, step, np.ascontiguousarray(p), poles, residues, self.direct, room, out)
             return out
 
         return applied
-
-    def applied(self, rates: Rates, step: float, p: Array) -> Array:
-        """r(step · A) p, shape (n,), with nothing kept: less time and memory than factors that are used once."""
-        if rates.periodic:
-            return self.factored(rates, step)(p)
-        poles, residues = self._lanes
-        n = len(p)
-        out, room = np.empty(n), _room(room_for(n, rates.width))
-        solve_shifted(rates.rows, step, np.ascontiguousarray(p), poles, residues, self.direct, room, out)
-        return out
 
     def _wrapped(self, rates: Rates, shifts: Array, residues: Array) -> Callable[[Array], Array]:
         solvers = []
@@ -117,16 +103,6 @@ class Rational:
             self.direct * p
             + sum(((c * solve(p, False)).real for c, solve in zip(residues, solvers, strict=True)), np.zeros(len(p)))
         )
-
-
-def _room(size: int) -> Array:
-    """Scratch of ``size`` doubles, what it holds is undefined: the thread's own where it is not too large, so that its pages are there."""
-    if size > KEPT:
-        return np.empty(size)
-    held = getattr(_SCRATCH, "room", np.empty(0))
-    if len(held) < size:
-        held = _SCRATCH.room = np.empty(size)
-    return held[:size]
 
 
 CRAM16 = Rational(
@@ -245,7 +221,7 @@ def _found(problem: Problem, grid: Grid) -> Clock:
     x = grid.centers[[grid.cells // 4, grid.cells // 2, 3 * grid.cells // 4], None]
 
     def at(t: float) -> tuple[Array, Array]:
-        return np.broadcast_to(problem.drift(x, t), x.shape)[:, 0], problem.diffusivity(x, t)[:, 0]
+        return problem.drift.column(x, t), problem.diffusivity(x, t)[:, 0]
 
     unit = at(reference)
 
@@ -280,7 +256,6 @@ class ExponentialStepper(Stepper):
         self._matrix = rates
         self.clock = clock
         self.rational: Rational | None = None
-        self._last: tuple[float, bool] | None = None  # only what is asked for twice is worth factors
 
     def rates(self, t: float) -> Rates:
         """The one rate matrix, at all times."""
@@ -312,14 +287,13 @@ class ExponentialStepper(Stepper):
         yield from super().run(p, times, steps)
 
     def _mapped(self, state: Array, t: float, step: float, *, transposed: bool) -> Array:
-        rational, key = self._chosen(None), (round_clock(self.clock.elapsed(t, t + step)), transposed)
-        if key == self._last and key in self._factors:
-            return self._factors[key](state)
-        rates = self._matrix.transposed() if transposed else self._matrix
-        if key == self._last:
-            return self.kept(key, lambda: rational.factored(rates, key[0]))(state)
-        self._last = key
-        return rational.applied(rates, key[0], state)
+        length = round_clock(self.clock.elapsed(t, t + step))
+
+        def made() -> Callable[[Array], Array]:
+            rates = self._matrix.transposed() if transposed else self._matrix
+            return self._chosen(None).propagator(rates, length)
+
+        return self.kept((length, transposed), made)(state)
 
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The state at t + step: r(∫c · A) p."""
@@ -350,11 +324,11 @@ class MagnusStepper(Stepper):
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The state at t + step."""
         for rates in self._combined(t, step):
-            p = PADE45.applied(rates, step, p)
+            p = PADE45.propagator(rates, step)(p)
         return p
 
     def returned(self, u: Array, t: float, step: float) -> Array:
         """The transposed exponentials, the other way round."""
         for rates in reversed(self._combined(t, step)):
-            u = PADE45.applied(rates.transposed(), step, u)
+            u = PADE45.propagator(rates.transposed(), step)(u)
         return u

@@ -1,8 +1,4 @@
-"""Compiled loops: flux weights at faces, their divergence, mirrors, and factors of banded matrices with many shifts at once.
-
-Arrays in, arrays out, nothing decided here. The elimination is without pivoting: shifts off the spectrum's axis keep the numerical range of
-A − z away from 0. The innermost loops run over the shifts, side by side in memory, so that they fill the vector units.
-"""
+"""Compiled loops of the fluxes: weights at faces, their divergence, mirrors; and looks at states. Arrays in, arrays out, nothing decided here."""
 
 from __future__ import annotations
 
@@ -20,8 +16,6 @@ MEAN = np.array([3.0, -25.0, 150.0, 150.0, -25.0, 3.0]) / 256.0
 FOURTH = np.array([1.0, -3.0, 2.0, 2.0, -3.0, 1.0]) / 28.0**0.5
 FIFTH = np.array([-1.0, 5.0, -10.0, 10.0, -5.0, 1.0]) / 252.0**0.5
 GHOSTS = 5
-#: Shifts handled side by side: one AVX-512 register of doubles.
-LANES = 8
 #: Rise of the potential over half a stencil (cell Péclet number 1) up to which, at every face, the spectrum is real.
 DIFFUSIVE = 2.5
 #: Rise around which the flux passes from differences of Dp e^{−Φ} to central ones.
@@ -70,7 +64,7 @@ def weighted_norm(climb: Array, D: Array, q: Array) -> float:
     return np.sqrt(total)
 
 
-@njit(cache=True)
+@njit(cache=True)  # without fastmath, which takes every number for finite
 def rims(densities: Array, widths: Array, rim: int) -> tuple[int, float, float]:
     """The time at which most mass is in the ``rim`` outermost cells at each end, that mass, and the sum of all densities: finite if they are."""
     total, worst, most = 0.0, 0, -1.0
@@ -173,61 +167,3 @@ def fold(rows: Array, sign: float) -> None:
             rows[w - 1 - k - 2 * i, i] += sign * rows[w + k, i]
             rows[w + 1 + k + 2 * i, n - 1 - i] += sign * rows[w - k, n - 1 - i]
             rows[w + k, i] = rows[w - k, n - 1 - i] = 0.0
-
-
-@compiled
-def factor_shifted(rows: Array, re: Array, im: Array, lu: Array) -> None:
-    """Fill ``lu`` (n, 2w + 1, 2, LANES) with the factors of A − z: multipliers, inverse pivots, upper rows; real and imaginary parts."""
-    w, n = len(rows) // 2, rows.shape[1]
-    for i in range(n):
-        for k in range(2 * w + 1):
-            for s in range(LANES):
-                lu[i, k, 0, s] = rows[k, i]
-                lu[i, k, 1, s] = 0.0
-        for s in range(LANES):
-            lu[i, w, 0, s] -= re[s]
-            lu[i, w, 1, s] = -im[s]
-        for k in range(max(0, w - i), w):
-            j = i - w + k
-            for s in range(LANES):
-                a, b, c, d = lu[i, k, 0, s], lu[i, k, 1, s], lu[j, w, 0, s], lu[j, w, 1, s]
-                lu[i, k, 0, s] = a * c - b * d
-                lu[i, k, 1, s] = a * d + b * c
-            for m in range(1, w + 1):
-                for s in range(LANES):
-                    a, b, c, d = lu[i, k, 0, s], lu[i, k, 1, s], lu[j, w + m, 0, s], lu[j, w + m, 1, s]
-                    lu[i, k + m, 0, s] -= a * c - b * d
-                    lu[i, k + m, 1, s] -= a * d + b * c
-        for s in range(LANES):
-            a, b = lu[i, w, 0, s], lu[i, w, 1, s]
-            q = 1.0 / (a * a + b * b)
-            lu[i, w, 0, s] = a * q
-            lu[i, w, 1, s] = -b * q
-
-
-@compiled
-def combine_shifted(lu: Array, p: Array, re: Array, im: Array, direct: float, out: Array) -> None:
-    """Fill ``out`` with direct · p + Re Σ_s c_s (A − z_s)⁻¹ p, with c = re + i im."""
-    n, w = len(lu), lu.shape[1] // 2
-    y = np.zeros((n, 2, LANES))
-    for i in range(n):
-        for s in range(LANES):
-            y[i, 0, s] = p[i]
-        for k in range(max(0, w - i), w):
-            for s in range(LANES):
-                a, b, c, d = lu[i, k, 0, s], lu[i, k, 1, s], y[i - w + k, 0, s], y[i - w + k, 1, s]
-                y[i, 0, s] -= a * c - b * d
-                y[i, 1, s] -= a * d + b * c
-    for i in range(n - 1, -1, -1):
-        for m in range(1, min(w, n - 1 - i) + 1):
-            for s in range(LANES):
-                a, b, c, d = lu[i, w + m, 0, s], lu[i, w + m, 1, s], y[i + m, 0, s], y[i + m, 1, s]
-                y[i, 0, s] -= a * c - b * d
-                y[i, 1, s] -= a * d + b * c
-        total = direct * p[i]
-        for s in range(LANES):
-            a, b, c, d = lu[i, w, 0, s], lu[i, w, 1, s], y[i, 0, s], y[i, 1, s]
-            y[i, 0, s] = a * c - b * d
-            y[i, 1, s] = a * d + b * c
-            total += re[s] * y[i, 0, s] - im[s] * y[i, 1, s]
-        out[i] = total

@@ -11,6 +11,7 @@ import numpy as np
 
 from fpk.errors import GridError
 from fpk.fokker_planck.backward import joint_expectations
+from fpk.fokker_planck.residuals import Residuals
 from fpk.fokker_planck.splines import splined
 from fpk.grids import Grid, stored_index
 from fpk.laws import Array, Law, TabulatedLaw
@@ -20,7 +21,6 @@ from fpk.paths import TwoTimeBlock
 
 #: What differences of two levels are multiplied with to become a budget.
 SAFETY = 1.5
-
 #: Share of the mass a spline may miss; where it misses more, expectations are sums over the cells' masses.
 UNRESOLVED = 1e-3
 
@@ -147,12 +147,14 @@ class GridMarginals:
         if self.halved is None:
             return plain
         try:
-            coarse = self.halved()
-            fine, coarser = self.corrected(panel), coarse.corrected(panel)
+            half = self.halved()
+            fine = plain.value + self.corrections(panel)
+            coarse = half.unbudgeted(panel)
+            coarser = coarse.value + half.corrections(panel)
         except GridError:
             return plain
         budget = SAFETY * np.abs(fine - coarser)
-        change = SAFETY * np.abs(plain.thresholds - coarse.unbudgeted(panel).thresholds)
+        change = SAFETY * np.abs(plain.thresholds - coarse.thresholds)
         return replace(
             plain,
             value=fine,
@@ -161,16 +163,19 @@ class GridMarginals:
             threshold_bound=change + self.floor,
         )
 
-    def corrected(self, panel: Panel, problem: Any = None) -> Array:
-        """Expectations of the smooth functionals, corrected in the equation of ``problem`` (default the one that was solved); shape (K,)."""
-        from fpk.fokker_planck.residuals import Residuals
+    def corrections(self, panel: Panel, problem: Any = None) -> Array:
+        """Dual-weighted residuals of the smooth functionals in the equation of ``problem`` (default the one that was solved), shape (K,).
 
+        0 for functionals of the start and of several times.
+        """
         residuals = Residuals(self.plan, problem or self.plan.problem, self.times)
-        centers, values = self.grid.centers[:, None], [self._expected(block) for block in panel.smooth]
-        for value, block in zip(values, panel.smooth, strict=True):
-            if getattr(block, "time", 0.0) > 0:
-                value += residuals.correction(block.time, block.values(centers))
-        return np.concatenate(values)
+        centers = self.grid.centers[:, None]
+        return np.concatenate([
+            residuals.correction(block.time, block.values(centers))
+            if getattr(block, "time", 0.0) > 0
+            else np.zeros(len(block.names))
+            for block in panel.smooth
+        ])  # fmt: skip
 
     def unbudgeted(self, panel: Panel) -> Estimate:
         """Expectations of the splined density by Gauss sums over the cells (sixth order, where it is resolved), with an infinite budget."""

@@ -11,6 +11,7 @@ Bank et al. (1985) for TR-BDF2; Kennedy and Carpenter (2003), ARK4(3)6L[2]SA, fo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,7 +121,7 @@ def periodic_solver(rows: Array) -> Callable[[Array, bool], Array]:
     return lambda p, transposed: factors.solve(p.astype(rows.dtype), "T" if transposed else "N")
 
 
-class Stepper:
+class Stepper(ABC):
     """Advances p' = A(t) p over given times, or takes u back over them by the transposed maps; subclasses say what one step is.
 
     Parameters
@@ -135,13 +136,13 @@ class Stepper:
         self._rates: Rates | None = None
         self._factors: dict[Any, Any] = {}
 
+    @abstractmethod
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The state at t + step of one that is p at t."""
-        raise NotImplementedError
 
+    @abstractmethod
     def returned(self, u: Array, t: float, step: float) -> Array:
         """The transpose of :meth:`advanced`."""
-        raise NotImplementedError
 
     def counted(self, steps: int) -> int:
         """How many of the asked steps are taken."""

@@ -1,5 +1,7 @@
 r"""One banded elimination for many shifts at once: direct · p + Re Σ_s c_s (A − z_s)⁻¹ p, the matrix used once.
 
+The elimination is without pivoting: shifts off the spectrum's axis keep the numerical range of A − z away from 0.
+
 Where a number of an ordinary elimination stands, there is a *pair*: LANES real parts and then LANES imaginary parts, one for each shift.
 The instructions below act on the pairs that start at given places of one array, all lanes together. They are written as vector
 instructions, because loops over lanes are not reliably compiled to them, and stand in the file of their caller, because a cached
@@ -15,9 +17,11 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types  # type: ignore[import-untyped]
 from numba.extending import intrinsic  # type: ignore[import-untyped]
 
-from fpk.fokker_planck.kernels import LANES, compiled
+from fpk.fokker_planck.kernels import compiled
 from fpk.laws import Array
 
+#: Shifts handled side by side: one AVX-512 register of doubles.
+LANES = 8
 #: Doubles of a pair.
 PAIR = 2 * LANES
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)

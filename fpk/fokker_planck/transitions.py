@@ -54,9 +54,9 @@ class TransitionDensities(GridMarginals):
             plan.problem, grid, start=self.start, times=self.times, steps=steps, scheme=plan.scheme
         )
 
-    def corrected(self, panel: Panel, problem: Problem | None = None) -> Array:
-        """The expectations as they are: the residual of a point start is not integrable."""
-        return self.unbudgeted(panel).value
+    def corrections(self, panel: Panel, problem: Problem | None = None) -> Array:
+        """None: the residual of a point start is not integrable."""
+        return np.zeros(len(panel.names))
 
 
 def transition_density(
