@@ -98,10 +98,11 @@ def test_estimates_are_means_of_kernels_and_their_errors_those_of_batches(rng, d
 
 
 @pytest.mark.parametrize("offset", [0.0, -50.0])
-def test_boxes_with_moments_give_the_sum_of_all_kernels(rng, offset):
+@pytest.mark.parametrize("half", [6.0, 0.4], ids=["points beyond the particles", "particles beyond the points"])
+def test_boxes_with_moments_give_the_sum_of_all_kernels(rng, offset, half):
     std, n = 0.3, 20_000
     centres = offset + rng.normal(size=n)
-    points = offset + np.linspace(-6, 6, 97)
+    points = offset + np.linspace(-half, half, 97)
     z = (points - centres[:, None]) / std
     weights = np.exp(-0.5 * z**2) / (std * np.sqrt(2 * np.pi))
     estimate = smoothed_density(points[:, None], centres[:, None], np.array([[std**2]]), units=8)
@@ -235,13 +236,13 @@ def test_where_no_particle_reaches_there_is_no_score_and_no_trust(rng):
         assert not estimate.score_error[1, 0] < 1e3
 
 
-def test_one_particle_of_many_far_away_does_not_make_the_boxes_many(rng):
+def test_particles_far_away_do_not_make_the_boxes_many(rng):
     centres = rng.normal(size=(20_000, 1))
-    centres[0] = 1e9
+    centres[:2] = [[1e9], [-1e9]]
     points = np.zeros((1, 1))
-    assert densities._boxes(points, centres, np.ones((1, 1, 1))).count < 30
+    assert densities._boxes(points, centres, np.ones((1, 1, 1))).count == 35  # 17 standard deviations of the kernel
     estimate = smoothed_density(points, centres, np.eye(1))
-    assert estimate.value[0] == pytest.approx(stats.norm.pdf(centres[1:, 0]).sum() / 20_000, rel=1e-12)
+    assert estimate.value[0] == pytest.approx(stats.norm.pdf(centres[2:, 0]).sum() / 20_000, rel=1e-12)
 
 
 def test_a_printed_estimate_tells_its_size_and_its_errors(rng):
@@ -263,6 +264,7 @@ SINGULAR = np.array([[1.0, 1.0], [1.0, 1.0]])
         (np.zeros((3, 1)), np.zeros((9, 1)), np.zeros((1, 1)), None, "noise in every direction.*longer lead"),
         (np.zeros((3, 1)), np.zeros((9, 1)), np.r_[np.ones(8), -1.0][:, None], None, "not positive definite"),
         (np.zeros((3, 2)), np.zeros((9, 2)), SINGULAR, None, "not positive definite"),
+        (np.zeros((3, 2)), np.zeros((9, 2)), SINGULAR + 1e-14 * np.eye(2), None, "not positive definite"),
         (np.zeros((3, 2)), np.zeros((9, 2)), np.array([[1.0, 0.5], [0.4, 1.0]]), None, "symmetric"),
         (np.zeros((3, 1)), np.zeros((7, 1)), np.eye(1), None, "at least 8 independent units, got 7"),
         (np.zeros((3, 1)), np.zeros((30, 1)), np.eye(1), 8, "30 particles do not make 8 units"),
