@@ -305,34 +305,36 @@ def _boxes(points: Array, centres: Array, factors: Array) -> _Boxes | None:
 def _sum_by_boxes(
     points: Array, centres: Array, boxes: _Boxes, edges: NDArray[np.intp], sums: Array, threads: int
 ) -> None:
-    moments = np.zeros((len(sums), boxes.count, MOMENTS))
+    moments = np.zeros((len(sums), boxes.count + 2, MOMENTS))
     per = 1 / (WIDTH * boxes.std)
     _shared(lambda a, b: gather_moments(centres, boxes.low, per, edges[a : b + 1], moments[a:b]), len(sums), threads)
-    weights = np.einsum("bim,mj->bij", moments, QUADRATURE).reshape(len(sums), -1)
+    weights = np.einsum("bim,mj->bij", moments[:, 1:-1], QUADRATURE).reshape(len(sums), -1)
     nodes = boxes.nodes
     _shared(lambda a, b: sum_nodes(points, nodes, boxes.std, weights, sums, a, b), len(points), threads)
 
 
 @compiled
 def gather_moments(x: Array, low: float, per: float, edges: NDArray[np.intp], moments: Array) -> None:
-    """Add Σ T_m(s) of the particles in each box to the moments (batch, box, m); s runs from −1 to 1 over a box."""
-    boxes = moments.shape[1]
-    T, box = np.empty((MOMENTS, PARTICLES)), np.empty(PARTICLES, np.int64)
+    """Add Σ T_m(s) of the particles in each box to the moments (batch, box, m); s runs from −1 to 1 over a box.
+
+    The first and the last box take what lies below and above the others.
+    """
+    last = moments.shape[1] - 1
+    inside, box = np.empty(PARTICLES), np.empty(PARTICLES, np.int64)
     for batch in range(len(moments)):
+        table = moments[batch]
         for start in range(edges[batch], edges[batch + 1], PARTICLES):
             count = min(PARTICLES, edges[batch + 1] - start)
             for i in range(count):
-                u = min(max((x[start + i] - low) * per, -1.0), float(boxes))  # what is far away ends outside the boxes
+                u = min(max((x[start + i] - low) * per + 1.0, 0.0), float(last))
                 below = np.floor(u)
-                box[i] = int(below)
-                T[0, i], T[1, i] = 1.0, 2.0 * (u - below) - 1.0
-            for m in range(2, MOMENTS):
-                for i in range(count):
-                    T[m, i] = 2.0 * T[1, i] * T[m - 1, i] - T[m - 2, i]
+                box[i], inside[i] = int(below), 2.0 * (u - below) - 1.0
             for i in range(count):
-                if 0 <= box[i] < boxes:
-                    for m in range(MOMENTS):
-                        moments[batch, box[i], m] += T[m, i]
+                row, before, value = table[box[i]], 1.0, inside[i]
+                row[0] += before
+                for m in range(1, MOMENTS):
+                    row[m] += value
+                    before, value = value, 2.0 * inside[i] * value - before
 
 
 @compiled
