@@ -23,7 +23,7 @@ _HOMES = {
     "verdict": ("Outcome", "Verdict"),
     "closed_form": ("LawMarginals", "exact"),
     "fokker_planck.solver": ("solve",),
-    "particles.euler_maruyama": ("simulate",),
+    "particles.simulation": ("simulate",),
     "refinement": ("refine",),
     "comparison": ("compare", "vanishes"),
     "formulas": ("check_formula",),

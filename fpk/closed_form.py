@@ -20,9 +20,11 @@ import numpy as np
 from fpk.errors import NoClosedForm
 from fpk.laws import Array, GaussianMixture, Law
 from fpk.marginals import ROUND_OFF, Estimate
+from fpk.moments import linear_terms, transition
 from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
 from fpk.paths import TwoTimeBlock
-from fpk.problem import Problem, euler_scheme, step_plan
+from fpk.problem import Problem, chain_name, step_plan
+from fpk.tracing import Instant, traceable
 
 #: Φ, m and V of X_t = Φ X_0 + m + N(0, V).
 Moments = tuple[Array, Array, Array]
@@ -59,9 +61,10 @@ class LawMarginals:
         """The law p_t."""
         return self.law_at[t] if isinstance(self.law_at, Mapping) else self.law_at(t)
 
+    @traceable
     def score(self, x: Array, t: float) -> Array:
-        """∇ log p_t(x), shape (n, d)."""
-        return self.law(t).score(x)
+        """∇ log p_t(x), shape (n, d); can be compiled for Gaussian mixtures."""
+        return (GaussianMixture.traced(self.law, t) if isinstance(t, Instant) else self.law(t)).score(x)
 
     def density_on(self, x: Array, t: float) -> Array:
         """p_t at points x of shape (n,); d = 1."""
@@ -176,7 +179,7 @@ def euler_chain(problem: Problem, *, steps: int, times: Sequence[float]) -> LawM
         t = target
         table[target] = state
     source = f"exact law of {steps} Euler–Maruyama steps"
-    return _pushed_marginals(problem.initial, table.__getitem__, times, 0.0, source, euler_scheme(times, steps))
+    return _pushed_marginals(problem.initial, table.__getitem__, times, 0.0, source, f"Euler–Maruyama {chain_name(times, steps)}")
 
 
 def _pushed_marginals(
@@ -210,9 +213,9 @@ def _no_step(d: int) -> Moments:
 
 def _euler_step(problem: Problem, state: Moments, t: float, h: float) -> Moments:
     phi, m, v = state
-    a, b, spread = _linear_terms(problem, t)
+    a, b, g = linear_terms(problem, t)
     step = np.eye(len(m)) + h * a
-    return step @ phi, step @ m + h * b, step @ v @ step.T + h * spread
+    return step @ phi, step @ m + h * b, step @ v @ step.T + h * (g @ g.T)
 
 
 def _joint_quadrature(joint: GaussianMixture, block: TwoTimeBlock, nodes: int) -> Array:
@@ -253,36 +256,4 @@ def _schedule_map(problem: Problem) -> Callable[[float], Moments]:
 
 
 def _moment_map(problem: Problem) -> Callable[[float], Moments]:
-    from scipy.integrate import solve_ivp
-
-    d = problem.dimension
-
-    def rates(t: float, state: Array) -> Array:
-        phi, m, v = state[: d * d].reshape(d, d), state[d * d : d * d + d], state[d * d + d :].reshape(d, d)
-        a, b, spread = _linear_terms(problem, t)
-        return np.concatenate([(a @ phi).ravel(), a @ m + b, (a @ v + v @ a.T + spread).ravel()])
-
-    start = np.concatenate([np.eye(d).ravel(), np.zeros(d + d * d)])
-    path = solve_ivp(
-        rates, (0.0, problem.horizon), start, method="DOP853", rtol=1e-12, atol=1e-14, dense_output=False, t_eval=None
-    )
-
-    @lru_cache(maxsize=4096)
-    def at(t: float) -> tuple[Array, Array, Array]:
-        end = (
-            path.y[:, -1]
-            if t == problem.horizon
-            else solve_ivp(rates, (0.0, t), start, method="DOP853", rtol=1e-12, atol=1e-14).y[:, -1]
-        )
-        return end[: d * d].reshape(d, d), end[d * d : d * d + d], end[d * d + d :].reshape(d, d)
-
-    return at
-
-
-def _linear_terms(problem: Problem, t: float) -> tuple[Array, Array, Array]:
-    """a(t) as a matrix, b(t) as a vector, G Gᵀ."""
-    d, linear = problem.dimension, problem.drift.linear
-    a = np.asarray(linear.slope(t), float)
-    g = problem.diffusion(np.zeros((1, d)), t)
-    spread = (g[0] @ g[0].T) if g.ndim == 3 else np.diag(np.broadcast_to(np.ravel(g) ** 2, (d,)))
-    return (a if a.ndim == 2 else a * np.eye(d)), np.broadcast_to(np.asarray(linear.shift(t), float), (d,)), spread
+    return lru_cache(maxsize=4096)(lambda t: transition(problem, 0.0, t)[:3])

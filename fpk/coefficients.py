@@ -12,12 +12,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
+from fpk.tracing import Instant, NotTraceable, known, reading, required_traceable
 
 #: Step of numerical x-derivatives of user functions, in units of x; sixth order, so smooth functions lose about 1e-11.
 DERIVATIVE_STEP = 2e-3
@@ -28,6 +29,7 @@ class Fixed:
     """A function of t that is one value at all times."""
 
     value: Any
+    steady: ClassVar[bool] = True
 
     def __call__(self, t: float) -> Any:
         """The value."""
@@ -40,6 +42,7 @@ class Linear:
 
     slope: Any
     shift: Any = 0.0
+    traceable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name in ("slope", "shift"):
@@ -53,8 +56,8 @@ class Linear:
 
     def __call__(self, x: Array, t: float) -> Array:
         """a(t) x + b(t), shape (n, d)."""
-        slope = np.asarray(self.slope(t), float)
-        return (x @ slope.T if slope.ndim == 2 else slope * x) + np.asarray(self.shift(t), float)
+        slope, shift = known(self.slope, t), known(self.shift, t)
+        return (x @ slope.T if slope.ndim == 2 else slope * x) + shift
 
 
 @dataclass(frozen=True)
@@ -126,13 +129,18 @@ class GradientDrift:
         """Whether F is known not to depend on t."""
         return self.remainder.steady
 
+    @property
+    def traceable(self) -> bool:
+        """Whether V is a formula and F can be traced."""
+        return self._formula is not None and self.remainder.traceable
+
     def __call__(self, x: Array, t: float) -> Array:
         """−V'(x) + F(x, t), shape (n, 1)."""
-        return self.remainder(x, t) - self._slope(x, 0.0)
+        return self.remainder(x, t) - self._slope(x, t)
 
     def gradient(self, x: Array, t: float) -> Array:
         """−V''(x) + ∂F/∂x, shape (n, 1)."""
-        return self.remainder.gradient(x, t) - self._slope.gradient(x, 0.0)
+        return self.remainder.gradient(x, t) - self._slope.gradient(x, t)
 
 
 class Coefficient:
@@ -162,6 +170,7 @@ class Coefficient:
         self.constant: float | None = None
         self.state_dependent = True
         self.steady = False  # whether it is known not to depend on t
+        self.traceable = bool(getattr(given, "traceable", False))
         self.linear: Linear | None = None
         self.split: GradientDrift | None = None
         self._gradient: Callable[[Array, float], Array] | None = None
@@ -178,6 +187,8 @@ class Coefficient:
             return self._understood_gradient(given)
         if isinstance(given, (int, float, np.floating, np.integer)):
             return self._understood_constant(float(given))
+        if isinstance(given, np.ndarray) and given.ndim == 2:
+            return self._understood_matrix(given.astype(float))
         if isinstance(given, str) or hasattr(given, "free_symbols"):
             return self._understood_expressions([given])
         if isinstance(given, Sequence):
@@ -190,7 +201,7 @@ class Coefficient:
 
     def _understood_constant(self, value: float) -> Callable[[Array, float], Any]:
         self.constant = value
-        self.state_dependent, self.steady = False, True
+        self.state_dependent, self.steady, self.traceable = False, True, True
         self.linear = Linear(0.0, value)
         return lambda x, t: value
 
@@ -203,6 +214,29 @@ class Coefficient:
         self.split, self.steady, self._gradient = given, given.steady, given.gradient
         return given
 
+    def _understood_matrix(self, given: Array) -> Callable[[Array, float], Any]:
+        if self.name != "diffusion" or len(given) != self.dimension:
+            raise ProblemError(
+                f"an array of shape {given.shape} was given for the {self.name}; a constant diffusion matrix G has shape "
+                f"({self.dimension}, m) for m noises, a constant drift is fpk.Linear(0.0, shift)."
+            )
+        self.state_dependent, self.steady, self.traceable = False, True, True
+        return lambda x, t: given[None]
+
+    def _understood_compiled(self, given: Any) -> Callable[[Array, float], Any]:
+        """A function compiled by numba: of x[0], ..., x[d − 1] and t, with a tuple of d results (plain numbers for d = 1)."""
+        self.traceable, d = True, self.dimension
+
+        def function(x: Array, t: Any) -> Any:
+            if isinstance(t, Instant):
+                names = [entry.name for entry in x[0]]
+                place = names[0] if d == 1 else f"({', '.join(names)})"
+                return np.array([t.trace.called(given, f"{place}, {reading(t)}", d)], object)
+            value = given(x if d == 1 else x.T, t)
+            return value if d == 1 else np.stack([np.broadcast_to(v, len(x)) for v in value], axis=1)
+
+        return function
+
     def _understood_callable(self, given: Callable[..., Any]) -> Callable[[Array, float], Any]:
         required = [
             p
@@ -210,9 +244,9 @@ class Coefficient:
             if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
         if len(required) == 2:
-            return given
+            return self._understood_compiled(given) if hasattr(given, "py_func") else given
         if len(required) == 1 and required[0].name != "x":  # f(x) would silently be read as f(t)
-            self.state_dependent = False
+            self.state_dependent, self.traceable = False, True
             self.linear = Linear(0.0, given)
             return lambda x, t: given(t)
         raise ProblemError(
@@ -226,35 +260,45 @@ class Coefficient:
         names = ["x"] if self.dimension == 1 else [f"x{i}" for i in range(self.dimension)]
         symbols = [sympy.Symbol(n, real=True) for n in names]
         time = sympy.Symbol("t", real=True)
-        known = dict(zip([*names, "t"], [*symbols, time], strict=True))
-        if len(given) not in (1, self.dimension):
-            raise ProblemError(
-                f"{len(given)} expressions for the {self.name} in dimension {self.dimension}: give one for each coordinate."
-            )
-        expressions = [_parsed(e, known, self.name) for e in given]
-        if self.dimension == 1 and not expressions[0].free_symbols and expressions[0].is_real:
+        allowed = dict(zip([*names, "t"], [*symbols, time], strict=True))
+        matrix = all(isinstance(row, Sequence) and not isinstance(row, str) for row in given)
+        rows = [[_parsed(e, allowed, self.name) for e in (row if matrix else [row])] for row in given]
+        self._check_expressions(rows, matrix)
+        expressions = [e for row in rows for e in row]
+        if self.dimension == 1 and not matrix and not expressions[0].free_symbols and expressions[0].is_real:
             return self._understood_constant(float(expressions[0]))
         self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
-        self.steady = not any(time in e.free_symbols for e in expressions)
+        self.steady, self.traceable = not any(time in e.free_symbols for e in expressions), True
         columns = [sympy.lambdify([*symbols, time], e, "numpy") for e in expressions]
-        if self.dimension == 1:
+        if self.dimension == 1 and not matrix:
             self._understood_derivative(expressions[0], symbols[0], time)
-
-        if self.dimension == 1:
-            return lambda x, t: columns[0](x, t)
+            return lambda x, t: columns[0](x, reading(t))
+        shape = (self.dimension, len(rows[0])) if matrix else (len(rows),)
 
         def function(x: Array, t: float) -> Array:
-            values = [np.broadcast_to(column(*x.T, t), (len(x),)) for column in columns]
-            return np.stack(values, axis=1)
+            values = [np.broadcast_to(column(*x.T, reading(t)), (len(x),)) for column in columns]
+            return np.stack(values, axis=1).reshape(len(x), *shape)
 
         return function
+
+    def _check_expressions(self, rows: list[list[Any]], matrix: bool) -> None:
+        """One formula for each coordinate (or one for all), or a matrix of them with d rows of one length for a diffusion."""
+        if matrix and (self.name != "diffusion" or len(rows) != self.dimension or len({len(row) for row in rows}) > 1):
+            raise ProblemError(
+                f"a matrix of formulas with rows of {[len(row) for row in rows]} entries was given for the {self.name} in dimension "
+                f"{self.dimension}; only a diffusion is a matrix, with {self.dimension} rows of m formulas, one for each noise."
+            )
+        if not matrix and len(rows) not in (1, self.dimension):
+            raise ProblemError(
+                f"{len(rows)} expressions for the {self.name} in dimension {self.dimension}: give one for each coordinate."
+            )
 
     def _understood_derivative(self, expression: Any, x: Any, t: Any) -> None:
         import sympy
 
         slope = sympy.simplify(sympy.diff(expression, x))
         derivative = sympy.lambdify([x, t], slope, "numpy")
-        self._gradient = lambda positions, time: np.broadcast_to(derivative(positions, time), positions.shape)
+        self._gradient = lambda positions, time: np.broadcast_to(derivative(positions, reading(time)), positions.shape)
         if x not in slope.free_symbols:
             a = sympy.lambdify(t, slope, "numpy")
             b = sympy.lambdify(t, sympy.simplify(expression - slope * x), "numpy")
@@ -264,6 +308,8 @@ class Coefficient:
 
     def __call__(self, x: Array, t: float) -> Array:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
+        if isinstance(t, Instant):
+            return self._traced(x, t)
         try:
             with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
                 value = np.asarray(self._function(x, t))
@@ -278,6 +324,20 @@ class Coefficient:
             self._refuse(value, x, t)
         if value.shape != x.shape:
             self._check_shape(value, x)
+        return value
+
+    def _traced(self, x: Array, t: Instant) -> Array:
+        """The arithmetic of the coefficient at a position of shape (1, d) and all instants of a trace."""
+        required_traceable(self, t, self.name)
+        if not self.state_dependent:
+            anywhere = np.zeros((1, self.dimension))
+            origin = Fixed(self(anywhere, 0.0)) if self.steady else lambda s: self(anywhere, s)
+            return known(origin, t)
+        try:
+            value = np.asarray(self._function(x, t))
+        except (TypeError, AttributeError) as error:
+            raise NotTraceable(f"the {self.name} is not plain arithmetic: {error}") from error
+        self._check_shape(value, x)
         return value
 
     def _real(self, value: Array, t: float) -> Array:

@@ -173,9 +173,9 @@ def step_plan(times: Sequence[float], steps: int) -> tuple[tuple[int, float], ..
     return tuple((n, (b - a) / n if n else 0.0) for n, a, b in zip(counts, starts, times, strict=True))
 
 
-def euler_scheme(times: Sequence[float], steps: int) -> str:
-    """The name of the Euler–Maruyama discretisation with ``steps`` steps to the last of ``times``: equal names, equal step sequences."""
-    return "Euler–Maruyama " + " ".join(f"{count}×{length:.12g}" for count, length in step_plan(times, steps))
+def chain_name(times: Sequence[float], steps: int) -> str:
+    """The name of the steps that ``steps`` steps to the last of ``times`` are: equal names, equal step sequences."""
+    return " ".join(f"{count}×{length:.12g}" for count, length in step_plan(times, steps))
 
 
 def noising(schedule: Schedule, initial: Any, *, horizon: float = 1.0, name: str = "") -> Problem:

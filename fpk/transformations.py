@@ -27,6 +27,7 @@ from fpk.coefficients import Coefficient
 from fpk.errors import ProblemError
 from fpk.laws import Array
 from fpk.problem import Problem
+from fpk.tracing import clocked, required_traceable, traceable
 
 Score = Callable[[Array, float], Array]
 
@@ -39,7 +40,13 @@ def velocity(problem: Problem, score: Score) -> Callable[[Array, float], Array]:
     ProblemError
         On evaluation, for a state-dependent diffusion in d > 1 or a matrix diffusion.
     """
-    return lambda x, t: _velocity(problem, score(x, t), x, t)
+    return traceable(lambda x, t: _velocity(problem, _valued(score, x, t), x, t))
+
+
+def _valued(score: Score, x: Array, t: float) -> Array:
+    """The score at (x, t); traced only if it was written for it."""
+    required_traceable(score, t, "score")
+    return score(x, t)
 
 
 def _velocity(problem: Problem, s: Array, x: Array, t: float) -> Array:
@@ -72,8 +79,9 @@ def with_noise(problem: Problem, score: Score, *, noise: Any) -> Problem:
     """
     h = Coefficient(noise, problem.dimension, "diffusion")
 
+    @traceable
     def drift(x: Array, t: float) -> Array:
-        s = score(x, t)
+        s = _valued(score, x, t)
         return _velocity(problem, s, x, t) + _noise_drift(h, s, x, t)
 
     return _derived(problem, drift, h, name=f"{problem.name or 'the problem'} with free noise")
@@ -96,9 +104,10 @@ def reverse_time(problem: Problem, score: Score, *, initial: Any, noise: Any = N
     T = problem.horizon
     h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
 
+    @traceable
     def drift(x: Array, tau: float) -> Array:
-        t = _forward(T, tau)
-        s = score(x, t)
+        t = clocked(lambda tau: _forward(T, tau), tau)
+        s = _valued(score, x, t)
         return -_velocity(problem, s, x, t) + _noise_drift(h, s, x, t)
 
     return _derived(
@@ -136,7 +145,7 @@ def _reversed_noise(h: Coefficient, T: float) -> Any:
     if h.constant is not None:
         return h.constant
     if h.state_dependent:
-        return lambda x, tau: h(x, _forward(T, tau))
+        return traceable(lambda x, tau: h(x, clocked(lambda tau: _forward(T, tau), tau)))
     anywhere = np.zeros((1, h.dimension))
     return lambda tau: h(anywhere, _forward(T, tau))
 

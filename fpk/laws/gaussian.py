@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fpk.errors import ProblemError
 from fpk.laws.base import Array, require_one_dimensional
+from fpk.tracing import Instant, NotTraceable, maximum
 
 
 class GaussianMixture:
@@ -101,6 +105,35 @@ class GaussianMixture:
             - 0.5 * self.dimension * np.log(2 * np.pi)
         )
 
+    @classmethod
+    def traced(cls, law_at: Callable[[float], GaussianMixture], t: Instant) -> GaussianMixture:
+        """The mixture with the traced numbers of the mixtures ``law_at(t)`` at all instants: for its density and score at traced positions.
+
+        Raises
+        ------
+        NotTraceable
+            If there are other laws among them.
+        """
+
+        def numbers(time: float) -> Array:
+            law = law_at(time)
+            if not isinstance(law, GaussianMixture):
+                raise NotTraceable(f"the law at t={time:g} is no Gaussian mixture: its score is called, not compiled.")
+            return np.concatenate([np.ravel(part) for part in law._tables])
+
+        shapes = [np.shape(part) for part in law_at(float(t.times[0]))._tables]
+        flat = np.split(t.numbers(numbers), np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1])
+        mixture = object.__new__(GaussianMixture)
+        mixture.means, mixture._whitening, mixture._precisions, mixture._log_scales = (
+            part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)
+        )
+        return mixture
+
+    @property
+    def _tables(self) -> tuple[Array, ...]:
+        """What the density and the score are computed with."""
+        return self.means, self._whitening, self._precisions, self._log_scales
+
     def __repr__(self) -> str:
         return (
             f"GaussianMixture({self.weights.tolist()}, {self.means.tolist()}, covariances={self.covariances.tolist()})"
@@ -139,7 +172,7 @@ class GaussianMixture:
         logs = self._component_logs(x)
         if len(logs) == 1:
             return logs[0]
-        top = logs.max(0)
+        top = reduce(maximum, logs)
         return top + np.log(np.exp(logs - top).sum(0))
 
     def density(self, x: Array) -> Array:
@@ -149,8 +182,8 @@ class GaussianMixture:
     def score(self, x: Array) -> Array:
         """∇ log p(x) = Σ_m r_m(x) Σ_m⁻¹ (μ_m − x), r_m the responsibilities; shape (n, d)."""
         logs, offsets = self._component_logs(x), x[None] - self.means[:, None, :]
-        shares = np.exp(logs - logs.max(0))
-        shares /= shares.sum(0)
+        shares = np.exp(logs - reduce(maximum, logs))
+        shares *= 1.0 / shares.sum(0)
         return -np.einsum("mn,mij,mnj->ni", shares, self._precisions, offsets)
 
     def cdf(self, x: Array) -> Array:

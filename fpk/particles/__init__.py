@@ -1,1 +1,1 @@
-"""Monte Carlo particles: the same SDE, simulated. :func:`fpk.particles.euler_maruyama.simulate` is the one way in."""
+"""Monte Carlo particles: the same SDE, simulated. :func:`fpk.particles.simulation.simulate` is the one way in."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,46 +15,96 @@ from fpk.marginals import ROUND_OFF, Estimate
 from fpk.panels import Panel, ThresholdBlock
 from fpk.paths import DynkinBlock
 
-Replay = Callable[[Sequence[DynkinBlock]], Iterator[tuple[Array, Array]]]
+Replay = Callable[[Sequence[DynkinBlock]], Sequence[Array]]
 
 
 @dataclass(frozen=True, eq=False)
 class ParticleMarginals:
-    """Positions of an ensemble at some times, from steps Δt and (the companion) 2Δt.
+    """Positions of an ensemble at some times, on a ladder of time steps Δt, 2Δt, ... on the same Brownian paths.
 
     Parameters
     ----------
     times : tuple of float
-    fine, coarse : array, shape (len(times), particles, d)
+    positions : array, shape (levels, len(times), particles, d)
+        The finest level first: it is what is reported; the next one gives the budget of the time step.
     noise_key : str
         Names the noise: equal keys mean the same increments, particle by particle.
     start : array, shape (particles, d)
         Positions at t = 0.
     replay : callable, optional
-        Blocks of path functionals ↦ their integrals along the same paths, fine and coarse, for each block.
+        Blocks of path functionals ↦ their integrals along the same paths, (levels, K, particles) for each block.
     scheme : str
         The discretisation, by its steps: what :func:`fpk.closed_form.euler_chain` gives the exact law of.
     source : str
+    units : int, optional
+        Number of independent units of consecutive particles, each unit of the same size; default every particle is one.
+    absorbed : array, shape (levels, particles), optional
+        Times of absorption, infinite where a particle still lives at the last time.
+    exact : bool
+        Whether the steps themselves are exact, so that one level needs no budget.
     """
 
     times: tuple[float, ...]
-    fine: Array
-    coarse: Array
+    positions: Array
     noise_key: str
     start: Array = field(default_factory=lambda: np.zeros((0, 1)))
     replay: Replay | None = None
     scheme: str = ""
     source: str = "particles"
+    units: int | None = None
+    absorbed: Array | None = None
+    exact: bool = False
     exactness: ClassVar[int] = 0
 
     @property
     def particles(self) -> int:
         """Number of particles."""
-        return self.fine.shape[1]
+        return self.positions.shape[2]
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d."""
+        return self.positions.shape[3]
+
+    @property
+    def fine(self) -> Array:
+        """Positions with the shortest steps, shape (len(times), particles, d)."""
+        return self.positions[0]
+
+    @property
+    def coarse(self) -> Array:
+        """Positions with steps twice as long.
+
+        Raises
+        ------
+        ComparisonError
+            If only one level was simulated.
+        """
+        if len(self.positions) < 2:
+            raise ComparisonError(f"{self.source} has one level of steps; simulate with levels=2 or more.")
+        return self.positions[1]
+
+    def level(self, level: int) -> ParticleMarginals:
+        """The ensemble with steps 2^level times as long, on the same noise, and those above it."""
+        if not 0 <= level < len(self.positions):
+            raise ComparisonError(f"level {level} of {len(self.positions)} was asked for; the finest is 0.")
+        gone = None if self.absorbed is None else self.absorbed[level:]
+        source = f"{self.source}, steps × {2**level}" if level else self.source
+        return replace(
+            self, positions=self.positions[level:], absorbed=gone, source=source, scheme="", replay=self._lifted(level)
+        )
+
+    def _lifted(self, level: int) -> Replay | None:
+        replay = self.replay
+        return None if replay is None else lambda paths: [spent[level:] for spent in replay(paths)]
 
     def samples(self, t: float) -> Array:
         """Positions at time t, shape (particles, d)."""
         return self.fine[self._index(t)]
+
+    def alive(self, t: float, *, level: int = 0) -> Array:
+        """Which particles are not absorbed by time t, shape (particles,)."""
+        return np.ones(self.particles, bool) if self.absorbed is None else self.absorbed[level] > t
 
     def _index(self, t: float) -> int:
         found = np.flatnonzero(np.isclose(self.times, t, rtol=1e-12, atol=1e-14))
@@ -81,12 +131,9 @@ class ParticleMarginals:
 
     def expect(self, panel: Panel) -> Estimate:
         """Sample means with covariance, block means and the time-step budget. Functionals of paths replay the same noise."""
-        paths = [b for b in panel.smooth if isinstance(b, DynkinBlock)]
-        integrals = self._replayed(paths) if paths else iter(())
-        pairs = [self._values(block, integrals) for block in panel.smooth]
-        fine, coarse = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
-        n, change = self.particles, fine - coarse
-        step_bias = 1.25 * np.abs(change.mean(1)) + 3 * change.std(1, ddof=1) / np.sqrt(n)
+        values = [self._of_units(v) for v in self._values(panel)]
+        fine, n = values[0], values[0].shape[1]
+        step_bias = self._step_bias(values)
         steps = [self._distribution(block) for block in panel.thresholds]
         return Estimate(
             fine.mean(1),
@@ -96,41 +143,67 @@ class ParticleMarginals:
             thresholds=np.concatenate([s[0] for s in steps]) if steps else np.zeros(0),
             threshold_bound=np.concatenate([s[1] for s in steps]) if steps else np.zeros(0),
             block_means=_block_means(fine),
-            coarse_block_means=_block_means(coarse),
+            coarse_block_means=_block_means(values[1]) if len(values) > 1 else None,
             noise_key=self.noise_key,
             step_bias=step_bias,
             scheme=self.scheme or None,
             source=self.source,
         )
 
-    def _replayed(self, paths: Sequence[DynkinBlock]) -> Iterator[tuple[Array, Array]]:
+    def _step_bias(self, values: Sequence[Array]) -> Array:
+        """1.25 |mean change| + 3 standard errors of the change from twice the step; nothing for exact steps, infinite without a companion."""
+        if self.exact:
+            return np.zeros(len(values[0]))
+        if len(values) == 1:
+            return np.full(len(values[0]), np.inf)
+        change = values[0] - values[1]
+        return 1.25 * np.abs(change.mean(1)) + 3 * change.std(1, ddof=1) / np.sqrt(change.shape[1])
+
+    def _of_units(self, values: Array) -> Array:
+        """Means over the independent units, shape (K, units)."""
+        return values if self.units is None else values.reshape(len(values), self.units, -1).mean(2)
+
+    def _values(self, panel: Panel) -> list[Array]:
+        """The functionals over the two finest levels, each (K, particles)."""
+        paths = [b for b in panel.smooth if isinstance(b, DynkinBlock)]
+        integrals = iter(self._replayed(paths) if paths else ())
+        spent = {id(block): next(integrals) for block in paths}
+        return [
+            np.concatenate([self._block_values(block, level, spent) for block in panel.smooth])
+            for level in range(min(2, len(self.positions)))
+        ]
+
+    def _replayed(self, paths: Sequence[DynkinBlock]) -> Sequence[Array]:
         if self.replay is None:
             raise ComparisonError(
                 f"{self.source} kept no paths: functionals of paths need an ensemble made by fpk.simulate."
             )
         return self.replay(paths)
 
-    def _values(self, block: Any, integrals: Iterator[tuple[Array, Array]]) -> tuple[Array, Array]:
-        """The functionals of one block over the fine and the coarse ensemble, each (K, particles)."""
+    def _block_values(self, block: Any, level: int, spent: dict[int, Array]) -> Array:
+        """The functionals of one block on one level, (K, particles); absorbed particles count as 0."""
+        places = [self.positions[level, self._index(t)] for t in block.times]
         if isinstance(block, DynkinBlock):
-            k, spent = self._index(block.time), next(integrals)
-            ends = (self.fine[k], self.coarse[k])
-            fine, coarse = (block.residuals(self.start, end, used) for end, used in zip(ends, spent, strict=True))
-            return fine, coarse
-        at = [self._index(t) for t in block.times]
-        return block.values(*(self.fine[k] for k in at)), block.values(*(self.coarse[k] for k in at))
+            return block.residuals(self.start, places[0], spent[id(block)][level])
+        values = block.values(*places)
+        return values if self.absorbed is None else values * self.alive(max(block.times), level=level)
 
     def _distribution(self, block: ThresholdBlock) -> tuple[Array, Array]:
         """Empirical distribution function at the thresholds and its time-step budget."""
         k, n, points = self._index(block.time), self.particles, block.points
-        fine, coarse = self.fine[k] @ block.direction, self.coarse[k] @ block.direction
+        ends = [
+            np.where(self.alive(block.time, level=level), x[k] @ block.direction, np.inf)
+            for level, x in enumerate(self.positions[:2])
+        ]
 
         def below(x: Array) -> Array:
             return np.searchsorted(np.sort(x), points, side="right") / n
 
-        value = below(fine)
-        crossed = below(np.minimum(fine, coarse)) - below(np.maximum(fine, coarse))  # particles with the point between
-        return value, 1.25 * np.abs(value - below(coarse)) + 3 * np.sqrt(crossed / n)
+        value = below(ends[0])
+        if self.exact or len(ends) == 1:
+            return value, np.full(len(points), 0.0 if self.exact else np.inf)
+        crossed = below(np.minimum(*ends)) - below(np.maximum(*ends))  # particles with the point between
+        return value, 1.25 * np.abs(value - below(ends[1])) + 3 * np.sqrt(crossed / n)
 
 
 def _block_means(values: Array) -> Array | None:

@@ -14,7 +14,7 @@ from fpk.fokker_planck.solutions import GridMarginals
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Array, Law
-from fpk.particles.euler_maruyama import simulate
+from fpk.particles.simulation import simulate
 from fpk.problem import Boundary, Problem
 from fpk.refinement import refine
 

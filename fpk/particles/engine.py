@@ -1,0 +1,215 @@
+r"""The engine: an ensemble moved through its steps, compiled or step by step in Python, on noise that depends on addresses alone.
+
+The normal numbers of particle i in step s are a function of (seed, i, s): they do not depend on threads, tiles, or which particles are simulated together.
+Steps whose coefficients can be traced are compiled; others are served, tile by tile, from the same noise. Both give the same numbers up to the
+rounding of elementary functions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fpk.errors import NonFinite
+from fpk.laws import Array
+from fpk.particles.motion import Motion
+from fpk.particles.philox import key_of
+from fpk.particles.steps import Step
+from fpk.paths import DynkinBlock
+from fpk.tracing import NotTraceable, Trace
+
+#: Particles served at once to functions that are called: enough to hide the interpreter.
+SERVED = 8192
+#: Initial positions are drawn in pieces of this size, each with its own key.
+DRAWN = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """The steps of a ladder of levels: level l takes steps of 2^l fine ones.
+
+    Parameters
+    ----------
+    times : tuple of float
+        When states are kept.
+    plan : tuple of (int, float)
+        For each interval between them the number and length of the coarsest steps.
+    levels : int
+    """
+
+    times: tuple[float, ...]
+    plan: tuple[tuple[int, float], ...]
+    levels: int
+
+    @property
+    def fine(self) -> int:
+        """Number of fine steps."""
+        return sum(count for count, _ in self.plan) << (self.levels - 1)
+
+    def steps(self, level: int) -> tuple[Array, Array]:
+        """Starts and lengths of the steps of a level."""
+        parts = 1 << (self.levels - 1 - level)
+        starts = (0.0, *self.times[:-1])
+        begins, lengths = [np.zeros(0)], [np.zeros(0)]
+        for origin, (count, step) in zip(starts, self.plan, strict=True):
+            h = step / parts
+            begins.append(origin + np.arange(count * parts) * h)
+            lengths.append(np.full(count * parts, h))
+        return np.concatenate(begins), np.concatenate(lengths)
+
+    @property
+    def kept(self) -> Array:
+        """For each fine step the slot that is filled after it, or −1."""
+        out, done = np.full(self.fine, -1, np.int64), 0
+        for slot, (count, _) in enumerate(self.plan):
+            done += count << (self.levels - 1)
+            if count:
+                out[done - 1] = slot
+        return out
+
+
+def particle_numbers(first: int, count: int) -> Array:
+    """The numbers that address the noise of consecutive particles."""
+    return np.arange(first, first + count, dtype=np.uint32)
+
+
+def noise_order(steps: int) -> Array:
+    """For each fine step the step whose noise it takes: its own."""
+    return np.arange(steps, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """One ensemble, to be run as often as its paths are needed: the same seed gives the same paths.
+
+    Parameters
+    ----------
+    motion : Motion
+    clock : Clock
+    particles, first : int
+        How many, and the number of the first.
+    seed : int
+    threads : int
+    sign : float, default 1
+        −1 mirrors every increment.
+    compiled : bool, default True
+        Whether steps are compiled where they can be.
+    """
+
+    motion: Motion
+    clock: Clock
+    particles: int
+    first: int
+    seed: int
+    threads: int
+    sign: float = 1.0
+    compiled: bool = True
+
+    @cached_property
+    def start(self) -> Array:
+        """States at t = 0, shape (particles, rows)."""
+        pieces = range(self.first // DRAWN, (self.first + self.particles - 1) // DRAWN + 1)
+        offset = self.first - pieces[0] * DRAWN
+        drawn = np.concatenate([self._drawn(piece) for piece in pieces])
+        return self.motion.started(drawn[offset : offset + self.particles])
+
+    def _drawn(self, piece: int) -> Array:
+        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(self.seed, spawn_key=(piece,))))
+        return self.motion.problem.initial.sample(DRAWN, rng)
+
+    @cached_property
+    def traced(self) -> tuple[Trace, Array] | None:
+        """The step as a trace with its results, for all steps of all levels; None where it cannot be traced."""
+        from fpk.particles.compilation import symbols
+
+        times, lengths = (np.concatenate(parts) for parts in zip(*self._levels, strict=True))
+        trace = Trace(len(times))
+        step = Step(self.motion.problem, times, lengths, trace)
+        x, w, y = (symbols(trace, letter, count) for letter, count in self._counts.items())
+        try:
+            return trace, self.motion.advanced(step, x, step.root * w, y)[0]
+        except NotTraceable:
+            return None
+
+    @property
+    def _counts(self) -> dict[str, int]:
+        return {"x": self.motion.rows, "w": self.motion.increments, "y": self.motion.extras}
+
+    @cached_property
+    def _levels(self) -> list[tuple[Array, Array]]:
+        return [self.clock.steps(level) for level in range(self.clock.levels)]
+
+    def run(self) -> Array:
+        """States at the kept times, shape (levels, times, particles, rows).
+
+        Raises
+        ------
+        NonFinite
+            If a state becomes NaN or infinite: with the particle, its place, and the last good time.
+        """
+        out = self._driven() if self.compiled and self.traced is not None else self._served([])[0]
+        for slot, (count, _) in enumerate(self.clock.plan):
+            if not count and slot == 0:
+                out[:, slot] = self.start
+        self._check(out)
+        return out
+
+    def integrals(self, paths: Sequence[DynkinBlock]) -> list[Array]:
+        """∫₀ᵗ Lφ ds along the paths of each level, left-point rule, for each block: shape (levels, K, particles)."""
+        return self._served(paths)[1]
+
+    def _driven(self) -> Array:
+        from fpk.particles.compilation import compiled
+        from fpk.particles.driving import TILE, drive
+
+        assert self.traced is not None
+        trace, results = self.traced
+        advance, table = compiled(trace, results, self._counts), trace.table
+        counts = [len(times) for times, _ in self._levels]
+        first = np.cumsum([0, *counts[:-1]])
+        n = self.particles
+        out = np.empty((self.clock.levels, len(self.clock.times), self.motion.rows, n))
+        start = np.ascontiguousarray(self.start.T)
+        order, kept, numbers = noise_order(self.clock.fine), self.clock.kept, particle_numbers(self.first, n)
+
+        def piece(begin: int) -> None:
+            drive(
+                advance, numbers, start, out, begin, min(begin + size, n), table, first, order, kept,
+                self.motion.increments, self.motion.extras, *key_of(self.seed), np.float32(self.sign),
+            )  # fmt: skip
+
+        size = max(TILE, -(-n // (8 * self.threads * TILE)) * TILE)
+        self._everywhere(piece, range(0, n, size))
+        return np.swapaxes(out, 2, 3)
+
+    def _everywhere(self, work: Any, pieces: Sequence[Any]) -> list[Any]:
+        """Work on all pieces, in threads; results in the order of the pieces."""
+        if self.threads == 1 or len(pieces) == 1:
+            return [work(piece) for piece in pieces]
+        with ThreadPoolExecutor(max_workers=min(self.threads, 2 * (os.cpu_count() or 1))) as pool:
+            return list(pool.map(work, pieces))
+
+    def _served(self, paths: Sequence[DynkinBlock]) -> tuple[Array, list[Array]]:
+        from fpk.particles.serving import Served
+
+        tiles = [Served(self, begin, min(begin + SERVED, self.particles)) for begin in range(0, self.particles, SERVED)]
+        done = self._everywhere(lambda tile: tile.run(paths), tiles)
+        states = np.concatenate([states for states, _ in done], axis=2)
+        return states, [np.concatenate(parts, axis=2) for parts in zip(*(spent for _, spent in done), strict=True)]
+
+    def _check(self, out: Array) -> None:
+        d = self.motion.problem.dimension
+        bad = ~np.isfinite(out[..., :d]).all(axis=(0, 1, 3)) if not np.isfinite(out[..., :d].sum()) else np.zeros(1, bool)
+        if bad.any():
+            from fpk.particles.serving import Served
+
+            begin = int(np.argmax(bad))
+            Served(self, begin, begin + 1).run([], watched=True)
+            where: Any = out[:, :, begin, :d]
+            raise NonFinite(f"particle {self.first + begin} came to {where[0].tolist()} at the kept times {list(self.clock.times)}.")

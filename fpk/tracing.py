@@ -1,0 +1,255 @@
+r"""Tracing: arithmetic that is written down instead of done, to be compiled.
+
+A step of a scheme is arithmetic in the position x, the noise, and numbers that depend on the time only,
+
+    x ↦ F(x, dW; p),    p = p(t_n),
+
+written once, for arrays. Run on :class:`Traced` numbers instead, the same Python code leaves a list of elementary statements: straight
+lines without branches, which a compiler turns into vector instructions. Functions of the time are not traced but called, at the instants of all
+steps; their values are the parameters p. A parameter that is 0 in every step leaves no statement.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fpk.errors import FpkError
+
+Array = NDArray[Any]
+
+#: Elementary functions a trace can hold; numpy calls the method of that name on arrays of objects.
+ELEMENTARY = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arctan", "sqrt", "floor")
+
+
+class NotTraceable(FpkError, TypeError):
+    """Something that only numbers can do was asked of a traced one: the code has to be called, not compiled."""
+
+
+class Trace:
+    """The statements and parameters of one piece of arithmetic.
+
+    Parameters
+    ----------
+    rows : int
+        Number of steps, each of which has its own value of every parameter.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.statements: list[str] = []
+        self.columns: list[Array] = []
+        self.functions: dict[str, Any] = {}
+        self._known: dict[bytes, Traced] = {}
+        self._written: dict[str, Traced] = {}
+
+    def written(self, expression: str) -> Traced:
+        """The name of an expression's value; the same expression is written once."""
+        if expression not in self._written:
+            name = f"v{len(self._written)}"
+            self.statements.append(f"{name} = {expression}")
+            self._written[expression] = Traced(self, name)
+        return self._written[expression]
+
+    def parameter(self, column: Array) -> Traced | float:
+        """A number known for every step, shape (rows,); 0 throughout is 0."""
+        if not np.any(column):
+            return 0.0
+        key = np.ascontiguousarray(column, float).tobytes()
+        if key not in self._known:
+            self._known[key] = Traced(self, f"p{len(self.columns)}")
+            self.columns.append(np.asarray(column, float))
+        return self._known[key]
+
+    def called(self, function: Any, arguments: str, count: int) -> list[Traced]:
+        """The values of a compiled function with one result, or a tuple of ``count``."""
+        name = next((n for n, f in self.functions.items() if f is function), f"f{len(self.functions)}")
+        self.functions[name] = function
+        result = self.written(f"{name}({arguments})")
+        return [result] if count == 1 else [self.written(f"{result.name}[{i}]") for i in range(count)]
+
+    @property
+    def table(self) -> Array:
+        """All parameters, shape (rows, parameters)."""
+        return np.stack(self.columns, axis=1) if self.columns else np.zeros((self.rows, 0))
+
+
+class Traced:
+    """A number of a trace: arithmetic with it is written down."""
+
+    __slots__ = ("name", "trace")
+
+    def __init__(self, trace: Trace, name: str) -> None:
+        self.trace, self.name = trace, name
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def _with(self, symbol: str, other: Any, *, swapped: bool = False) -> Any:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
+        first, second = _text(self), _text(other)
+        return self.trace.written(f"{second} {symbol} {first}" if swapped else f"{first} {symbol} {second}")
+
+    def __add__(self, other: Any) -> Any:
+        return self if _is(other, 0.0) else self._with("+", other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self if _is(other, 0.0) else self._with("-", other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self if _is(other, 0.0) else self._with("-", other, swapped=True)
+
+    def __mul__(self, other: Any) -> Any:
+        if _is(other, 0.0):
+            return 0.0
+        return self if _is(other, 1.0) else self._with("*", other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._with("/", other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return 0.0 if _is(other, 0.0) else self._with("/", other, swapped=True)
+
+    def __neg__(self) -> Traced:
+        return self.trace.written(f"-{self.name}")
+
+    def __abs__(self) -> Traced:
+        return self.trace.written(f"abs({self.name})")
+
+    def __pow__(self, power: Any) -> Any:
+        """Whole powers by products, halves by a square root, the rest as ``**``."""
+        if not isinstance(power, (int, float, np.integer, np.floating)) or power % 0.5 or abs(power) > 64:
+            return self._with("**", power)
+        if power < 0:
+            return 1.0 / self**-power
+        if power % 1:
+            return self.sqrt() * self ** int(power) if power > 1 else self.sqrt()
+        if power == 0:
+            return 1.0
+        half = self ** (int(power) // 2)
+        square = half * half
+        return square * self if power % 2 else square
+
+    def __rpow__(self, base: Any) -> Any:
+        return self._with("**", base, swapped=True)
+
+    def __bool__(self) -> bool:
+        raise NotTraceable("a decision depends on a traced number: this code branches, so it is called, not compiled.")
+
+    def __float__(self) -> float:
+        raise NotTraceable("a traced number has no value: this code needs numbers, so it is called, not compiled.")
+
+
+def _elementary(name: str) -> Callable[[Traced], Traced]:
+    def written(self: Traced) -> Traced:
+        return self.trace.written(f"{name}({self.name})")
+
+    return written
+
+
+for _name in ELEMENTARY:
+    setattr(Traced, _name, _elementary(_name))
+
+
+def _is(value: Any, number: float) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and value == number
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Traced):
+        return value.name
+    value = float(value)
+    if not math.isfinite(value):
+        raise NotTraceable(f"the constant {value} has no place in compiled arithmetic.")
+    return f"({value!r})" if value < 0 else repr(value)
+
+
+class Instant:
+    """The times t_n of all steps of a trace, standing where a time is expected."""
+
+    def __init__(self, trace: Trace, times: Array) -> None:
+        self.trace, self.times = trace, times
+
+    def mapped(self, clock: Callable[[float], float]) -> Instant:
+        """The instants of another clock."""
+        return Instant(self.trace, np.array([clock(t) for t in self.times]))
+
+    def numbers(self, function: Callable[[float], Any]) -> Array:
+        """The values of a function of the time, an array of objects of the function's shape."""
+        distinct, places = np.unique(self.times, return_inverse=True)
+        if getattr(function, "steady", False):
+            distinct, places = distinct[:1], np.zeros_like(places)
+        values = np.stack([np.asarray(function(float(t)), float) for t in distinct])[places]
+        out = np.empty(values.shape[1:], object)
+        for index in np.ndindex(out.shape):
+            out[index] = self.trace.parameter(values[(slice(None), *index)])
+        return out
+
+
+def known(function: Callable[[float], Any], t: Any) -> Array:
+    """The numbers function(t), or their traces where t stands for all instants of a trace."""
+    return t.numbers(function) if isinstance(t, Instant) else np.asarray(function(t), float)
+
+
+def reading(t: Any) -> Any:
+    """The time itself as a number, traced at an instant of a trace."""
+    return t.numbers(float)[()] if isinstance(t, Instant) else t
+
+
+def clocked(clock: Callable[[float], float], t: Any) -> Any:
+    """clock(t), at an instant of a trace too."""
+    return t.mapped(clock) if isinstance(t, Instant) else clock(t)
+
+
+def traceable(function: Any) -> Any:
+    """Mark a function of (x, t) as arithmetic in x whose functions of t go through :func:`known`."""
+    function.traceable = True
+    return function
+
+
+def required_traceable(function: Any, t: Any, what: str) -> None:
+    """Refuse to trace what was not written for it.
+
+    Raises
+    ------
+    NotTraceable
+        If t is an instant of a trace and the function is not marked.
+    """
+    if isinstance(t, Instant) and not getattr(function, "traceable", False):
+        raise NotTraceable(f"the {what} is a Python function: it is called, not compiled.")
+
+
+def _each(name: str, text: Callable[..., str]) -> Callable[..., Any]:
+    """The numpy function of that name, which writes ``text`` for traced entries."""
+
+    def one(*values: Any) -> Any:
+        trace = next((v.trace for v in values if isinstance(v, Traced)), None)
+        return getattr(np, name)(*values) if trace is None else trace.written(text(*map(_text, values)))
+
+    plain, entrywise = getattr(np, name), None
+
+    def function(*values: Any) -> Any:
+        nonlocal entrywise
+        if not any(getattr(v, "dtype", None) == object or isinstance(v, Traced) for v in values):
+            return plain(*values)
+        entrywise = entrywise or np.frompyfunc(one, len(values), 1)
+        return entrywise(*values)
+
+    function.__doc__ = f"numpy's ``{name}``, of traced numbers too."
+    return function
+
+
+minimum = _each("minimum", lambda a, b: f"min({a}, {b})")
+maximum = _each("maximum", lambda a, b: f"max({a}, {b})")
+where = _each("where", lambda chosen, a, b: f"{a} if {chosen} else {b}")
+greater = _each("greater", lambda a, b: f"{a} > {b}")
+logical_and = _each("logical_and", lambda a, b: f"{a} and {b}")
