@@ -147,6 +147,15 @@ def test_systematic_errors_of_the_moments_are_as_stated():
     assert abs(np.mean(c * s - np.cos(theta) * np.sin(theta))) < 1e-9
 
 
+def test_directions_are_symmetric_to_the_last_bit():
+    """Flipping the 30 bits of the angle, the mirror's bit or the sign's bit gives −θ, π/2 − θ or θ + π."""
+    words = np.random.default_rng(2).integers(2**30, size=10_000, dtype=np.uint32)
+    _, c, s = tabulated(words)
+    for flipped, expected in ((2**30 - 1, (c, -s)), (2**30, (s, c)), (2**31, (-c, -s))):
+        _, *got = tabulated(words ^ np.uint32(flipped))
+        np.testing.assert_array_equal(got, expected)
+
+
 @pytest.fixture(scope="module")
 def sample():
     """2²⁴ numbers: words, groups and particles mixed."""

@@ -38,18 +38,16 @@ def _single(*coefficients: float) -> tuple[np.float32, ...]:
 
 #: −2 log(1 + f) / f on [√½ − 1, √2 − 1]: minimax in the relative error (6e-9), rounded to float32 from the first coefficient on.
 _LOG = _single(
-    *(
-        -2.0,
-        1.0,
-        -0.66666633,
-        0.500015676,
-        -0.400045961,
-        0.332507342,
-        -0.283626825,
-        0.262434751,
-        -0.257567257,
-        0.157464638,
-    )
+    -2.0,
+    1.0,
+    -0.66666633,
+    0.500015676,
+    -0.400045961,
+    0.332507342,
+    -0.283626825,
+    0.262434751,
+    -0.257567257,
+    0.157464638,
 )
 #: sin(π y / 2) / y and cos(π y / 2) as polynomials in y² on [0, ¼], errors 3e-8 (of the first coefficient alone) and 4e-10.
 _SIN = _single(1.57079637, -0.645966649, 0.0797125250, -0.00468597142)
