@@ -85,16 +85,15 @@ def test_bits_depend_on_neither_length_nor_place_nor_alignment(offset):
         np.testing.assert_array_equal(out.view(np.uint32), reference[:, particles])
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of that kind")
-@pytest.mark.parametrize("processor", ["haswell", "nehalem"])
-def test_bits_do_not_depend_on_the_vectors_of_the_machine(processor, tmp_path):
-    """Haswell has vectors of 256 bits, Nehalem has 128 and no instruction that fuses a product and a sum."""
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names a processor of that kind")
+def test_bits_do_not_depend_on_the_vectors_of_the_machine(tmp_path):
+    """Nehalem has vectors of 128 bits, and no instruction that fuses a product and a sum."""
     program = """
 import sys
 from test_normals import numbers
 sys.stdout.buffer.write(numbers(range(1001)).tobytes())
 """
-    target = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    target = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
     elsewhere = subprocess.run(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parent,
@@ -135,7 +134,7 @@ def test_radii_grow_with_their_words_where_pieces_meet():
 
 def test_systematic_errors_of_the_moments_are_as_stated():
     """Means of float32 against float64 over words spread evenly; what is left of single roundings is 1e-10."""
-    words = np.arange(2**22, dtype=np.uint64) * 2654435769 % WORDS
+    words = np.arange(2**20, dtype=np.uint64) * 2654435769 % WORDS
     r, c, s = tabulated(words.astype(np.uint32))
     exact_r, theta = np.sqrt(-2 * np.log1p(-(words / WORDS))), angles(words.astype(np.int64))
     assert abs(np.mean(r**2 - exact_r**2)) < 2 * 3e-9
