@@ -179,7 +179,9 @@ def euler_chain(problem: Problem, *, steps: int, times: Sequence[float]) -> LawM
         t = target
         table[target] = state
     source = f"exact law of {steps} Euler–Maruyama steps"
-    return _pushed_marginals(problem.initial, table.__getitem__, times, 0.0, source, f"Euler–Maruyama {chain_name(times, steps)}")
+    return _pushed_marginals(
+        problem.initial, table.__getitem__, times, 0.0, source, f"Euler–Maruyama {chain_name(times, steps)}"
+    )
 
 
 def _pushed_marginals(

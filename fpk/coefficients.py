@@ -18,6 +18,7 @@ import numpy as np
 
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
+from fpk.symbolic import formula
 from fpk.tracing import Instant, NotTraceable, known, reading, required_traceable
 
 #: Step of numerical x-derivatives of user functions, in units of x; sixth order, so smooth functions lose about 1e-11.
@@ -98,7 +99,7 @@ class GradientDrift:
         import sympy
 
         x = sympy.Symbol("x", real=True)
-        return _parsed(self.potential, {"x": x}, "potential"), x
+        return formula(self.potential, {"x": x}, "potential"), x
 
     @cached_property
     def _slope(self) -> Coefficient:
@@ -174,7 +175,7 @@ class Coefficient:
         self.linear: Linear | None = None
         self.split: GradientDrift | None = None
         self._gradient: Callable[[Array, float], Array] | None = None
-        self._function = self._understood(given)
+        self._function: Callable[[Array, Any], Any] = self._understood(given)
 
     def __repr__(self) -> str:
         return f"{self.name}({self.given!r})" if isinstance(self.given, (str, float, int)) else f"{self.name}(...)"
@@ -262,7 +263,7 @@ class Coefficient:
         time = sympy.Symbol("t", real=True)
         allowed = dict(zip([*names, "t"], [*symbols, time], strict=True))
         matrix = all(isinstance(row, Sequence) and not isinstance(row, str) for row in given)
-        rows = [[_parsed(e, allowed, self.name) for e in (row if matrix else [row])] for row in given]
+        rows = [[formula(e, allowed, self.name) for e in (row if matrix else [row])] for row in given]
         self._check_expressions(rows, matrix)
         expressions = [e for row in rows for e in row]
         if self.dimension == 1 and not matrix and not expressions[0].free_symbols and expressions[0].is_real:
@@ -306,7 +307,7 @@ class Coefficient:
             if self.steady and slope.is_real:
                 self.linear = Linear(float(a(0.0)), float(b(0.0)))
 
-    def __call__(self, x: Array, t: float) -> Array:
+    def __call__(self, x: Array, t: Any) -> Array:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
         if isinstance(t, Instant):
             return self._traced(x, t)
@@ -384,19 +385,3 @@ class Coefficient:
             with np.errstate(all="ignore"):
                 return self._gradient(x, t)
         return central_derivative(lambda y: np.broadcast_to(self(y, t), y.shape), x, DERIVATIVE_STEP)
-
-
-def _parsed(text: Any, known: dict[str, Any], name: str) -> Any:
-    import sympy
-
-    try:
-        expression: Any = sympy.sympify(text, locals=known)  # type: ignore[call-overload]
-        expression = expression.subs({s: known[s.name] for s in expression.free_symbols if s.name in known})
-    except (sympy.SympifyError, SyntaxError, TypeError, AttributeError) as error:
-        raise ProblemError(
-            f"cannot read the {name} {text!r} as a formula: {error}. Write it in {', '.join(known)}."
-        ) from error
-    unknown = sorted(s.name for s in expression.free_symbols if s.name not in known)
-    if unknown:
-        raise ProblemError(f"the {name} {text!r} uses the unknown symbols {unknown}; it may use {', '.join(known)}.")
-    return expression

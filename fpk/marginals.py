@@ -102,7 +102,10 @@ class Estimate:
     @property
     def bias_without_step(self) -> Array:
         """The budget left when the other side is the law of the same discretisation."""
-        return self.bias_bound if self.step_bias is None else np.maximum(self.bias_bound - self.step_bias, ROUND_OFF)
+        if self.step_bias is None:
+            return self.bias_bound
+        known = np.where(np.isinf(self.step_bias), 0.0, self.step_bias)
+        return np.maximum(np.where(np.isinf(self.step_bias), 0.0, self.bias_bound) - known, ROUND_OFF)
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ Time runs forward with the data at t = 0. A reverse-time problem is again a `Pro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from fpk.coefficients import Coefficient, Linear
 from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array, as_law
 from fpk.schedules import Schedule
+from fpk.tracing import traceable
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Problem:
         The (α, σ) of the law X_t = α_t X_0 + σ_t Z, where it is known.
     name : str, optional
         What messages and reports call it.
+    noise_covariance : array, shape (m, m), optional
+        Q, where the noises are correlated: E dW dWᵀ = Q dt. It is folded into the diffusion, which becomes G L with L Lᵀ = Q.
 
     Raises
     ------
@@ -94,8 +97,9 @@ class Problem:
     boundary: Boundary = OPEN
     schedule: Schedule | None = field(default=None, compare=False)
     name: str = ""
+    noise_covariance: InitVar[Any] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, noise_covariance: Any) -> None:
         if not (np.isfinite(self.horizon) and self.horizon > 0):
             raise ProblemError(f"the horizon must be positive and finite, got {self.horizon!r}.")
         object.__setattr__(self, "initial", as_law(self.initial))
@@ -103,6 +107,9 @@ class Problem:
             given = getattr(self, name)
             given = given.given if isinstance(given, Coefficient) else given
             object.__setattr__(self, name, Coefficient(given, self.dimension, name))
+        if noise_covariance is not None:
+            mixed = _correlated(self.diffusion, np.asarray(noise_covariance, float))
+            object.__setattr__(self, "diffusion", Coefficient(mixed, self.dimension, "diffusion"))
         self._check_diffusion()
 
     def _check_diffusion(self) -> None:
@@ -151,6 +158,38 @@ class Problem:
         if any(not 0 <= t <= end for t in times):
             raise ProblemError(f"times must lie in [0, {self.horizon:g}] (the problem's horizon), got {list(times)}.")
         return tuple(sorted({float(t) for t in times}))
+
+
+def _correlated(diffusion: Coefficient, covariance: Array) -> Any:
+    """G L for a factor L of the covariance of the noises, in the most telling form a diffusion can have."""
+    factor = _factor(covariance)
+    anywhere = np.zeros((1, diffusion.dimension))
+
+    def mixed(x: Array, t: float) -> Array:
+        g = diffusion(x, t)
+        if g.ndim < 3:
+            g = np.broadcast_to(g, x.shape)[:, :, None] * np.eye(diffusion.dimension)
+        if g.shape[2] != len(factor):
+            raise ProblemError(f"{g.shape[2]} noises have a covariance of that size, got shape {covariance.shape}.")
+        return (g[:, :, :, None] * factor).sum(2)
+
+    if diffusion.state_dependent:
+        return traceable(mixed) if diffusion.traceable else mixed
+    return mixed(anywhere, 0.0)[0] if diffusion.steady else lambda t: mixed(anywhere, t)
+
+
+def _factor(covariance: Array) -> Array:
+    """L with L Lᵀ = Q."""
+    if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or not np.allclose(covariance, covariance.T):
+        raise ProblemError(
+            f"the covariance of the noises must be a symmetric (m, m) matrix, got {covariance.tolist()}."
+        )
+    values, vectors = np.linalg.eigh(covariance)
+    if values[0] < -1e-12 * max(values[-1], 0.0) or values[-1] <= 0:
+        raise ProblemError(
+            f"the covariance of the noises has the eigenvalues {values.tolist()}: none may be negative, nor all 0."
+        )
+    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def checked_steps(steps: Any, *, what: str) -> int:

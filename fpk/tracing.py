@@ -127,12 +127,12 @@ class Traced:
 
     def __pow__(self, power: Any) -> Any:
         """Whole powers by products, halves by a square root, the rest as ``**``."""
-        if not isinstance(power, (int, float, np.integer, np.floating)) or power % 0.5 or abs(power) > 64:
+        if not isinstance(power, (int, float, np.integer, np.floating)) or float(power) % 0.5 or abs(power) > 64:
             return self._with("**", power)
         if power < 0:
             return 1.0 / self**-power
         if power % 1:
-            return self.sqrt() * self ** int(power) if power > 1 else self.sqrt()
+            return _root(self) * self ** int(power) if power > 1 else _root(self)
         if power == 0:
             return 1.0
         half = self ** (int(power) // 2)
@@ -158,6 +158,9 @@ def _elementary(name: str) -> Callable[[Traced], Traced]:
 
 for _name in ELEMENTARY:
     setattr(Traced, _name, _elementary(_name))
+
+
+_root = _elementary("sqrt")
 
 
 def _is(value: Any, number: float) -> bool:
@@ -239,7 +242,7 @@ def _each(name: str, text: Callable[..., str]) -> Callable[..., Any]:
 
     def function(*values: Any) -> Any:
         nonlocal entrywise
-        if not any(getattr(v, "dtype", None) == object or isinstance(v, Traced) for v in values):
+        if not any(isinstance(v, Traced) or np.asarray(v).dtype == object for v in values):
             return plain(*values)
         entrywise = entrywise or np.frompyfunc(one, len(values), 1)
         return entrywise(*values)

@@ -57,7 +57,7 @@ def _law_of_sde(schedule: Schedule, change: Change, case: str, size: Size, seed:
         problem = boxed(drift, noise, initial=DATA, walls=walls)
         return evidence(on_grid(problem, size, times=TIMES, cells=cells), claimed)
     problem = fpk.Problem(drift, noise, initial=DATA)
-    steps = 48 if size.quick else 96
+    steps = 192 if size.quick else 384
     return evidence(
         fpk.simulate(problem, particles=size.particles(240_000), steps=steps, times=times, seed=seed), claimed
     )

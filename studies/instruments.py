@@ -57,7 +57,7 @@ def independent_particles(variant: float, case: str, size: Size, seed: int) -> E
         x = np.sqrt(1 - variant**2) * x + variant * np.roll(x, 1, axis=1)
     base = fpk.law_panel({1.0: fpk.exact(WARMING, times=[1.0]).law(1.0)}, degree=1)
     lags = tuple(2**k for k in range(int(np.log2(run.particles))))
-    correlations = Correlations(replace(run, fine=x), base, lags=lags)
+    correlations = Correlations(replace(run, positions=x[None]), base, lags=lags)
     panel = correlations.panel
     return Evidence(correlations.expect(panel), Vanishing().expect(panel), panel.names, {}, panel.digest)
 

@@ -16,10 +16,11 @@ STUDIES = PACKAGE.parent / "studies"
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
     ("errors", "check_context"),
+    ("tracing", "symbolic"),
     ("laws", "schedules", "grids"),
     ("panels", "coefficients", "expressions"),
     ("problem", "marginals", "verdict"),
-    ("transformations", "paths", "independence"),
+    ("transformations", "paths", "independence", "moments"),
     ("closed_form", "fokker_planck", "particles", "problems"),
     ("difference", "rates", "sequential"),
     ("refinement", "comparison", "orders", "planning"),

@@ -402,9 +402,9 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
         "particles: ½ extra in the drift",
         "particles: g + 2 %",
         "particles: drift + 5 %",
-        "particles: last step skipped",
         "particles: same noise each step",
     ],
+    ("core.discrete-law", "stated", ""): ["particles: last step skipped"],
     ("S4.E68", "stated", ""): [
         "Itô term dropped",
         "read as Stratonovich",

@@ -13,8 +13,9 @@ import pytest
 from scipy import stats
 
 import fpk
-from fpk.errors import NonFinite, ProblemError
-from fpk.particles.euler_maruyama import BLOCK, ParticleMarginals
+from fpk.errors import NonFinite, ProblemError, SchemeError
+from fpk.particles.engine import SERVED as BLOCK
+from fpk.particles.ensemble import ParticleMarginals
 
 #: Probability that one statistical test fails though everything is right.
 ALPHA = 1e-6
@@ -229,7 +230,7 @@ def test_the_budget_of_the_distribution_function_covers_its_true_bias(seed: int)
 def test_particles_that_cross_a_threshold_both_ways_count_in_its_budget() -> None:
     """As many cross upwards as downwards: the net change is 0, and yet it is known only up to its standard error."""
     fine = np.array([-1.0] * 50 + [1.0] * 50)[None, :, None]
-    run = ParticleMarginals((1.0,), fine, -fine, "key")
+    run = ParticleMarginals((1.0,), np.stack([fine, -fine]), "key")
     panel = fpk.law_panel({1.0: fpk.Gaussian(0.0, 1.0)})
     points = panel.thresholds[0].points
     inner = np.abs(points) < 1
@@ -304,9 +305,10 @@ def test_a_drift_around_the_circle_wraps_the_law(seed: int) -> None:
     assert distance < kolmogorov_limit(len(x))
 
 
-def test_absorbing_walls_are_refused_with_the_alternative() -> None:
-    problem, *_ = between_walls("absorbing")
-    with pytest.raises(ProblemError, match=r"absorbing.*fpk\.solve"):
+def test_absorbing_walls_are_refused_where_no_particle_can_meet_them_properly() -> None:
+    walls = fpk.Boundary("absorbing", -1.0, 1.0)
+    problem = fpk.Problem(["0", "0"], 1.0, initial=fpk.Gaussian([0.0, 0.0], 0.1), boundary=walls)
+    with pytest.raises(SchemeError, match=r"absorbing walls are for one-dimensional particles.*d = 2"):
         fpk.simulate(problem, particles=10, steps=2, times=[1.0])
 
 
@@ -398,16 +400,29 @@ def test_the_particle_named_is_the_one_that_failed(seed: int) -> None:
         fpk.simulate(problem, particles=2 * BLOCK, steps=1, times=[1.0], seed=seed)
 
 
-def test_a_state_that_overflows_in_the_last_step_is_named_with_its_time(seed: int) -> None:
+def test_a_state_that_overflows_is_named_with_the_step_in_which_it_does(seed: int) -> None:
     problem = fpk.Problem(lambda x, t: 1e308 * np.ones_like(x), 0.0, initial=fpk.Gaussian(0.0, 1.0), horizon=4.0)
-    with pytest.raises(NonFinite, match=r"particle 0 is at \[inf\] by t=4.*more steps"):
+    with pytest.raises(NonFinite, match=r"particle 0 goes from x=.* at t=0, the last good time, to \[inf\] at t=2.*more steps"):
         fpk.simulate(problem, particles=10, steps=1, times=[4.0], seed=seed)
 
 
-@pytest.mark.parametrize(("particles", "steps"), [(1, 5), (0, 5), (10, 0)])
-def test_counts_that_make_no_sense_are_refused_with_their_values(particles: int, steps: int) -> None:
-    with pytest.raises(ProblemError, match=f"particles={particles}, steps={steps}"):
-        fpk.simulate(ornstein_uhlenbeck(), particles=particles, steps=steps, times=[1.0])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"particles": 1}, "particles=1"),
+        ({"particles": 0}, "particles=0"),
+        ({"steps": 0}, "steps=0"),
+        ({"steps": 2.5}, "steps=2.5"),
+        ({"first": -1}, "first=-1"),
+        ({"first": 2**32 - 5}, "first=4294967291"),
+        ({"levels": 13}, "1 to 12 levels .* levels=13"),
+        ({"seed": -1}, "seed must be a non-negative integer.*-1"),
+        ({"particles": 11, "antithetic": True}, "pairs, got particles=11"),
+    ],
+)
+def test_counts_that_make_no_sense_are_refused_with_their_values(given: dict[str, Any], message: str) -> None:
+    with pytest.raises((ProblemError, SchemeError), match=message):
+        fpk.simulate(ornstein_uhlenbeck(), **{"particles": 10, "steps": 5, "times": [1.0]} | given)
 
 
 def test_a_time_that_was_not_kept_is_refused_with_those_kept() -> None:

@@ -17,7 +17,7 @@ from fpk.closed_form import euler_chain
 from fpk.errors import ComparisonError
 from fpk.independence import Correlations
 from fpk.marginals import Vanishing
-from fpk.particles import euler_maruyama
+from fpk.particles import engine
 from fpk.paths import dynkin_panel, two_time_panel
 
 REFUTED, CONFIRMED = fpk.Outcome.REFUTED, fpk.Outcome.CONFIRMED
@@ -101,7 +101,7 @@ def skipping_the_last_step(steps: int, particles: int, seed: int) -> fpk.particl
     early = fpk.simulate(warming(), particles=particles, steps=n - 1, times=[1 - 1 / n], seed=seed)
     honest = fpk.simulate(warming(), particles=100, steps=steps, times=[1.0], seed=seed)
     # Every second of its 2(n − 1) half steps: the coarse companion has n − 1 steps of length 1/n.
-    return replace(early, times=(1.0,), fine=early.coarse, scheme=honest.scheme)
+    return replace(early.level(1), times=(1.0,), scheme=honest.scheme)
 
 
 def reading_coefficients_late(steps: int, particles: int, seed: int) -> fpk.particles.ensemble.ParticleMarginals:  # type: ignore[name-defined]
@@ -159,12 +159,11 @@ def test_the_same_noise_shows_what_independent_particles_cannot(excess: float, p
 def test_noise_reused_across_particles_leaves_the_marginals_right_and_is_refuted_by_correlations(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    n = 2 * euler_maruyama.BLOCK
+    n = 2 * 8192
     exact = fpk.exact(warming(), times=[1.0])
     base = fpk.law_panel({1.0: exact.law(1.0)}, degree=2)
     honest = fpk.simulate(warming(), particles=n, steps=24, times=[1.0], seed=seed)
-    whole = euler_maruyama._Run.block
-    monkeypatch.setattr(euler_maruyama._Run, "block", lambda self, index, paths: whole(self, 0, paths))
+    monkeypatch.setattr(engine, "particle_numbers", lambda first, count: np.arange(count, dtype=np.uint32) % 8192)
     reused = fpk.simulate(warming(), particles=n, steps=24, times=[1.0], seed=seed)
     assert fpk.compare(reused, exact, effect=0.3).outcome == CONFIRMED
     for run, outcome in ((honest, CONFIRMED), (reused, REFUTED)):

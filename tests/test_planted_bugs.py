@@ -118,9 +118,9 @@ BUGS = (
     Bug("grid: the divergence is 1 % too large", KERNELS, "SLOPE[m] / spacing", "1.01 * SLOPE[m] / spacing", SUB_VP),
     Bug("grid: the drift is 2 % too strong", "fokker_planck/fluxes.py", "f = self.problem.drift.column(x, t)",
         "f = 1.02 * self.problem.drift.column(x, t)", STATIONARY),
-    Bug("particles: √ dropped on the time step", "particles/*.py", "* np.sqrt(half)", "* half", PARTICLES),
-    Bug("particles: the drift is applied twice", "particles/*.py", "x + step * self.problem.drift(x, t)",
-        "x + 2 * step * self.problem.drift(x, t)", PARTICLES),
+    Bug("particles: √ dropped on the time step", "particles/steps.py", "known(lambda t, h: h**0.5)", "known(lambda t, h: h)", PARTICLES),
+    Bug("particles: the drift is applied twice", "particles/schemes.py", "return x + step.h * step.drift(x) +",
+        "return x + 2 * step.h * step.drift(x) +", PARTICLES),
     Bug("laws: the score of a mixture has the wrong sign", "laws/*.py", 'return -np.einsum("mn,mij,mnj->ni"',
         'return np.einsum("mn,mij,mnj->ni"', REVERSAL),
 )  # fmt: skip

@@ -106,7 +106,7 @@ class GaussianMixture:
         )
 
     @classmethod
-    def traced(cls, law_at: Callable[[float], GaussianMixture], t: Instant) -> GaussianMixture:
+    def traced(cls, law_at: Callable[[float], object], t: Instant) -> GaussianMixture:
         """The mixture with the traced numbers of the mixtures ``law_at(t)`` at all instants: for its density and score at traced positions.
 
         Raises
@@ -121,8 +121,10 @@ class GaussianMixture:
                 raise NotTraceable(f"the law at t={time:g} is no Gaussian mixture: its score is called, not compiled.")
             return np.concatenate([np.ravel(part) for part in law._tables])
 
-        shapes = [np.shape(part) for part in law_at(float(t.times[0]))._tables]
-        flat = np.split(t.numbers(numbers), np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1])
+        flat, first = t.numbers(numbers), law_at(float(t.times[0]))
+        assert isinstance(first, GaussianMixture)
+        shapes = [np.shape(part) for part in first._tables]
+        flat = np.split(flat, np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1])
         mixture = object.__new__(GaussianMixture)
         mixture.means, mixture._whitening, mixture._precisions, mixture._log_scales = (
             part.reshape(shape) for part, shape in zip(flat, shapes, strict=True)

@@ -11,9 +11,9 @@ from fpk.mutants.changes import Change, Function, then
 from fpk.mutants.planting import Mutant
 
 ADVANCED = "particles.motion:Motion.advanced"
-KEPT = "particles.engine:Clock.kept"
-ORDER = "particles.engine:noise_order"
-NUMBERS = "particles.engine:particle_numbers"
+KEPT = "particles.clock:Clock.kept"
+ORDER = "particles.clock:noise_order"
+NUMBERS = "particles.clock:particle_numbers"
 
 
 def _remixed(drift: float, noise: float) -> Change:

@@ -23,6 +23,10 @@ ADVANCE = types.void(_WIDE, _NARROW, _NARROW, types.Array(types.float64, 1, "C")
 #: Products and sums may fuse; nothing is reordered.
 ARITHMETIC = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
+#: numpy, with elementary functions that loops over particles vectorise.
+NUMPY = python_types.ModuleType("numpy")
+vars(NUMPY).update(vars(np) | {name: getattr(elementary, name) for name in ELEMENTARY if hasattr(elementary, name)})
+
 
 def symbols(trace: Trace, letter: str, count: int) -> Array:
     """Traced entries of an array, shape (1, count)."""
@@ -38,7 +42,7 @@ def source(trace: Trace, outputs: Array, counts: Mapping[str, int]) -> str:
     stores = [f"x[{i}, i] = {result}" for i, result in enumerate(results)]
     body = "".join(f"        {line}\n" for line in (*loads, *trace.statements, *stores))
     parameters = "".join(f"    p{k} = p[{k}]\n" for k in range(len(trace.columns)))
-    return f"def advance(x, w, y, p):\n{parameters}    for i in range(x.shape[1]):\n{body}"
+    return f"def advance(x, w, y, p):\n    prefer_wide_vectors()\n{parameters}    for i in range(x.shape[1]):\n{body}"
 
 
 def compiled(trace: Trace, outputs: Array, counts: Mapping[str, int]) -> Callable[..., None]:
@@ -48,7 +52,8 @@ def compiled(trace: Trace, outputs: Array, counts: Mapping[str, int]) -> Callabl
 
 @lru_cache(maxsize=256)
 def _compiled(text: str, functions: tuple[tuple[str, Any], ...]) -> Callable[..., None]:
-    scope: dict[str, Any] = {name: getattr(elementary, name) for name in ELEMENTARY}
+    scope: dict[str, Any] = {name: getattr(NUMPY, name) for name in ELEMENTARY}
+    scope["prefer_wide_vectors"] = elementary.prefer_wide_vectors
     scope |= {name: vectorised(function) for name, function in functions}
     exec(compile(text, "<one step of a scheme>", "exec"), scope)
     return njit(ADVANCE, **ARITHMETIC)(scope["advance"])
@@ -57,6 +62,6 @@ def _compiled(text: str, functions: tuple[tuple[str, Any], ...]) -> Callable[...
 def vectorised(function: Any) -> Any:
     """A user's compiled function, compiled again with elementary functions that loops over particles vectorise."""
     given = function.py_func
-    scope = {name: elementary if value is np else value for name, value in given.__globals__.items()}
+    scope = {name: NUMPY if value is np else value for name, value in given.__globals__.items()}
     again = python_types.FunctionType(given.__code__, scope, given.__name__, given.__defaults__, given.__closure__)
     return njit(again, **ARITHMETIC)

@@ -7,12 +7,17 @@ increments have a stream for each level.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 
 from fpk.laws import Array
+from fpk.particles.clock import Integers
 from fpk.particles.compilation import ADVANCE
 from fpk.particles.normals import fill
+from fpk.particles.philox import Word
 
 #: Particles in a tile.
 TILE = 1024
@@ -22,7 +27,21 @@ INCREMENTS = 0
 _ADVANCE = types.FunctionType(ADVANCE)
 _I8, _U4, _F8 = types.int64, types.uint32, types.float64
 _SIGNATURE = types.void(
-    _ADVANCE, _U4[::1], _F8[:, ::1], _F8[:, :, :, ::1], _I8, _I8, _F8[:, ::1], _I8[::1], _I8[::1], _I8[::1], _I8, _I8, _U4, _U4, types.float32
+    _ADVANCE,
+    _U4[::1],
+    _F8[:, ::1],
+    _F8[:, :, :, ::1],
+    _I8,
+    _I8,
+    _F8[:, ::1],
+    _I8[::1],
+    _I8[::1],
+    _I8[::1],
+    _I8,
+    _I8,
+    _U4,
+    _U4,
+    types.float32,
 )
 
 
@@ -35,7 +54,7 @@ def chunk(count: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def draw(room: Array, ids: Array, piece: int, count: int, stream: int, key0: int, key1: int) -> None:
+def draw(room: Array, ids: NDArray[Word], piece: int, count: int, stream: int, key0: Word, key1: Word) -> None:
     """Fill the rows of one chunk of steps."""
     groups = chunk(count) * count // 4
     for r in range(groups):
@@ -43,16 +62,19 @@ def draw(room: Array, ids: Array, piece: int, count: int, stream: int, key0: int
 
 
 @njit(_SIGNATURE, nogil=True, cache=True, error_model="numpy")
-def drive(advance, particles, start, out, begin, end, table, first, order, kept, m, e, key0, key1, sign):  # type: ignore[no-untyped-def]
+def drive(
+    advance: Any, particles: NDArray[Word], start: Array, out: Array, begin: int, end: int, table: Array,
+    first: Integers, order: Integers, kept: Integers, m: int, e: int, key0: Word, key1: Word, sign: np.float32,
+) -> None:  # fmt: skip
     """Move the particles begin ... end − 1 through all fine steps, and store their states.
 
-    ``advance`` moves a tile by one step; ``particles`` (n,) are the numbers that address the noise; ``start`` (rows, n); ``out``
-    (levels, slots, rows, n); ``table`` holds the parameters of all steps, those of level l from row ``first[l]`` on; ``order[s]`` is the step whose
-    noise the fine step s takes; ``kept[s]`` the slot filled after it, or −1; m and e count increments and further numbers; ``sign`` multiplies
-    the increments.
+    ``advance`` moves a tile by one step; ``particles`` (n,) are the numbers that address the noise; ``start`` is (rows, n), ``out`` is
+    (levels, slots, rows, n); ``table`` holds the parameters of all steps, those of level l from row ``first[l]`` on; ``order[s]`` is the
+    step whose noise the fine step s takes; ``kept[s]`` the slot filled after it, or −1; m and e count increments and further numbers;
+    ``sign`` multiplies the increments.
     """
     levels, rows = out.shape[0], out.shape[2]
-    states, ids = np.empty((levels, rows, TILE)), np.empty(TILE, np.uint32)
+    states, ids = np.empty((levels, rows, TILE)), np.empty(TILE, Word)
     room = np.empty((max(chunk(m) * m, 1), TILE), np.float32)
     sums = np.zeros((levels, max(m, 1), TILE), np.float32)
     more = np.empty((levels, max(chunk(e) * e, 1), TILE), np.float32)

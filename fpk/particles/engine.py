@@ -1,6 +1,7 @@
 r"""The engine: an ensemble moved through its steps, compiled or step by step in Python, on noise that depends on addresses alone.
 
-The normal numbers of particle i in step s are a function of (seed, i, s): they do not depend on threads, tiles, or which particles are simulated together.
+The normal numbers of particle i in step s are a function of (seed, i, s): they do not depend on threads, tiles, or which particles are
+simulated together.
 Steps whose coefficients can be traced are compiled; others are served, tile by tile, from the same noise. Both give the same numbers up to the
 rounding of elementary functions.
 """
@@ -18,6 +19,7 @@ import numpy as np
 
 from fpk.errors import NonFinite
 from fpk.laws import Array
+from fpk.particles.clock import Clock, noise_order, particle_numbers
 from fpk.particles.motion import Motion
 from fpk.particles.philox import key_of
 from fpk.particles.steps import Step
@@ -28,60 +30,6 @@ from fpk.tracing import NotTraceable, Trace
 SERVED = 8192
 #: Initial positions are drawn in pieces of this size, each with its own key.
 DRAWN = 1024
-
-
-@dataclass(frozen=True, eq=False)
-class Clock:
-    """The steps of a ladder of levels: level l takes steps of 2^l fine ones.
-
-    Parameters
-    ----------
-    times : tuple of float
-        When states are kept.
-    plan : tuple of (int, float)
-        For each interval between them the number and length of the coarsest steps.
-    levels : int
-    """
-
-    times: tuple[float, ...]
-    plan: tuple[tuple[int, float], ...]
-    levels: int
-
-    @property
-    def fine(self) -> int:
-        """Number of fine steps."""
-        return sum(count for count, _ in self.plan) << (self.levels - 1)
-
-    def steps(self, level: int) -> tuple[Array, Array]:
-        """Starts and lengths of the steps of a level."""
-        parts = 1 << (self.levels - 1 - level)
-        starts = (0.0, *self.times[:-1])
-        begins, lengths = [np.zeros(0)], [np.zeros(0)]
-        for origin, (count, step) in zip(starts, self.plan, strict=True):
-            h = step / parts
-            begins.append(origin + np.arange(count * parts) * h)
-            lengths.append(np.full(count * parts, h))
-        return np.concatenate(begins), np.concatenate(lengths)
-
-    @property
-    def kept(self) -> Array:
-        """For each fine step the slot that is filled after it, or −1."""
-        out, done = np.full(self.fine, -1, np.int64), 0
-        for slot, (count, _) in enumerate(self.plan):
-            done += count << (self.levels - 1)
-            if count:
-                out[done - 1] = slot
-        return out
-
-
-def particle_numbers(first: int, count: int) -> Array:
-    """The numbers that address the noise of consecutive particles."""
-    return np.arange(first, first + count, dtype=np.uint32)
-
-
-def noise_order(steps: int) -> Array:
-    """For each fine step the step whose noise it takes: its own."""
-    return np.arange(steps, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,11 +153,15 @@ class Engine:
 
     def _check(self, out: Array) -> None:
         d = self.motion.problem.dimension
-        bad = ~np.isfinite(out[..., :d]).all(axis=(0, 1, 3)) if not np.isfinite(out[..., :d].sum()) else np.zeros(1, bool)
+        bad = (
+            ~np.isfinite(out[..., :d]).all(axis=(0, 1, 3)) if not np.isfinite(out[..., :d].sum()) else np.zeros(1, bool)
+        )
         if bad.any():
             from fpk.particles.serving import Served
 
             begin = int(np.argmax(bad))
             Served(self, begin, begin + 1).run([], watched=True)
             where: Any = out[:, :, begin, :d]
-            raise NonFinite(f"particle {self.first + begin} came to {where[0].tolist()} at the kept times {list(self.clock.times)}.")
+            raise NonFinite(
+                f"particle {self.first + begin} came to {where[0].tolist()} at the kept times {list(self.clock.times)}."
+            )

@@ -31,7 +31,10 @@ class ExactTransition(Scheme):
     def check(self, problem: Problem) -> None:
         """Refuse what is not linear."""
         missing = [
-            (problem.drift.linear is None, "the drift is not known to be linear (use fpk.Linear or a formula linear in x)"),
+            (
+                problem.drift.linear is None,
+                "the drift is not known to be linear (use fpk.Linear or a formula linear in x)",
+            ),
             (problem.diffusion.state_dependent, "the diffusion depends on x"),
             (problem.boundary.kind != "open", f"the boundary is {problem.boundary.kind}"),
         ]

@@ -64,7 +64,9 @@ class MALA(Scheme):
         drift = np.broadcast_to(problem.drift(x, 0.0), x.shape)
         gap = np.abs(drift - 0.5 * g**2 * _gradient(self._log, x)).max()
         if gap > 1e-4 * (1 + np.abs(drift).max()):
-            raise SchemeError(f"MALA needs a {self.requirement}; the drift of this problem differs from it by {gap:.3g}.")
+            raise SchemeError(
+                f"MALA needs a {self.requirement}; the drift of this problem differs from it by {gap:.3g}."
+            )
 
     def extras(self, problem: Problem) -> int:
         """Two, for the exponential variable that decides."""

@@ -61,12 +61,13 @@ class Scheme(ABC):
         return 0
 
     def check(self, problem: Problem) -> None:
-        """Refuse a problem the scheme cannot solve.
+        """Refuse a problem the scheme cannot solve; here, none.
 
         Raises
         ------
         SchemeError
         """
+        return
 
     @abstractmethod
     def advanced(self, step: Step, x: Array, dW: Array, extra: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Particles moved step by step in Python: for coefficients that are called, for integrals along paths, and as the plain twin of the compiled driver."""
+"""Particles moved step by step in Python: for coefficients that are called, for integrals along paths, as the twin of the compiled driver."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpk.errors import NonFinite
 from fpk.laws import Array
+from fpk.particles.clock import noise_order, particle_numbers
 from fpk.particles.driving import INCREMENTS, chunk, draw
-from fpk.particles.engine import noise_order, particle_numbers
-from fpk.particles.philox import key_of
+from fpk.particles.philox import Word, key_of
 from fpk.particles.steps import Step
 from fpk.paths import DynkinBlock
 
@@ -19,7 +20,7 @@ from fpk.paths import DynkinBlock
 class Source:
     """Normal numbers of a tile in one stream, ``count`` for each step."""
 
-    def __init__(self, numbers: Array, count: int, stream: int, seed: int) -> None:
+    def __init__(self, numbers: NDArray[Word], count: int, stream: int, seed: int) -> None:
         self.numbers, self.count, self.stream, self.key = numbers, count, stream, key_of(seed)
         self.piece, self.per = -1, chunk(count)
         self.room = np.empty((max(self.per * count, 4), len(numbers)), np.float32)
@@ -61,7 +62,7 @@ class Served:
         engine, size = self.engine, self.end - self.begin
         states = [engine.start[self.begin : self.end]] * engine.clock.levels
         out = np.empty((len(states), len(engine.clock.times), size, engine.motion.rows))
-        spent = [np.zeros((len(states), p.block.degree, size)) for p in paths]
+        spent: list[Array] = [np.zeros((len(states), p.block.degree, size)) for p in paths]
         kept, order = engine.clock.kept, noise_order(engine.clock.fine)
         sums = np.zeros((len(states), size, engine.motion.increments), np.float32)
         for s in range(engine.clock.fine):

@@ -1,7 +1,8 @@
 r"""Simulation: particles of a problem on a ladder of time steps, all levels on the same Brownian paths.
 
-With two levels (the default) every pair of fine increments also drives one coarse step, so the difference of the two ensembles estimates the time-step
-error with little noise: the finer ensemble is reported, and its budget is 1.25 |E φ(Δt) − E φ(2Δt)| + 3 standard errors of that difference.
+With two levels (the default) every pair of fine increments also drives one coarse step, so the difference of the two ensembles estimates
+the time-step error with little noise: the finer ensemble is reported, and its budget is 1.25 |E φ(Δt) − E φ(2Δt)| + 3 standard errors of
+that difference.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 
 from fpk.errors import ProblemError
 from fpk.laws import Array
-from fpk.particles.engine import Clock, Engine
+from fpk.particles.clock import Clock
+from fpk.particles.engine import Engine
 from fpk.particles.ensemble import ParticleMarginals
 from fpk.particles.motion import Motion
 from fpk.particles.schemes import EulerMaruyama, Scheme
@@ -85,8 +87,7 @@ def simulate(
     times, scheme = problem.checked_times(times), scheme or EulerMaruyama()
     steps = checked_steps(steps, what="simulate")
     motion = Motion(problem, scheme)
-    exact = scheme.orders(problem).weak == np.inf
-    levels = levels or (1 if exact else 2)
+    levels = levels or (1 if scheme.orders(problem).weak == np.inf else 2)
     _check(particles, first, levels)
     if antithetic and particles % 2:
         raise ProblemError(f"antithetic particles come in pairs, got particles={particles}.")

@@ -13,8 +13,6 @@ Gobet (2000); Michael, Schucany & Haas (1976) for the inverse Gaussian law.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fpk.errors import SchemeError

@@ -1,0 +1,30 @@
+"""Formulas of coefficients: sympy expressions, or their text, in known symbols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fpk.errors import ProblemError
+
+
+def formula(text: Any, known: dict[str, Any], name: str) -> Any:
+    """The expression, its symbols replaced by the known ones of the same names.
+
+    Raises
+    ------
+    ProblemError
+        If it cannot be read, or uses other symbols.
+    """
+    import sympy
+
+    try:
+        expression: Any = sympy.sympify(text, locals=known)  # type: ignore[call-overload]
+        expression = expression.subs({s: known[s.name] for s in expression.free_symbols if s.name in known})
+    except (sympy.SympifyError, SyntaxError, TypeError, AttributeError) as error:
+        raise ProblemError(
+            f"cannot read the {name} {text!r} as a formula: {error}. Write it in {', '.join(known)}."
+        ) from error
+    unknown = sorted(s.name for s in expression.free_symbols if s.name not in known)
+    if unknown:
+        raise ProblemError(f"the {name} {text!r} uses the unknown symbols {unknown}; it may use {', '.join(known)}.")
+    return expression
