@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from fpk.errors import NonFinite, ProblemError
-from fpk.particles import densities
+from fpk.particles import kernel_sums
 from fpk.particles.densities import DensityEstimate, smoothed_density
 
 ALPHA = 1e-6  # false alarms of each statistical test here
@@ -240,7 +240,7 @@ def test_particles_far_away_do_not_make_the_boxes_many(rng):
     centres = rng.normal(size=(20_000, 1))
     centres[:2] = [[1e9], [-1e9]]
     points = np.zeros((1, 1))
-    assert densities._boxes(points, centres, np.ones((1, 1, 1))).count == 35  # 17 standard deviations of the kernel
+    assert kernel_sums._boxes(points, centres, np.ones((1, 1, 1))).count == 35  # 17 standard deviations of the kernel
     estimate = smoothed_density(points, centres, np.eye(1))
     assert estimate.value[0] == pytest.approx(stats.norm.pdf(centres[2:, 0]).sum() / 20_000, rel=1e-12)
 

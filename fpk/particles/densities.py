@@ -5,48 +5,30 @@ Where the law of X_t given X_s = x is Gaussian with mean M(x) and covariance C, 
     p_t(y) ≈ (1/n) Σ_i N(y; M(X_i), C_i),        ∇p_t(y) ≈ (1/n) Σ_i ∇_y N(y; M(X_i), C_i),        ∇log p_t ≈ ∇p_t / p_t.
 
 These are means over particles, unbiased for the density and its gradient, so the error falls as n^{−1/2} (a histogram reaches n^{−1/3}) and
-each point has a standard error. The kernel is exact for a linear SDE, over any lead t − s; for Euler–Maruyama it is that of the last step,
-M(x) = x + f(x, s) h and C = g gᵀ h, and the law is that of the discrete chain.
+each point has a standard error. The kernel of a linear SDE is exact over any lead τ = t − s (:mod:`fpk.moments`). Otherwise one step of
+Euler–Maruyama is taken,
 
-Standard errors are those of means over independent *units* of particles (single ones, antithetic pairs, replicates of a scrambled
-sequence), of which up to 64 batches are made: the error of the score is that of a ratio of means, (∇p_b − score p_b) / p over the batches b.
+    M(x) = x + f(x, s) τ,    C = g gᵀ τ.
 
-One covariance in one dimension is summed fast. Each box of half a standard deviation keeps Chebyshev moments Σ_i T_m(s_i), m < 12, of the
-particles in it; twelve weighted nodes with the same moments take their place. What that changes is below 1e-14 of the kernel's peak.
+What time steps add is seen from a companion ensemble with twice the step h on the same noise, and twice the lead where the kernel is a step:
+both errors are of first order, so p_2h − p_h is about p_h − p, and 2 p_h − p_2h (Richardson's extrapolation) is of second order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numba import njit  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from fpk.errors import NonFinite, ProblemError
+from fpk.errors import ProblemError
 from fpk.laws import Array
-from fpk.particles.elementary import exp, prefer_wide_vectors
-
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nnan", "ninf"})
-
-#: Batches of units, at most: Student's t with 63 degrees of freedom is close to normal. And at least, for an error bar at all.
-BATCHES, FEWEST = 64, 8
-#: Chebyshev moments of a box, and its width in standard deviations: interpolation errs by 2 (w/4)^m / √m! = 1.5e-15 of the peak.
-MOMENTS, WIDTH = 12, 0.5
-#: Distance in standard deviations beyond which the kernel is below 2e-16 of its peak, and particles are left out.
-REACH = 8.5
-#: Rounding and interpolation, relative to the peak of the kernel and the steepest slope it could have there.
-FLOOR = 1e-14
-#: Exponents are kept above this: e^−700 is still a normal number, and sums of smaller ones are slow.
-LOWEST = -700.0
-#: Points worked on at once: their kernels stay in the cache. Particles too.
-POINTS, PARTICLES = 64, 256
-
-ANGLES = np.pi * (np.arange(MOMENTS) + 0.5) / MOMENTS
-#: Moments ↦ weights at the Chebyshev nodes cos ANGLES that have these moments, (moment, node).
-QUADRATURE = np.cos(np.outer(np.arange(MOMENTS), ANGLES)) * np.where(np.arange(MOMENTS), 2.0, 1.0)[:, None] / MOMENTS
+from fpk.moments import transition
+from fpk.particles.ensemble import ParticleMarginals
+from fpk.particles.kernel_sums import KernelSums, kernel_sums
+from fpk.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +47,10 @@ class DensityEstimate:
         ∇ log p, in units of 1 / length; not a number, with an infinite error, where the density is not positive.
     units : int
         Independent batches behind the standard errors.
+    step_bias : array, shape (k,)
+        Budget for what time steps add to the density: 0 where the kernels were given, infinite where nothing is known.
+    score_step_bias : array, shape (k, d)
+        The same for the score.
     """
 
     points: Array
@@ -73,6 +59,8 @@ class DensityEstimate:
     score: Array
     score_error: Array
     units: int
+    step_bias: Array
+    score_step_bias: Array
 
     @property
     def resolved(self) -> NDArray[np.bool_]:
@@ -130,235 +118,125 @@ def smoothed_density(
     >>> bool(np.all(np.abs(estimate.value - [0.3989, 0.2420]) < 5 * estimate.standard_error))
     True
     """
-    points, centres = _positions(points, "points"), _positions(centres, "centres")
-    if points.shape[1] != centres.shape[1]:
-        raise ProblemError(
-            f"points and centres must have one dimension, got shapes {points.shape} and {centres.shape}: give both as (·, d)."
-        )
-    factors = _whitening(np.asarray(covariance, float), *centres.shape)
-    edges = _batches(len(centres), len(centres) if units is None else units)
-    sums = np.zeros((len(edges) - 1, 1 + centres.shape[1], len(points)))
-    boxes = _boxes(points, centres, factors)
-    if boxes is not None and boxes.count * MOMENTS <= np.diff(edges).min():
-        _sum_by_boxes(points.ravel(), centres.ravel(), boxes, edges, sums, threads)
-    else:
-        columns = np.ascontiguousarray(points.T)
-        _shared(lambda a, b: sum_directly(columns, centres, factors, edges[a : b + 1], sums[a:b]), len(sums), threads)
-    return _estimate(points, sums / (2 * np.pi) ** (points.shape[1] / 2), np.diff(edges), factors)
+    sums = kernel_sums(points, centres, covariance, units=units, threads=threads)
+    return _estimate(sums, np.zeros_like(sums.mean))
 
 
-def _positions(x: Array, name: str) -> Array:
-    x = np.ascontiguousarray(x, float)
-    if x.ndim != 2 or not x.size:
-        raise ProblemError(f"{name} must have shape ({'k' if name == 'points' else 'n'}, d), got {x.shape}.")
-    return _finite(x, name)
+def marginal_density(
+    run: ParticleMarginals,
+    problem: Problem,
+    *,
+    points: Array,
+    since: float,
+    until: float,
+    extrapolated: bool = False,
+    threads: int = 2,
+) -> DensityEstimate:
+    """The density and the score of a problem at time ``until`` from particles at the earlier time ``since``.
 
+    Parameters
+    ----------
+    run : ParticleMarginals
+        An ensemble of the problem with positions kept at ``since``. Its levels give the budget of the time step; its units the standard errors.
+    problem : Problem
+        Without walls. Where its drift is linear and its noise independent of the position, the kernel from ``since`` to ``until`` is exact, and a
+        lead of several steps smooths more; otherwise it is one step of Euler–Maruyama, and short leads are accurate.
+    points : array, shape (k, d)
+    since, until : float
+        Times in [0, horizon].
+    extrapolated : bool, default False
+        Give 2 p_h − p_2h with its own standard errors, for ensembles of weak order 1 with at least two levels.
+    threads : int, default 2
+        Does not change the numbers.
 
-def _finite(x: Array, name: str) -> Array:
-    if not np.isfinite(x.sum()):  # one pass; the search only where there is something to find
-        rows = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(1))
-        if len(rows):
-            raise NonFinite(f"{name} must be finite, got {x[rows[0]].tolist()} in row {rows[0]} of {len(x)}.")
-    return x
+    Returns
+    -------
+    DensityEstimate
+        ``step_bias`` is 1.25 times the change from the next coarser level, and 3 standard errors of this change; 0 where both steps and kernel are
+        exact, infinite where there is no further level (an extrapolated estimate needs three).
 
+    Raises
+    ------
+    ProblemError
+        For walls, times that are not in order, positions that were not kept (a kernel of one step needs those at until − 2 (until − since) of
+        the companion as well), and all that :func:`smoothed_density` refuses.
+    ComparisonError
+        If there is nothing to extrapolate from.
 
-def _whitening(covariance: Array, n: int, d: int) -> Array:
-    """L⁻¹ of the Cholesky factors L, shape (1 or n, d, d)."""
-    allowed = {(d, d), (n, d, d)} | ({(n, 1)} if d == 1 else set())
-    if covariance.shape not in allowed:
-        raise ProblemError(
-            f"the covariance of kernels around {n} centres in {d} dimensions must have one of the shapes "
-            f"{', '.join(map(str, sorted(allowed, key=len)))}, got {covariance.shape}."
-        )
-    C = _finite(covariance, "the covariance").reshape(-1, d, d)
-    if not np.allclose(C, C.swapaxes(1, 2), rtol=1e-10, atol=0):
-        raise ProblemError("a covariance must be symmetric; give g gᵀ h, not its factor.")
-    try:
-        L = np.sqrt(C) if d == 1 and np.all(C > 0) else np.linalg.cholesky(C)
-    except np.linalg.LinAlgError:
-        raise _degenerate() from None
-    pivots, variances = np.einsum("nii->ni", L) ** 2, np.einsum("nii->ni", C)
-    if np.any(pivots <= 1e-12 * variances):
-        raise _degenerate()
-    return np.ascontiguousarray(1 / L if d == 1 else np.linalg.inv(L))
-
-
-def _degenerate() -> ProblemError:
-    return ProblemError(
-        "a density from last transition kernels needs noise in every direction, but a covariance is not positive definite. "
-        "Take a longer lead t − s, over which noise reaches every coordinate; a noise-free last step has no density of its own."
-    )
-
-
-def _batches(n: int, units: int) -> NDArray[np.intp]:
-    """First particle of each batch of whole units, and n, shape (batches + 1,)."""
-    if units < FEWEST:
-        raise ProblemError(
-            f"standard errors need at least {FEWEST} independent units, got {units}: take more particles or replicates."
-        )
-    if n % units:
-        raise ProblemError(
-            f"{n} particles do not make {units} units of equal size; let the number of units divide that of particles."
-        )
-    batches = min(units, BATCHES)
-    return np.arange(batches + 1) * units // batches * (n // units)
-
-
-def _shared(work: Callable[[int, int], None], count: int, threads: int) -> None:
-    """Do ``work(first, stop)`` for all of ``range(count)``, a span for each thread: what is done never depends on the spans."""
-    cuts = np.arange(threads + 1) * count // threads
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(work, cuts[:-1], cuts[1:]))
-
-
-def _estimate(points: Array, sums: Array, sizes: NDArray[np.intp], factors: Array) -> DensityEstimate:
-    """Means and standard errors from the sums (batch, density and gradient, point) over batches of ``sizes`` particles."""
-    batches, n = len(sums), sizes.sum()
-    mean = sums.sum(0) / n
-    peak, slope = _steepest(factors)
-    value, positive = mean[0], mean[0] > 0
-    score = np.divide(mean[1:], value, out=np.full_like(mean[1:], np.nan), where=positive)
-    away = sums - sizes[:, None, None] * mean
-    with np.errstate(invalid="ignore"):  # not a number where the density vanishes
-        ratio = sums[:, 1:] - score * sums[:, :1]
-        rounding = FLOOR * peak * (slope + np.abs(score))
-        uncertain = np.hypot(_error(ratio, n), rounding)
-    score_error = np.divide(uncertain, value, out=np.full_like(score, np.inf), where=positive)
-    standard_error = np.hypot(_error(away[:, 0], n), FLOOR * peak)
-    return DensityEstimate(points, value, standard_error, score.T, score_error.T, batches)
-
-
-def _error(deviations: Array, n: int) -> Array:
-    """Standard error of a mean over n particles, from what its batches deviate, summed."""
-    batches = len(deviations)
-    return np.sqrt(batches / (batches - 1) * (deviations**2).sum(0)) / n
-
-
-def _steepest(factors: Array) -> tuple[float, float]:
-    """Peak of the kernels, their mean, and the largest 1 / standard deviation."""
-    d = factors.shape[1]
-    determinants = np.einsum("nii->ni", factors).prod(1)
-    return float(determinants.mean()) / (2 * np.pi) ** (d / 2), float(np.abs(factors).max())
-
-
-@compiled
-def sum_directly(points: Array, centres: Array, factors: Array, edges: NDArray[np.intp], sums: Array) -> None:
-    """Add the kernels and their gradients at points (d, k) to the sums (batch, 1 + d, k); without the factor (2π)^−d/2."""
-    z, weight = np.empty_like(points), np.empty(points.shape[1])
-    for batch in range(len(sums)):
-        for i in range(edges[batch], edges[batch + 1]):
-            whiten = factors[i if len(factors) > 1 else 0]
-            height = whitened(points, centres[i], whiten, z, weight)
-            add_kernel(whiten, height, z, weight, sums[batch])
-
-
-@compiled
-def whitened(points: Array, centre: Array, whiten: Array, z: Array, exponent: Array) -> float:
-    """Fill z = L⁻¹ (y − centre) and −z²/2 at points y (d, k); 1 / det L."""
-    d, k = points.shape
-    height = 1.0
-    exponent[:] = 0.0
-    for a in range(d):
-        height *= whiten[a, a]
-        for j in range(k):
-            z[a, j] = whiten[a, a] * (points[a, j] - centre[a])
-        for b in range(a):
-            for j in range(k):
-                z[a, j] += whiten[a, b] * (points[b, j] - centre[b])
-        for j in range(k):
-            exponent[j] -= 0.5 * z[a, j] * z[a, j]
-    return height
-
-
-@compiled
-def add_kernel(whiten: Array, height: float, z: Array, exponent: Array, total: Array) -> None:
-    """Add a kernel and its gradient to the total (1 + d, k); the exponents become weights."""
-    prefer_wide_vectors()
-    d, k = z.shape
-    for j in range(k):
-        exponent[j] = height * exp(max(exponent[j], LOWEST))
-        total[0, j] += exponent[j]
-    for b in range(d):
-        for a in range(b, d):
-            for j in range(k):
-                total[1 + b, j] -= whiten[a, b] * z[a, j] * exponent[j]
-
-
-@dataclass(frozen=True)
-class _Boxes:
-    """``count`` boxes from ``low`` on, that hold every centre near enough to a point; ``std`` of the kernel."""
-
-    low: float
-    count: int
-    std: float
-
-    @property
-    def nodes(self) -> Array:
-        """The Chebyshev nodes of all boxes, shape (count · moments,)."""
-        inside = 0.5 + 0.5 * np.cos(ANGLES)
-        return (self.low + self.std * WIDTH * (np.arange(self.count)[:, None] + inside)).ravel()
-
-
-def _boxes(points: Array, centres: Array, factors: Array) -> _Boxes | None:
-    """Boxes for one covariance in one dimension, if there is one."""
-    if factors.shape != (1, 1, 1):
-        return None
-    std = 1 / float(factors[0, 0, 0])
-    low = max(centres.min(), points.min() - REACH * std)
-    high = min(centres.max(), points.max() + REACH * std)
-    return _Boxes(low, max(int((high - low) / (WIDTH * std)) + 1, 1), std)
-
-
-def _sum_by_boxes(
-    points: Array, centres: Array, boxes: _Boxes, edges: NDArray[np.intp], sums: Array, threads: int
-) -> None:
-    moments = np.zeros((len(sums), boxes.count + 2, MOMENTS))
-    per = 1 / (WIDTH * boxes.std)
-    _shared(lambda a, b: gather_moments(centres, boxes.low, per, edges[a : b + 1], moments[a:b]), len(sums), threads)
-    weights = np.einsum("bim,mj->bij", moments[:, 1:-1], QUADRATURE).reshape(len(sums), -1)
-    nodes = boxes.nodes
-    _shared(lambda a, b: sum_nodes(points, nodes, boxes.std, weights, sums, a, b), len(points), threads)
-
-
-@compiled
-def gather_moments(x: Array, low: float, per: float, edges: NDArray[np.intp], moments: Array) -> None:
-    """Add Σ T_m(s) of the particles in each box to the moments (batch, box, m); s runs from −1 to 1 over a box.
-
-    The first and the last box take what lies below and above the others.
+    Examples
+    --------
+    >>> import fpk
+    >>> ou = fpk.Problem("-x", "sqrt(2)", initial=fpk.Gaussian(2.0, 0.5))
+    >>> run = fpk.simulate(ou, particles=20_000, steps=12, times=[0.6], seed=1)
+    >>> found = marginal_density(run, ou, points=np.array([[0.0], [1.0]]), since=0.6, until=1.0)
+    >>> exact = fpk.exact(ou, times=[1.0]).law(1.0).density(found.points)
+    >>> bool(np.all(np.abs(found.value - exact) < found.step_bias + 5 * found.standard_error))
+    True
     """
-    last = moments.shape[1] - 1
-    inside, box = np.empty(PARTICLES), np.empty(PARTICLES, np.int64)
-    for batch in range(len(moments)):
-        table = moments[batch]
-        for start in range(edges[batch], edges[batch + 1], PARTICLES):
-            count = min(PARTICLES, edges[batch + 1] - start)
-            for i in range(count):
-                u = min(max((x[start + i] - low) * per + 1.0, 0.0), float(last))
-                below = np.floor(u)
-                box[i], inside[i] = int(below), 2.0 * (u - below) - 1.0
-            for i in range(count):
-                row, before, value = table[box[i]], 1.0, inside[i]
-                row[0] += before
-                for m in range(1, MOMENTS):
-                    row[m] += value
-                    before, value = value, 2.0 * inside[i] * value - before
+    _check(problem, since, until)
+    linear = problem.drift.linear is not None and not problem.diffusion.state_dependent
+
+    def sums(level: int) -> KernelSums:
+        start = since if linear else until - 2**level * (until - since)
+        x = run.level(level).samples(start)
+        kernel = _exact_kernel if linear else _one_step
+        return kernel_sums(points, *kernel(problem, x, start, until), units=run.units, threads=threads)
+
+    steps_are_exact = run.exact and linear
+    wanted = 1 + extrapolated + (not steps_are_exact)
+    levels = [sums(level) for level in range(min(wanted, max(len(run.positions), 1 + extrapolated)))]
+    found = [2.0 * fine - coarse for fine, coarse in pairwise(levels)] if extrapolated else levels
+    return _estimate(found[0], np.zeros_like(found[0].mean) if steps_are_exact else _step_bias(found))
 
 
-@compiled
-def sum_nodes(points: Array, nodes: Array, std: float, weights: Array, sums: Array, first: int, stop: int) -> None:
-    """Add the kernels around weighted nodes and their slopes at points first ... stop to the sums (batch, 2, k)."""
-    kernel, slope = np.empty((len(nodes), POINTS)), np.empty((len(nodes), POINTS))
-    for start in range(first, stop, POINTS):
-        y = points[start : min(start + POINTS, stop)]
-        for i in range(len(nodes)):
-            for j in range(len(y)):
-                z = (y[j] - nodes[i]) / std
-                kernel[i, j] = exp(max(-0.5 * z * z, LOWEST)) / std
-                slope[i, j] = -z * kernel[i, j] / std
-        for batch in range(len(sums)):
-            density, gradient = sums[batch, 0, start : start + len(y)], sums[batch, 1, start : start + len(y)]
-            for i in range(len(nodes)):
-                weight = weights[batch, i]
-                for j in range(len(y)):
-                    density[j] += weight * kernel[i, j]
-                    gradient[j] += weight * slope[i, j]
+def _check(problem: Problem, since: float, until: float) -> None:
+    problem.checked_times([since, until])
+    if not since < until:
+        raise ProblemError(f"a kernel leads from an earlier to a later time, got since={since:g} and until={until:g}.")
+    if problem.boundary.kind != "open":
+        raise ProblemError(
+            f"transition kernels are Gaussian without walls, but the boundary is {problem.boundary.kind}: use fpk.solve for densities between walls."
+        )
+
+
+def _exact_kernel(problem: Problem, x: Array, s: float, t: float) -> tuple[Array, Array]:
+    """Means (n, d) and covariance (d, d) of X_t given X_s = x, of a linear SDE."""
+    slope, shift, covariance, _ = transition(problem, s, t)
+    return x @ slope.T + shift, covariance
+
+
+def _one_step(problem: Problem, x: Array, s: float, t: float) -> tuple[Array, Array]:
+    """Means (n, d) and covariances (1 or n, d, d) after one step of Euler–Maruyama."""
+    h = t - s
+    at = x if problem.diffusion.state_dependent else x[:1]
+    g = problem.diffusion(at, s)
+    if g.ndim < 3:
+        g = np.broadcast_to(g, at.shape)[:, :, None] * np.eye(x.shape[1])
+    covariance = h * g @ g.swapaxes(1, 2)
+    return x + h * problem.drift(x, s), covariance if len(covariance) == len(x) else covariance[0]
+
+
+def _step_bias(found: Sequence[KernelSums]) -> Array:
+    """Budgets (1 + d, k) of the first of the estimates, from its change from the second: of the density, and of the score."""
+    if len(found) == 1:
+        return np.full_like(found[0].mean, np.inf)
+    fine, coarse = found[:2]
+    change = fine - coarse
+    density = 1.25 * np.abs(change.mean[0]) + 3 * change.density_error
+    spread = fine.error(fine.score_deviations - coarse.score_deviations)
+    score = 1.25 * np.abs(fine.score - coarse.score) + 3 * spread
+    return np.vstack([density, np.where(np.isnan(score), np.inf, score)])
+
+
+def _estimate(sums: KernelSums, step_bias: Array) -> DensityEstimate:
+    """The density and its score, with budgets (1 + d, k)."""
+    return DensityEstimate(
+        sums.points,
+        sums.mean[0],
+        sums.density_error,
+        sums.score.T,
+        sums.score_error.T,
+        len(sums.totals),
+        step_bias[0],
+        step_bias[1:].T,
+    )
