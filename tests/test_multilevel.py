@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 
 import fpk
 from fpk.particles import multilevel
+from fpk.particles.exact_transition import ExactTransition
 from fpk.particles.multilevel import PILOT, Level, Multilevel, MultilevelEstimate, allocated
 from fpk.particles.schemes import EulerMaruyama, Milstein
 
@@ -203,6 +204,7 @@ def test_the_table_tells_steps_particles_and_variances_of_every_level(seed: int)
         ({"tolerance": 0.0}, "positive; got 0.0"),
         ({"tolerance": float("nan")}, "positive; got nan"),
         ({"coarsest": 0}, "steps=0"),
+        ({"scheme": ExactTransition()}, "exact transition declares no finite weak order"),
     ],
 )
 def test_what_does_not_telescope_is_refused(changed: dict[str, Any], says: str) -> None:

@@ -9,6 +9,8 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk.particles.exact_transition import ExactTransition
+from fpk.particles.langevin import MALA
 from fpk.particles.quasi import SCRAMBLE, bridged, quasi_simulate, scrambled
 from fpk.particles.schemes import Heun, PlatenWeak, RungeKutta4
 
@@ -211,6 +213,18 @@ def test_further_numbers_of_a_scheme_come_from_further_dimensions(seed: int) -> 
     assert t_distance((x[..., 0] * x[..., 1]).mean(1), 0.0) < stats.t.isf(ALPHA / 4, 31)
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_exact_transitions_reach_a_time_in_any_number_of_steps_without_a_budget(steps: int, seed: int) -> None:
+    run = quasi_simulate(OU, points=2**12, steps=steps, times=[1.0], seed=seed, scheme=ExactTransition())
+    mean, variance = 2 * np.exp(-1), 0.09 * np.exp(-2) + 0.5 * (1 - np.exp(-2))
+    for power, exact in ((1, mean), (2, variance + mean**2)):
+        values = by_replicate(run, 1.0, power)
+        assert t_distance(values, exact) < stats.t.isf(ALPHA / 4, 31)
+        assert values.std(ddof=1) / np.sqrt(32) < 1e-4
+    panel = fpk.law_panel({1.0: fpk.Gaussian(mean, variance**0.5)})
+    assert np.all(run.expect(panel).bias_bound < 1e-13)
+
+
 def test_a_scheme_of_second_order_is_driven_by_the_same_points(seed: int) -> None:
     gbm = fpk.Problem("0.3*x", "0.4*x", initial=fpk.Gaussian(1.0, 0.1))
     run = quasi_simulate(gbm, points=2**10, steps=16, times=[1.0], seed=seed, scheme=Heun(), levels=1)
@@ -234,6 +248,7 @@ def test_walls_that_reflect_or_wrap_keep_particles_inside(kind: str, seed: int) 
 # -- refusals ----------------------------------------------------------------------------------------------------------
 
 ABSORBING = fpk.Problem(0.0, 1.0, initial=fpk.Gaussian(0.0, 0.1), boundary=fpk.Boundary("absorbing", -1.0, 1.0))
+LANGEVIN = fpk.Problem("-x", 2**0.5, initial=fpk.Gaussian(0.0, 1.0))
 UNIFORM = fpk.Problem("-x", 1.0, initial=stats.uniform(0, 1))
 GOOD = {"steps": 2, "times": [1.0], "points": 64, "replicates": 16}
 
@@ -242,6 +257,7 @@ GOOD = {"steps": 2, "times": [1.0], "points": 64, "replicates": 16}
     ("problem", "changed", "says"),
     [
         (ABSORBING, {}, "absorbing walls"),
+        (LANGEVIN, {"scheme": MALA(fpk.Gaussian(0.0, 1.0))}, "accept or reject"),
         (UNIFORM, {}, "Gaussian"),
         (OU, {"points": 100}, "powers of two.*got points=100"),
         (OU, {"points": 1}, "got points=1"),

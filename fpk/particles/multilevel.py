@@ -169,7 +169,7 @@ class Multilevel:
     Raises
     ------
     SchemeError
-        For a scheme whose steps are exact, times between steps, a tolerance that is not positive, or too few or many levels.
+        For a scheme that is exact or declares no weak order, times between steps, a tolerance that is not positive, or too few or many levels.
 
     Examples
     --------
@@ -198,7 +198,9 @@ class Multilevel:
         if not (np.isfinite(self.tolerance) and self.tolerance > 0):
             raise SchemeError(f"the tolerance is the standard error wanted, positive; got {self.tolerance!r}.")
         if not 0 < self.weak_order < np.inf:
-            raise SchemeError(f"{self.scheme} has no error of its steps to telescope: use fpk.simulate.")
+            raise SchemeError(
+                f"{self.scheme} declares no finite weak order here, so there is nothing to telescope: use fpk.simulate."
+            )
         self._check_times()
 
     def _check_times(self) -> None:

@@ -27,8 +27,9 @@ import numpy as np
 
 from fpk.errors import NonFinite, SchemeError
 from fpk.laws import Array, GaussianMixture
-from fpk.particles.engine import Clock
+from fpk.particles.clock import Clock
 from fpk.particles.ensemble import ParticleMarginals
+from fpk.particles.langevin import MALA
 from fpk.particles.motion import Motion
 from fpk.particles.schemes import EulerMaruyama, Scheme
 from fpk.particles.steps import Step
@@ -84,8 +85,8 @@ def quasi_simulate(
     Raises
     ------
     SchemeError
-        For absorbing walls (whether a particle meets one is a jump of the functional), other initial laws, counts that are not allowed, or more
-        than 21201 dimensions.
+        For steps that are accepted or rejected (absorbing walls, MALA: jumps of every functional), other initial laws, counts that are not
+        allowed, or more than 21201 dimensions.
     NonFinite
         If a particle's state becomes NaN or infinite.
 
@@ -104,7 +105,7 @@ def quasi_simulate(
     times, scheme = problem.checked_times(times), scheme or EulerMaruyama()
     exact = scheme.orders(problem).weak == np.inf
     steps = checked_steps(steps, what="quasi_simulate")
-    _check(problem, points, replicates, seed)
+    _check(problem, scheme, points, replicates, seed)
     clock = Clock(times, step_plan(times, steps), levels or (1 if exact else 2))
     design = Design(Motion(problem, scheme), clock, points)
     runs = [design.run(np.random.SeedSequence(seed, spawn_key=(SCRAMBLE, r))) for r in range(replicates)]
@@ -258,14 +259,14 @@ def _splits(count: int) -> Iterator[tuple[int, int, int]]:
             pending += [(low, middle), (middle, high)]
 
 
-def _check(problem: Problem, points: int, replicates: int, seed: int) -> None:
+def _check(problem: Problem, scheme: Scheme, points: int, replicates: int, seed: int) -> None:
     if not isinstance(problem.initial, GaussianMixture):
         raise SchemeError(
             f"quasi_simulate starts from a Gaussian or a GaussianMixture, this problem from {problem.initial!r}. Use fpk.simulate."
         )
-    if problem.boundary.kind == "absorbing":
+    if problem.boundary.kind == "absorbing" or isinstance(scheme, MALA):
         raise SchemeError(
-            "absorbing walls accept or reject steps, jumps that leave Sobol points no advantage. Use fpk.simulate."
+            "absorbing walls and MALA accept or reject steps, jumps that leave Sobol points no advantage. Use fpk.simulate."
         )
     if points < 2 or points & (points - 1):
         raise SchemeError(f"Sobol points are balanced in powers of two, got points={points!r}; for example 2**14.")
