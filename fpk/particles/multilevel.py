@@ -32,7 +32,7 @@ from fpk.marginals import ROUND_OFF, Estimate
 from fpk.panels import Panel
 from fpk.particles.schemes import EulerMaruyama, Scheme
 from fpk.particles.simulation import MAX_LEVELS, simulate
-from fpk.problem import Problem, checked_steps, step_plan
+from fpk.problem import Problem, chain_name, checked_steps, step_plan
 
 #: Particles of a pilot, and at least of every level.
 PILOT = 2048
@@ -86,11 +86,14 @@ class MultilevelEstimate:
     levels : tuple of Level
     weak_order : float
         What the scheme declares.
+    scheme : str
+        The discretisation whose law this is: that of the finest steps.
     source : str
     """
 
     levels: tuple[Level, ...]
     weak_order: float
+    scheme: str
     source: str
 
     @property
@@ -133,6 +136,7 @@ class MultilevelEstimate:
             covariance=self.covariance,
             samples=min(level.particles for level in self.levels),
             step_bias=self.step_bias,
+            scheme=self.scheme,
             source=self.source,
         )
 
@@ -218,10 +222,14 @@ class Multilevel:
         return self.scheme.orders(self.problem).weak or 0.0
 
     @property
+    def finest(self) -> int:
+        """Steps of the finest level from 0 to the last time."""
+        return self.coarsest << (self.levels - 1)
+
+    @property
     def source(self) -> str:
         """What results are called."""
-        steps = f"{self.coarsest} to {self.coarsest << (self.levels - 1)} steps"
-        return f"multilevel particles, {self.scheme}, {steps}, seed {self.seed}"
+        return f"multilevel particles, {self.scheme}, {self.coarsest} to {self.finest} steps, seed {self.seed}"
 
     def expect(self, panel: Panel) -> Estimate:
         """Expectations of the panel's smooth functionals, with the standard error of all levels and the budget of the finest step."""
@@ -234,7 +242,8 @@ class Multilevel:
             np.array([pilot.variance.max() for pilot in pilots]), np.array([p.cost for p in pilots]), self.tolerance
         )
         levels = [self._level(panel, level, int(n), LEVELS) for level, n in enumerate(numbers)]
-        return MultilevelEstimate(tuple(levels), self.weak_order, self.source)
+        chain = f"{self.scheme.name} {chain_name(self.times, self.finest)}"
+        return MultilevelEstimate(tuple(levels), self.weak_order, chain, self.source)
 
     def _level(self, panel: Panel, level: int, particles: int, key: int) -> Level:
         """Mean and covariance of one level's differences, gathered batch by batch."""
