@@ -121,8 +121,8 @@ BUGS = (
     Bug("particles: √ dropped on the time step", "particles/steps.py", "known(lambda t, h: h**0.5)", "known(lambda t, h: h)", PARTICLES),
     Bug("particles: the drift is applied twice", "particles/schemes.py", "return x + step.h * step.drift(x) +",
         "return x + 2 * step.h * step.drift(x) +", PARTICLES),
-    Bug("laws: the score of a mixture has the wrong sign", "laws/*.py", 'return -np.einsum("mn,mij,mnj->ni"',
-        'return np.einsum("mn,mij,mnj->ni"', REVERSAL),
+    Bug("laws: the score of a mixture has the wrong sign", "laws/*.py", "_times(precision, mean - x)",
+        "_times(precision, x - mean)", REVERSAL),
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -165,9 +166,8 @@ class GaussianMixture:
             squares *= squares
             squares *= 0.5
             return self._log_scales[:, None] - squares
-        offsets = x[None] - self.means[:, None, :]
-        squares = (np.einsum("mij,mnj->mni", self._whitening, offsets) ** 2).sum(-1)
-        return self._log_scales[:, None] - 0.5 * squares
+        white = [_times(w, mean - x) for w, mean in zip(self._whitening, self.means, strict=True)]
+        return np.stack([scale - 0.5 * (z * z).sum(1) for scale, z in zip(self._log_scales, white, strict=True)])
 
     def log_density(self, x: Array) -> Array:
         """Log p(x), shape (n,); accurate far into the tails (log-sum-exp)."""
@@ -183,10 +183,14 @@ class GaussianMixture:
 
     def score(self, x: Array) -> Array:
         """∇ log p(x) = Σ_m r_m(x) Σ_m⁻¹ (μ_m − x), r_m the responsibilities; shape (n, d)."""
-        logs, offsets = self._component_logs(x), x[None] - self.means[:, None, :]
-        shares = np.exp(logs - reduce(maximum, logs))
-        shares *= 1.0 / shares.sum(0)
-        return -np.einsum("mn,mij,mnj->ni", shares, self._precisions, offsets)
+        logs = self._component_logs(x)
+        top = reduce(maximum, logs)
+        total, pull = 0.0, 0.0
+        for log, mean, precision in zip(logs, self.means, self._precisions, strict=True):
+            share = np.exp(log - top)
+            total = total + share
+            pull = pull + share[:, None] * _times(precision, mean - x)
+        return pull * (1.0 / total)[:, None]
 
     def cdf(self, x: Array) -> Array:
         """P(X ≤ x) at x of shape (n,); one-dimensional laws only."""
@@ -222,6 +226,12 @@ class GaussianMixture:
         require_one_dimensional(self, "breakpoints")
         points: Array = self.means + np.sqrt(self.covariances[:, 0]) * np.arange(-11.0, 12.0)
         return np.unique(points)
+
+
+def _times(matrix: Array, x: Array) -> Array:
+    """A x for rows x of shape (n, d), by sums in a fixed order."""
+    columns = [reduce(add, (a * x[:, j] for j, a in enumerate(row))) for row in matrix]
+    return np.stack(columns, axis=1)
 
 
 class Gaussian(GaussianMixture):

@@ -102,9 +102,8 @@ class Engine:
             If a state becomes NaN or infinite: with the particle, its place, and the last good time.
         """
         out = self._driven() if self.compiled and self.traced is not None else self._served([])[0]
-        for slot, (count, _) in enumerate(self.clock.plan):
-            if not count and slot == 0:
-                out[:, slot] = self.start
+        if self.clock.done[0] == 0:
+            out[:, 0] = self.start
         self._check(out)
         return out
 

@@ -33,7 +33,7 @@ from fpk.particles.langevin import MALA
 from fpk.particles.motion import Motion
 from fpk.particles.schemes import EulerMaruyama, Scheme
 from fpk.particles.steps import Step
-from fpk.problem import Problem, chain_name, checked_steps, step_plan
+from fpk.problem import Problem, checked_steps
 
 #: Bits of a point: normal numbers reach ± 6.3, and their variance errs by less than 1e-9.
 BITS = 32
@@ -106,16 +106,16 @@ def quasi_simulate(
     exact = scheme.orders(problem).weak == np.inf
     steps = checked_steps(steps, what="quasi_simulate")
     _check(problem, scheme, points, replicates, seed)
-    clock = Clock(times, step_plan(times, steps), levels or (1 if exact else 2))
+    clock = Clock.even(times, steps, levels or (1 if exact else 2))
     design = Design(Motion(problem, scheme), clock, points)
     runs = [design.run(np.random.SeedSequence(seed, spawn_key=(SCRAMBLE, r))) for r in range(replicates)]
     what = f"{replicates} × {points:,} Sobol points"
     return ParticleMarginals(
         clock.times,
         np.concatenate([states for _, states in runs], axis=2),
-        f"Sobol:{seed}:{replicates}:{points}:{design.noises}:{clock.times}:{clock.fine}",
+        f"Sobol:{seed}:{replicates}:{points}:{design.noises}:{clock.name}",
         np.concatenate([start for start, _ in runs]),
-        scheme=f"{scheme.name} {chain_name(clock.times, clock.fine)}",
+        scheme=f"{scheme.name} {clock.name}",
         source=f"particles, {scheme.name}, {what} × {clock.fine} steps, seed {seed}",
         units=replicates,
         exact=exact,

@@ -19,7 +19,7 @@ from fpk.particles.engine import Engine
 from fpk.particles.ensemble import ParticleMarginals
 from fpk.particles.motion import Motion
 from fpk.particles.schemes import EulerMaruyama, Scheme
-from fpk.problem import Problem, chain_name, checked_steps, step_plan
+from fpk.problem import Problem, checked_steps
 
 #: Most levels of a ladder.
 MAX_LEVELS = 12
@@ -29,7 +29,7 @@ def simulate(
     problem: Problem,
     *,
     particles: int,
-    steps: int,
+    steps: int | Array,
     times: Sequence[float],
     seed: int | np.random.Generator = 0,
     scheme: Scheme | None = None,
@@ -47,8 +47,9 @@ def simulate(
         functions are called with (n, d) arrays on the same noise.
     particles : int
         Number of particles, at least 2.
-    steps : int
-        Steps of the *coarsest* level from 0 to the last time; the reported ensemble takes 2^(levels − 1) times as many.
+    steps : int or array
+        Steps of the *coarsest* level from 0 to the last time, or the instants between them, for example those of
+        :func:`fpk.particles.adaptation.adapted_steps`; the reported ensemble takes 2^(levels − 1) times as many.
     times : sequence of float
         Where positions are kept, in [0, horizon]. Memory grows with them and not with the steps.
     seed : int or numpy.random.Generator, default 0
@@ -85,13 +86,16 @@ def simulate(
     (1000, 1)
     """
     times, scheme = problem.checked_times(times), scheme or EulerMaruyama()
-    steps = checked_steps(steps, what="simulate")
     motion = Motion(problem, scheme)
     levels = levels or (1 if scheme.orders(problem).weak == np.inf else 2)
     _check(particles, first, levels)
     if antithetic and particles % 2:
         raise ProblemError(f"antithetic particles come in pairs, got particles={particles}.")
-    clock = Clock(times, step_plan(times, steps), levels)
+    clock = (
+        Clock.even(times, checked_steps(steps, what="simulate"), levels)
+        if np.ndim(steps) == 0
+        else Clock.meshed(times, np.asarray(steps, float), levels)
+    )
     pairs = particles // 2 if antithetic else None
     engine = Engine(motion, clock, pairs or particles, first, _root(seed), threads)
     engines = [engine, replace(engine, sign=-1.0)] if antithetic else [engine]
@@ -107,10 +111,10 @@ def _marginals(engines: Sequence[Engine], units: int | None) -> ParticleMarginal
     return ParticleMarginals(
         clock.times,
         states[..., :d],
-        f"{engine.seed}:{engine.first}:{total}:{engine.motion.increments}:{clock.times}:{clock.fine}",
+        f"{engine.seed}:{engine.first}:{total}:{engine.motion.increments}:{clock.name}",
         _joined([e.start[:, :d] for e in engines], 0),
         lambda paths: [_joined(parts, 2) for parts in zip(*(e.integrals(paths) for e in engines), strict=True)],
-        scheme=f"{scheme.name} {chain_name(clock.times, clock.fine)}",
+        scheme=f"{scheme.name} {clock.name}",
         source=f"particles, {scheme.name}, {total} × {clock.fine} steps, seed {engine.seed}",
         units=units,
         absorbed=states[:, -1, :, d] if engine.motion.absorbing else None,
