@@ -145,6 +145,12 @@ class Traced:
     def __bool__(self) -> bool:
         raise NotTraceable("a decision depends on a traced number: this code branches, so it is called, not compiled.")
 
+    def _compared(self, other: Any) -> Any:
+        """Nothing: the identity of names must not be read as equality of numbers."""
+        raise NotTraceable("a traced number is compared: this code branches, so it is called, not compiled.")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compared
+
     def __float__(self) -> float:
         raise NotTraceable("a traced number has no value: this code needs numbers, so it is called, not compiled.")
 

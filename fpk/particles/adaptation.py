@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fpk.errors import SchemeError
+from fpk.errors import NonFinite, SchemeError
 from fpk.laws import Array
 from fpk.particles.schemes import RungeKutta4
 from fpk.particles.steps import Step
@@ -66,8 +66,10 @@ def adapted_steps(problem: Problem, *, times: Sequence[float], tolerance: float 
             if error <= tolerance:
                 x = end
                 mesh.append(target if length == target - t else t + length)
-            growth = 0.9 * (tolerance / max(error, 1e-300)) ** 0.2
-            h = length * min(max(growth if np.isfinite(growth) else 0.25, 0.25), 4.0)
+            longer = length * min(max(0.9 * (tolerance / max(error, 1e-300)) ** 0.2, 0.25), 4.0)
+            h = (
+                max(h, longer) if length < h and error <= tolerance else longer
+            )  # a step cut short speaks for no shorter ones
             if len(mesh) > MOST_STEPS or h < 1e-14 * times[-1]:
                 raise SchemeError(
                     f"a tolerance of {tolerance:g} needs steps shorter than {h:.3g} at t={t:g}: the drift is not smooth there, or too stiff."
@@ -76,9 +78,15 @@ def adapted_steps(problem: Problem, *, times: Sequence[float], tolerance: float 
 
 
 def _tried(scheme: RungeKutta4, problem: Problem, x: Array, t: float, h: float) -> tuple[Array, float]:
-    """Two half steps, and how far one whole step is from them."""
+    """Two half steps, and how far one whole step is from them: infinitely far where a trial leaves the numbers."""
     still = np.zeros((len(x), 0))
-    whole = scheme.advanced(Step(problem, t, h), x, still, still)
-    half = scheme.advanced(Step(problem, t, h / 2), x, still, still)
-    end = scheme.advanced(Step(problem, t + h / 2, h / 2), half, still, still)
-    return end, float((np.abs(end - whole) / (1 + np.abs(end))).max())
+    problem.drift(x, t)  # where the pilots are it must be finite
+    try:
+        with np.errstate(all="ignore"):
+            whole = scheme.advanced(Step(problem, t, h), x, still, still)
+            half = scheme.advanced(Step(problem, t, h / 2), x, still, still)
+            end = scheme.advanced(Step(problem, t + h / 2, h / 2), half, still, still)
+            error = float((np.abs(end - whole) / (1 + np.abs(end))).max())
+    except NonFinite:
+        return x, np.inf
+    return end, error if np.isfinite(error) else np.inf

@@ -54,19 +54,20 @@ class MALA(Scheme):
         return GaussianMixture.traced(lambda t: self.target, at).log_density(x)[:, None]  # type: ignore[return-value, arg-type]
 
     def check(self, problem: Problem) -> None:
-        """Refuse a drift that is not ½g² ∇log π, seen at 16 draws of the initial law to 1e-4."""
+        """Refuse a drift that is not ½g² ∇log π, seen at 16 draws of the initial law and three times, to 1e-4."""
         g = problem.diffusion.constant
         if not g or problem.boundary.kind != "open":
             raise SchemeError(
                 f"MALA needs a {self.requirement} and no walls; got diffusion {problem.diffusion!r}, boundary {problem.boundary.kind}."
             )
         x = problem.initial.sample(16, np.random.default_rng(0))
-        drift = np.broadcast_to(problem.drift(x, 0.0), x.shape)
-        gap = np.abs(drift - 0.5 * g**2 * _gradient(self._log, x)).max()
-        if gap > 1e-4 * (1 + np.abs(drift).max()):
-            raise SchemeError(
-                f"MALA needs a {self.requirement}; the drift of this problem differs from it by {gap:.3g}."
-            )
+        pull = 0.5 * g**2 * _gradient(self._log, x)
+        for t in (0.0, 0.5 * problem.horizon, problem.horizon):
+            gap = np.abs(problem.drift(x, t) - pull).max()
+            if gap > 1e-4 * (1 + np.abs(pull).max()):
+                raise SchemeError(
+                    f"MALA needs a {self.requirement}; the drift of this problem differs from it by {gap:.3g} at t={t:g}."
+                )
 
     def extras(self, problem: Problem) -> int:
         """Two, for the exponential variable that decides."""

@@ -20,13 +20,12 @@ from fpk.laws import Array
 from fpk.particles.schemes import Scheme
 from fpk.particles.steps import Step
 from fpk.problem import Boundary, Problem
-from fpk.tracing import greater, logical_and, maximum, minimum, reading, where
+from fpk.tracing import greater, logical_and, minimum, reading, where
 
 #: Normal numbers an absorbing step uses: two make the exponential variable of the crossing, three the place of the crossing in time.
 CROSSING = 5
 #: A particle whose time of absorption is larger has not met a wall.
 LIVING = 1e300
-TINY = 1e-300
 
 
 def inside(boundary: Boundary, x: Array) -> Array:
@@ -63,10 +62,11 @@ class Absorbed:
         x, gone = state[:, :1], state[:, 1:]
         y = self.scheme.advanced(step, x, dW, extra[:, : self.own])
         variance = step.diffusion(x) ** 2 * step.h
-        crossed, before, beyond = _met(self.boundary, x, y, variance, extra[:, self.own :])
+        crossed, before, beyond, wall = _met(self.boundary, x, y, variance, extra[:, self.own :])
         when = reading(step.at(0.0)) + step.h * _place(before, beyond, variance, extra[:, self.own + 2 :])
         alive = greater(gone, LIVING)
-        return np.concatenate([where(alive, y, x), where(logical_and(alive, crossed), when, gone)], axis=1)
+        met = logical_and(alive, crossed)
+        return np.concatenate([where(alive, where(crossed, wall, y), x), where(met, when, gone)], axis=1)
 
 
 def _uniform(extra: Array) -> Array:
@@ -74,19 +74,26 @@ def _uniform(extra: Array) -> Array:
     return np.exp(-0.5 * (extra[:, :1] ** 2 + extra[:, 1:2] ** 2))
 
 
-def _met(walls: Boundary, x: Array, y: Array, variance: Array, extra: Array) -> tuple[Array, Array, Array]:
-    """Whether a wall was met, the distance of x to the likelier one, and how far y is from it."""
+def _met(walls: Boundary, x: Array, y: Array, variance: Array, extra: Array) -> tuple[Array, Array, Array, Array]:
+    """Whether a wall was met, the distance of x to the likelier one, how far y is from it, and where it is."""
     low, high = ((x - walls.lower, y - walls.lower), (walls.upper - x, walls.upper - y))
     chances = [np.exp(-2.0 * before * beyond / variance) for before, beyond in (low, high)]
     crossed = greater(chances[0] + chances[1], _uniform(extra))
     lower = greater(chances[0], chances[1])
-    return crossed, where(lower, low[0], high[0]), abs(where(lower, low[1], high[1]))
+    return (
+        crossed,
+        where(lower, low[0], high[0]),
+        abs(where(lower, low[1], high[1])),
+        where(lower, walls.lower, walls.upper),
+    )
 
 
 def _place(before: Array, beyond: Array, variance: Array, extra: Array) -> Array:
-    """Where in the step a bridge that crosses does so first, as a fraction of the step: from three normal numbers."""
-    mean, shape = before / maximum(beyond, TINY), before * before / variance
-    nu = mean * extra[:, :1] ** 2
-    small = mean * (1.0 - 2.0 * nu / (nu + np.sqrt(nu * (nu + 4.0 * shape))))
-    y = where(greater(mean / (mean + small), _uniform(extra[:, 1:3])), small, mean * mean / maximum(small, TINY))
-    return y / (1.0 + y)
+    """Where in the step a bridge that crosses does so first, as a fraction of the step: from three normal numbers.
+
+    The smaller and the larger root of (b y − a)² = ν y, ν = g²h z², as y/(1 + y): without differences, and for any a, b ≥ 0, g ≥ 0.
+    """
+    nu, product = variance * extra[:, :1] ** 2, 4.0 * before * beyond
+    q = (np.sqrt(nu) + np.sqrt(nu + product)) ** 2
+    early, late = 4.0 * before**2, 4.0 * beyond**2
+    return where(greater(q / (q + product), _uniform(extra[:, 1:3])), early / (early + q), q / (q + late))
