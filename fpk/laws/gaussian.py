@@ -185,7 +185,7 @@ class GaussianMixture:
         """∇ log p(x) = Σ_m r_m(x) Σ_m⁻¹ (μ_m − x), r_m the responsibilities; shape (n, d)."""
         logs = self._component_logs(x)
         top = reduce(maximum, logs)
-        total, pull = 0.0, 0.0
+        total, pull = np.zeros(1), np.zeros((1, 1))
         for log, mean, precision in zip(logs, self.means, self._precisions, strict=True):
             share = np.exp(log - top)
             total = total + share

@@ -62,13 +62,15 @@ class Clock:
             If they do not rise from 0 through all times to the last.
         """
         rising = mesh.ndim == 1 and len(mesh) > 1 and mesh[0] == 0.0 and np.all(np.diff(mesh) > 0)
-        done = tuple(int(np.argmin(np.abs(mesh - t))) for t in times) if rising else ()
-        if not rising or done[-1] != len(mesh) - 1 or not np.allclose(mesh[list(done)], times, rtol=1e-12, atol=0):
+        done = [int(np.argmin(np.abs(mesh - t))) for t in times]
+        if not rising or done[-1] != len(mesh) - 1 or not np.allclose(mesh[done], times, rtol=1e-12, atol=0):
             raise SchemeError(
                 f"the instants of steps= must rise from 0 through every time kept, {list(times)}, and end at the last; got {mesh.tolist()}."
             )
         digest = hashlib.sha256(mesh.tobytes()).hexdigest()[:12]
-        return cls(times, mesh[:-1], np.diff(mesh), done, levels, f"{(len(mesh) - 1) << (levels - 1)} uneven {digest}")
+        return cls(
+            times, mesh[:-1], np.diff(mesh), tuple(done), levels, f"{(len(mesh) - 1) << (levels - 1)} uneven {digest}"
+        )
 
     @property
     def fine(self) -> int:

@@ -26,26 +26,14 @@ INCREMENTS = 0
 
 _ADVANCE = types.FunctionType(ADVANCE)
 _I8, _U4, _F8 = types.int64, types.uint32, types.float64
+_F4, _STATES = types.float32[:, ::1], _F8[:, ::1]
 _SIGNATURE = types.void(
-    _ADVANCE,
-    _U4[::1],
-    _F8[:, ::1],
-    _F8[:, :, :, ::1],
-    _I8,
-    _I8,
-    _F8[:, ::1],
-    _I8[::1],
-    _I8[::1],
-    _I8[::1],
-    _I8,
-    _I8,
-    _U4,
-    _U4,
-    types.float32,
-)
+    _ADVANCE, _U4[:, ::1], _F8[:, :, ::1], _F8[:, :, :, :, ::1], _I8, _I8,
+    _F8[:, ::1], _I8[::1], _I8[::1], _I8[::1], _I8, _I8, _U4, _U4, types.float32,
+)  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@njit(_I8(_I8), nogil=True, cache=True)
 def chunk(count: int) -> int:
     """Steps whose numbers, ``count`` each, fill whole groups of four."""
     if count % 4 == 0:
@@ -53,7 +41,7 @@ def chunk(count: int) -> int:
     return 2 if count % 2 == 0 else 4
 
 
-@njit(nogil=True, cache=True)
+@njit(types.void(_F4, _U4[::1], _I8, _I8, _I8, _U4, _U4), nogil=True, cache=True)
 def draw(room: Array, ids: NDArray[Word], piece: int, count: int, stream: int, key0: Word, key1: Word) -> None:
     """Fill the rows of one chunk of steps."""
     groups = chunk(count) * count // 4
@@ -61,53 +49,56 @@ def draw(room: Array, ids: NDArray[Word], piece: int, count: int, stream: int, k
         fill(room[4 * r : 4 * r + 4], ids, np.uint32(piece * groups + r), np.uint32(stream), key0, key1)
 
 
+@njit(types.void(_F4, _I8, _I8, types.float32, _F4, types.boolean), nogil=True, cache=True)
+def gather(room: Array, at: int, count: int, factor: np.float32, total: Array, fresh: bool) -> None:
+    """Add ``factor`` times the rows at ... at + count − 1 to a sum, begun anew where it is fresh."""
+    for r in range(count):
+        for j in range(TILE):
+            before = np.float32(0.0) if fresh else total[r, j]
+            total[r, j] = before + factor * room[at + r, j]
+
+
+@njit(types.void(_STATES, _STATES), nogil=True, cache=True)
+def copied(given: Array, to: Array) -> None:
+    """Copy the states of a tile."""
+    for r in range(given.shape[0]):
+        for j in range(TILE):
+            to[r, j] = given[r, j]
+
+
 @njit(_SIGNATURE, nogil=True, cache=True, error_model="numpy")
 def drive(
     advance: Any, particles: NDArray[Word], start: Array, out: Array, begin: int, end: int, table: Array,
     first: Integers, order: Integers, kept: Integers, m: int, e: int, key0: Word, key1: Word, sign: np.float32,
 ) -> None:  # fmt: skip
-    """Move the particles begin ... end − 1 through all fine steps, and store their states.
+    """Move the tiles begin ... end − 1 through all fine steps, and store their states.
 
-    ``advance`` moves a tile by one step; ``particles`` (n,) are the numbers that address the noise; ``start`` is (rows, n), ``out`` is
-    (levels, slots, rows, n); ``table`` holds the parameters of all steps, those of level l from row ``first[l]`` on; ``order[s]`` is the
-    step whose noise the fine step s takes; ``kept[s]`` the slot filled after it, or −1; m and e count increments and further numbers;
-    ``sign`` multiplies the increments.
+    ``advance`` moves a tile by one step; ``particles`` (tiles, TILE) are the numbers that address the noise; ``start`` is (tiles, rows, TILE),
+    ``out`` (levels, slots, tiles, rows, TILE); ``table`` holds the parameters of all steps, those of level l from row ``first[l]`` on;
+    ``order[s]`` is the step whose noise the fine step s takes; ``kept[s]`` the slot filled after it, or −1; m and e count increments and further
+    numbers; ``sign`` multiplies the increments.
     """
-    levels, rows = out.shape[0], out.shape[2]
-    states, ids = np.empty((levels, rows, TILE)), np.empty(TILE, Word)
-    room = np.empty((max(chunk(m) * m, 1), TILE), np.float32)
-    sums = np.zeros((levels, max(m, 1), TILE), np.float32)
-    more = np.empty((levels, max(chunk(e) * e, 1), TILE), np.float32)
-    piece, pieces = -1, np.empty(levels, np.int64)
-    for a in range(begin, end, TILE):
-        size = min(TILE, end - a)
-        for j in range(TILE):
-            ids[j] = particles[min(a + j, end - 1)]
-            for r in range(rows):
-                states[:, r, j] = start[r, min(a + j, end - 1)]
+    levels, rows = out.shape[0], out.shape[3]
+    per, more = chunk(m), chunk(e)
+    states = np.empty((levels, rows, TILE))
+    room, total = np.empty((per * m + 1, TILE), np.float32), np.zeros((levels, m + 1, TILE), np.float32)
+    extra = np.empty((levels, more * e + 1, TILE), np.float32)
+    for tile in range(begin, end):
+        for level in range(levels):
+            copied(start[tile], states[level])
         piece = -1
-        pieces[:] = -1
         for s in range(len(order)):
-            if m > 0 and order[s] // chunk(m) != piece:
-                piece = order[s] // chunk(m)
-                draw(room, ids, piece, m, INCREMENTS, key0, key1)
-                if sign < 0:
-                    room *= sign
-            at = (order[s] % chunk(m)) * m
-            fine = room[at : at + max(m, 1)]
+            if m > 0 and order[s] // per != piece:
+                piece = order[s] // per
+                draw(room, particles[tile], piece, m, INCREMENTS, key0, key1)
+            at = (order[s] % per) * m
             for level in range(levels):
-                stride, k = 1 << level, s >> level
-                if level > 0:
-                    sums[level] += fine
-                if (s + 1) % stride == 0:
-                    if level > 0:
-                        sums[level] *= np.float32(1.0 / np.sqrt(stride))
-                    if e > 0 and k // chunk(e) != pieces[level]:
-                        pieces[level] = k // chunk(e)
-                        draw(more[level], ids, pieces[level], e, 1 + level, key0, key1)
-                    extra = more[level, (k % chunk(e)) * e : (k % chunk(e)) * e + max(e, 1)]
-                    advance(states[level], sums[level] if level > 0 else fine, extra, table[first[level] + k])
-                    if level > 0:
-                        sums[level] = np.float32(0.0)
+                k, last = s >> level, (s + 1) % (1 << level) == 0
+                gather(room, at, m, sign * np.float32(0.5 ** (0.5 * level)), total[level], s % (1 << level) == 0)
+                if last:
+                    if e > 0 and k % more == 0:
+                        draw(extra[level], particles[tile], k // more, e, 1 + level, key0, key1)
+                    advance(states[level], total[level], extra[level, (k % more) * e :], table[first[level] + k])
             if kept[s] >= 0:
-                out[:, kept[s], :, a : a + size] = states[:, :, :size]
+                for level in range(levels):
+                    copied(states[level], out[level, kept[s], tile])

@@ -120,20 +120,37 @@ class Engine:
         advance, table = compiled(trace, results, self._counts), trace.table
         counts = [len(times) for times, _ in self._levels]
         first = np.cumsum([0, *counts[:-1]])
-        n = self.particles
-        out = np.empty((self.clock.levels, len(self.clock.times), self.motion.rows, n))
-        start = np.ascontiguousarray(self.start.T)
-        order, kept, numbers = noise_order(self.clock.fine), self.clock.kept, particle_numbers(self.first, n)
+        tiles = -(-self.particles // TILE)
+        start, numbers = (
+            _tiled(self.start, tiles, TILE),
+            _tiled(particle_numbers(self.first, self.particles)[:, None], tiles, TILE),
+        )
+        out = np.empty((self.clock.levels, len(self.clock.times), *start.shape))
+        order, kept, key = noise_order(self.clock.fine), self.clock.kept, key_of(self.seed)
+        m, e = self.motion.increments, self.motion.extras
 
         def piece(begin: int) -> None:
+            end = min(begin + size, tiles)
             drive(
-                advance, numbers, start, out, begin, min(begin + size, n), table, first, order, kept,
-                self.motion.increments, self.motion.extras, *key_of(self.seed), np.float32(self.sign),
-            )  # fmt: skip
+                advance,
+                numbers[:, 0],
+                start,
+                out,
+                begin,
+                end,
+                table,
+                first,
+                order,
+                kept,
+                m,
+                e,
+                *key,
+                np.float32(self.sign),
+            )
 
-        size = max(TILE, -(-n // (8 * self.threads * TILE)) * TILE)
-        self._everywhere(piece, range(0, n, size))
-        return np.swapaxes(out, 2, 3)
+        size = -(-tiles // (8 * self.threads))
+        self._everywhere(piece, range(0, tiles, size))
+        return np.swapaxes(out, 3, 4).reshape(*out.shape[:2], -1, self.motion.rows)[:, :, : self.particles]
 
     def _everywhere(self, work: Any, pieces: Sequence[Any]) -> list[Any]:
         """Work on all pieces, in threads; results in the order of the pieces."""
@@ -164,3 +181,9 @@ class Engine:
             raise NonFinite(
                 f"particle {self.first + begin} came to {where[0].tolist()} at the kept times {list(self.clock.times)}."
             )
+
+
+def _tiled(values: Array, tiles: int, size: int) -> Array:
+    """Values of shape (n, rows) as contiguous tiles (tiles, rows, size), the last particle repeated to fill the last."""
+    padded = np.pad(values, ((0, tiles * size - len(values)), (0, 0)), mode="edge")
+    return np.ascontiguousarray(np.swapaxes(padded.reshape(tiles, size, -1), 1, 2))

@@ -66,11 +66,12 @@ class Served:
         kept, order = engine.clock.kept, noise_order(engine.clock.fine)
         sums = np.zeros((len(states), size, engine.motion.increments), np.float32)
         for s in range(engine.clock.fine):
-            sums += np.float32(engine.sign) * self.increments.at(int(order[s]))
+            fresh = self.increments.at(int(order[s]))
             for level in range(len(states)):
+                share = np.float32(engine.sign) * np.float32(0.5 ** (0.5 * level)) * fresh
+                sums[level] = share if s % (1 << level) == 0 else sums[level] + share
                 if (s + 1) % (1 << level) == 0:
                     states[level] = self._moved(states[level], level, s >> level, sums[level], paths, spent, watched)
-                    sums[level] = 0.0
             if kept[s] >= 0:
                 out[:, kept[s]] = states
         return out, spent
@@ -84,7 +85,7 @@ class Served:
         for path, integral in zip(paths, spent, strict=True):
             if t < path.time * (1 - 1e-12):
                 integral[level] += h * path.integrand(state[:, :d], t)
-        dW = (total * np.float32(2.0 ** (-level / 2))).astype(float) * h**0.5
+        dW = total.astype(float) * h**0.5
         try:
             with np.errstate(all="ignore"):  # what explodes is refused with its place
                 moved = motion.advanced(Step(motion.problem, t, h), state, dW, self.further[level].at(k).astype(float))
