@@ -23,6 +23,8 @@ from fpk.laws import Array
 START, SPREAD = 1.0, 0.1
 #: The law of X_0 in the plane.
 PLANE_START = fpk.Gaussian([1.0, 0.5], 0.1)
+#: E X_0 X_0ᵀ of it.
+PLANE_MOMENTS = np.array([[1.01, 0.5], [0.5, 0.26]])
 
 
 class Solved(NamedTuple):
@@ -95,16 +97,15 @@ class Crossed:
         A, b = fpk.Linear(self.turning), self.strength
         return fpk.Problem(A, [[f"{b}*x0", f"{b}*x1"], [f"-{b}*x1", f"{b}*x0"]], initial=PLANE_START)
 
-    @property
-    def moments(self) -> Array:
-        """E X_1 X_1ᵀ, shape (2, 2)."""
+    def moments(self, P: Array, time: float) -> Array:
+        """E X_t X_tᵀ from P = E X_0 X_0ᵀ, shape (2, 2)."""
         A, one = self.turning, np.eye(2)
-        return self._after(expm(np.kron(A, one) + np.kron(one, A) + self._spreading))
+        return _applied(expm(time * (np.kron(A, one) + np.kron(one, A) + self._spreading)), P)
 
-    def euler_moments(self, steps: int) -> Array:
-        """E X Xᵀ of the Euler chain at time 1, shape (2, 2)."""
+    def euler_moments(self, P: Array, steps: int) -> Array:
+        """The same of the Euler chain at time 1."""
         A = np.eye(2) + self.turning / steps
-        return self._after(np.linalg.matrix_power(np.kron(A, A) + self._spreading / steps, steps))
+        return _applied(np.linalg.matrix_power(np.kron(A, A) + self._spreading / steps, steps), P)
 
     @property
     def _spreading(self) -> Array:
@@ -112,6 +113,6 @@ class Crossed:
         kept, exchanged = np.diag([1.0, -1.0]), np.array([[0.0, 1.0], [1.0, 0.0]])
         return self.strength**2 * (np.kron(kept, kept) + np.kron(exchanged, exchanged))
 
-    def _after(self, transition: Array) -> Array:
-        P = np.outer(PLANE_START.mean, PLANE_START.mean) + PLANE_START.covariances[0]
-        return (transition @ P.ravel()).reshape(2, 2)
+
+def _applied(transition: Array, P: Array) -> Array:
+    return (transition @ P.ravel()).reshape(2, 2)

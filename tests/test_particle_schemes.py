@@ -63,7 +63,7 @@ def test_every_scheme_has_claims_on_what_it_declares(kind: type[Scheme], catalog
 
 def test_every_scheme_with_noise_is_asked_in_additive_multiplicative_and_matrix_noise(catalogue: Catalogue) -> None:
     for study in catalogue.studies:
-        if study.module.endswith("particles_orders") and "rungekutta" not in study.compute.__name__:
+        if study.claim.startswith(("particles.strong-", "particles.weak-")) and "runge-kutta" not in study.claim:
             assert {"additive", "multiplicative"} <= set(study.cases), study.name
             assert {"matrix", "non-commuting"} & set(study.cases), study.name
 
@@ -184,6 +184,15 @@ def test_milstein_takes_the_second_itô_integrals_of_commuting_noise() -> None:
     B, products = (first, second), np.outer(dW[0], dW[0]) - h * np.eye(2)
     expected = PLACE + h * TURNING @ PLACE + sum(w * b @ PLACE for w, b in zip(dW[0], B, strict=True))
     expected = expected + 0.5 * sum(products[j, k] * B[j] @ B[k] @ PLACE for j in range(2) for k in range(2))
+    np.testing.assert_allclose(moved[0], expected, rtol=0, atol=1e-14)
+
+
+def test_milstein_takes_the_second_itô_integrals_of_diagonal_noise() -> None:
+    """X_i + ½ b_i² X_i (ΔW_i² − h) beside the Euler step, exactly for linear noise."""
+    noise, h, dW = np.array([0.5, 0.3]), 0.2, np.array([[0.6, -0.9]])
+    problem = fpk.Problem(["-x0", "-x1"], ["0.5*x0", "0.3*x1"], initial=fpk.Gaussian([2.0, 2.0], 0.1))
+    moved = Milstein().advanced(Step(problem, 0.0, h), PLACE[None], dW, np.zeros((1, 0)))
+    expected = PLACE * (1 - h + noise * dW[0] + 0.5 * noise**2 * (dW[0] ** 2 - h))
     np.testing.assert_allclose(moved[0], expected, rtol=0, atol=1e-14)
 
 
