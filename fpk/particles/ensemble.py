@@ -131,7 +131,7 @@ class ParticleMarginals:
 
     def expect(self, panel: Panel) -> Estimate:
         """Sample means with covariance, block means and the time-step budget. Functionals of paths replay the same noise."""
-        values = [self._of_units(v) for v in self._values(panel)]
+        values = [self._of_units(v) for v in self._values(panel, 2)]
         fine, n = values[0], values[0].shape[1]
         step_bias = self._step_bias(values)
         steps = [self._distribution(block) for block in panel.thresholds]
@@ -163,14 +163,18 @@ class ParticleMarginals:
         """Means over the independent units, shape (K, units)."""
         return values if self.units is None else values.reshape(len(values), self.units, -1).mean(2)
 
-    def _values(self, panel: Panel) -> list[Array]:
-        """The functionals over the two finest levels, each (K, particles)."""
+    def values(self, panel: Panel) -> Array:
+        """The panel's functionals on the finest level, averaged over each independent unit: shape (K, units)."""
+        return self._of_units(self._values(panel, 1)[0])
+
+    def _values(self, panel: Panel, levels: int) -> list[Array]:
+        """The functionals over the finest levels, each (K, particles)."""
         paths = [b for b in panel.smooth if isinstance(b, DynkinBlock)]
         integrals = iter(self._replayed(paths) if paths else ())
         spent = {id(block): next(integrals) for block in paths}
         return [
             np.concatenate([self._block_values(block, level, spent) for block in panel.smooth])
-            for level in range(min(2, len(self.positions)))
+            for level in range(min(levels, len(self.positions)))
         ]
 
     def _replayed(self, paths: Sequence[DynkinBlock]) -> Sequence[Array]:
