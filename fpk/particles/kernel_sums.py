@@ -188,6 +188,8 @@ def _batches(n: int, units: int) -> NDArray[np.intp]:
 
 def _shared(work: Callable[[int, int], None], count: int, threads: int) -> None:
     """Do ``work(first, stop)`` for all of ``range(count)``, a span for each thread: what is done never depends on the spans."""
+    if threads == 1:
+        return work(0, count)
     cuts = np.arange(threads + 1) * count // threads
     with ThreadPoolExecutor(max_workers=threads) as pool:
         list(pool.map(work, cuts[:-1], cuts[1:]))
