@@ -172,7 +172,7 @@ def test_a_linear_chain_is_moved_by_one_number_for_each_time() -> None:
 
 
 def test_means_over_a_linear_chain_of_many_steps_have_the_rate_of_one_dimension(seed: int) -> None:
-    """N^(−3/2) for bounded smooth functionals; at 2¹² points the spread is about a two-thousandth of that of sampling (without turning, a thirtieth)."""
+    """N^(−3/2) for bounded smooth functionals; at 2¹² points the spread is about a two-thousandth of that of sampling."""
     run = quasi_simulate(OU, points=2**12, replicates=16, steps=32, times=[0.3, 1.0], seed=seed, levels=1)
     for t, share in ((1.0, 2e-3), (0.3, 2e-2)):  # two numbers matter at the earlier time
         values = np.tanh(run.samples(t)).reshape(16, -1)

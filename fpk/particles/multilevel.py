@@ -272,8 +272,8 @@ class Multilevel:
                 levels=2 if level else 1,
                 first=first,
             )
-            values = run._values(panel)
-            yield values[0] - values[1] if level else values[0]
+            values = run.values(panel)
+            yield values - run.level(1).values(panel) if level else values
 
 
 def allocated(variances: Array, costs: Array, tolerance: float) -> Array:
