@@ -138,7 +138,9 @@ def _deviations(x: Array, units: int) -> Array:
     "particles.density-bars",
     variants={"stated": 1.0, "pairs taken apart": 0.0, "bars + 50 %": 1.5, "bars − 50 %": 0.5},
     cases=("independent particles", "antithetic pairs"),
-    applies=lambda variant, case: variant != "pairs taken apart" or case == "antithetic pairs",
+    applies=lambda variant, case: (
+        variant == "stated" or (variant == "pairs taken apart") == (case == "antithetic pairs")
+    ),
 )
 def error_bars(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Logarithms of the mean square of deviations over that of Student's t, both ways, less the room."""
