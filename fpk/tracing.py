@@ -166,6 +166,7 @@ for _name in ELEMENTARY:
     setattr(Traced, _name, _elementary(_name))
 
 
+Traced.__floor__ = _elementary("floor")  # type: ignore[attr-defined]  # what numpy asks of objects
 _root = _elementary("sqrt")
 
 

@@ -81,7 +81,7 @@ class MALA(Scheme):
         back = x - y - h * step.drift(y)
         gain = self.log_density(step, y) - self.log_density(step, x)
         gain = gain - (_square(back) - _square(noise)) / (2.0 * h * g**2)
-        accepted = greater(gain + 0.5 * _square(extra), 0.0)  # ½(z₁² + z₂²) is exponential
+        accepted = greater(gain + _square(0.5**0.5 * extra), 0.0)  # ½(z₁² + z₂²) is exponential
         return where(accepted, y, x)
 
 

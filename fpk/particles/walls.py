@@ -71,7 +71,8 @@ class Absorbed:
 
 def _uniform(extra: Array) -> Array:
     """A number uniform on (0, 1] from two normal ones."""
-    return np.exp(-0.5 * (extra[:, :1] ** 2 + extra[:, 1:2] ** 2))
+    first, second = extra[:, :1], extra[:, 1:2]
+    return np.exp(-0.5 * first * first - 0.5 * second * second)  # squares of doubles: the numbers come as floats
 
 
 def _met(walls: Boundary, x: Array, y: Array, variance: Array, extra: Array) -> tuple[Array, Array, Array, Array]:
@@ -93,7 +94,7 @@ def _place(before: Array, beyond: Array, variance: Array, extra: Array) -> Array
 
     The smaller and the larger root of (b y − a)² = ν y, ν = g²h z², as y/(1 + y): without differences, and for any a, b ≥ 0, g ≥ 0.
     """
-    nu, product = variance * extra[:, :1] ** 2, 4.0 * before * beyond
+    nu, product = variance * extra[:, :1] * extra[:, :1], 4.0 * before * beyond
     q = (np.sqrt(nu) + np.sqrt(nu + product)) ** 2
     early, late = 4.0 * before**2, 4.0 * beyond**2
     return where(greater(q / (q + product), _uniform(extra[:, 1:3])), early / (early + q), q / (q + late))
