@@ -162,6 +162,14 @@ def test_a_companion_takes_twice_the_lead_of_one_step(rng):
     assert found.value[0] == pytest.approx(2 * step(fine[1], h) - step(coarse[0], 2 * h), rel=1e-10)
 
 
+def test_a_printed_estimate_tells_what_time_steps_add_where_they_do(seed):
+    runs = [
+        fpk.simulate(SPRING, particles=640, steps=4, times=[0.8], seed=seed, scheme=s)
+        for s in (ExactTransition(), None)
+    ]
+    assert ["time steps add up to" in str(of_spring(run)) for run in runs] == [False, True]
+
+
 def test_the_budget_is_five_quarters_of_the_change_and_three_of_its_standard_errors(rng):
     fine = rng.normal(size=(64, 1))
     coarse = fine + 0.1 * rng.normal(size=(64, 1))

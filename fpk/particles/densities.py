@@ -68,9 +68,10 @@ class DensityEstimate:
         return self.value >= 4 * self.standard_error
 
     def __str__(self) -> str:
+        budget = f"time steps add up to {self.step_bias.max():.2g}, " if self.step_bias.any() else ""
         return (
             f"density at {len(self.points)} points from {self.units} independent units: at most {self.value.max():.4g}, "
-            f"standard errors up to {self.standard_error.max():.2g}, {np.count_nonzero(self.resolved)} points resolved"
+            f"standard errors up to {self.standard_error.max():.2g}, {budget}{np.count_nonzero(self.resolved)} points resolved"
         )
 
 
