@@ -268,7 +268,7 @@ def _shape_test(evidence: Difference, level: float) -> tuple[float, float]:
 def _conclude(
     evidence: Difference, refutation: str, delta: float | None, agreement: float, beta: float
 ) -> tuple[Outcome, str, str]:
-    reach = np.abs(evidence.d) + normal_quantile(beta) * evidence.se + evidence.b
+    reach = np.abs(evidence.d) + evidence.quantile(beta) * evidence.se + evidence.b
     if refutation:
         within = delta is not None and np.all(reach <= delta)
         return Outcome.REFUTED, refutation + (" Detected, within tolerance." if within else ""), ""
@@ -302,5 +302,5 @@ def _too_uncertain(evidence: Difference, reach: Array, delta: float, beta: float
     if evidence.se[k] == 0:
         return reason, "refine further, or accept a larger tolerance."
     room = max(delta - evidence.b[k], 1e-300)
-    factor = ((normal_quantile(beta) + 4) * evidence.se[k] / room) ** 2
+    factor = ((evidence.quantile(beta) + 4) * evidence.se[k] / room) ** 2
     return reason, f"about {max(factor, 1.5):.2g} times as many particles."

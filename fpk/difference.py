@@ -31,6 +31,8 @@ LARGE = 96
 COLLINEAR = 1e-3
 #: Two deterministic sides disagree beyond an estimated budget times this.
 EXCESS = 10.0
+#: Values from which on their covariance counts as known.
+MANY = 1_000_000
 
 
 class Difference:
@@ -94,7 +96,22 @@ class Difference:
     @property
     def large(self) -> bool:
         """Whether the panel is too large for a joint statistic: each functional is then tested with its share of the level."""
-        return self.C.ndim == 1 or len(self.d) > LARGE
+        few = self.independent is not None and self.independent <= len(self.d) + 1
+        return self.C.ndim == 1 or len(self.d) > LARGE or few
+
+    @property
+    def independent(self) -> int | None:
+        """How many independent values the covariance was estimated from: blocks, or the samples of the side that has fewest."""
+        sampled = [side.samples for side in (self.first, self.second) if side.samples and not side.deterministic]
+        return self.blocks or min(sampled, default=None)
+
+    def quantile(self, tail: float) -> float:
+        """Z with P(T > z) = tail for a standardised mean T: Student's t for the number of values it was estimated from."""
+        from scipy.special import stdtrit
+
+        if self.independent is None or self.independent > MANY:
+            return normal_quantile(tail)
+        return float(-stdtrit(max(self.independent - 1, 1), tail))
 
     def shrinks(self) -> NDArray[np.bool_]:
         """Whether each |d_k| at least halves from the coarser level to this one."""
@@ -111,22 +128,21 @@ class Difference:
         return (left <= epsilon) | ((left <= agreement * epsilon) & self.shrinks())
 
     def critical(self, level: float) -> float:
-        """Quantile of the quadratic statistic: χ²_K, or Hotelling's T² when C was estimated from few blocks."""
+        """Quantile of the quadratic statistic: Hotelling's T² for the number of values C was estimated from, χ²_K for many."""
         from scipy import stats
 
-        K = len(self.d)
+        K, n = len(self.d), self.independent
         if self.large:
-            return normal_quantile(level / (2 * K)) ** 2
-        if self.blocks is None:
+            return self.quantile(level / (2 * K)) ** 2
+        if n is None or n > MANY:
             return float(stats.chi2.isf(level, K))
-        n = self.blocks
         return float(stats.f.isf(level, K, n - K) * K * (n - 1) / (n - K))
 
     def mde(self, alpha: float) -> float:
         """Minimum detectable effect of the worst functional."""
         if self.deterministic:
             return float(np.max(self.b if self.proven else (EXCESS + 1) * self.b))
-        spread = np.sqrt(self.critical(alpha / 2)) + normal_quantile(1 - POWER)
+        spread = np.sqrt(self.critical(alpha / 2)) + self.quantile(1 - POWER)
         return float(np.max(2 * self.b + spread * self.se))
 
 

@@ -89,12 +89,9 @@ def _warming(drift: float = 1.0, variance: float = 1.0, shift: float = 0.0) -> f
     )
 
 
-PANEL_AT = 1.0
-
-
-def _panel(law: Any) -> fpk.Panel:
+def _panel(law: Any, degree: int = 4) -> fpk.Panel:
     """Smooth functionals only: thresholds do not gain from coupling."""
-    return fpk.Panel(fpk.law_panel({PANEL_AT: law}).smooth)
+    return fpk.Panel(fpk.law_panel({1.0: law}, degree=degree).smooth)
 
 
 @study(
@@ -108,9 +105,9 @@ def _panel(law: Any) -> fpk.Panel:
 )
 def coupled(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
     given: dict[str, Any] = {"particles": 100_000, "times": [1.0], "seed": seed}
-    chains = fpk.simulate(_warming(*variant), steps=400, levels=3, **given)
-    exact = fpk.simulate(_warming(), steps=1600, scheme=ExactTransition(), **given)
-    panel = _panel(fpk.exact(_warming(), times=[1.0]).law(1.0))
+    chains = fpk.simulate(_warming(*variant), steps=256, levels=3, **given)
+    exact = fpk.simulate(_warming(), steps=1024, scheme=ExactTransition(), **given)
+    panel = _panel(fpk.exact(_warming(), times=[1.0]).law(1.0), degree=2)
     first = CoupledResidual(chains, exact).expect(panel)
     return Evidence(first, Vanishing().expect(panel), panel.names, {}, panel.digest)
 
