@@ -15,7 +15,7 @@ from fpk.study import Size, load_catalogue
 
 ROOT = Path(fpk.__file__).parents[1]
 CATALOGUE = load_catalogue(ROOT / "studies")
-STUDIES = [s for s in CATALOGUE.studies if s.claim.startswith("perf.")]
+STUDIES = [s for s in CATALOGUE.studies if s.claim.startswith("perf.grid1d.")]
 PACKAGE = STUDIES[0].module.rpartition(".")[0]
 
 

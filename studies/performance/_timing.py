@@ -17,6 +17,8 @@ from ._tasks import Task
 
 #: Standard error of a median, in units of the median absolute deviation over √n, for normal noise.
 MEDIAN_ERROR = 1.4826 * (np.pi / 2) ** 0.5
+#: The clocks :func:`clocked` reads.
+CPU, WALL = 0, 1
 #: CPU seconds a timed batch takes at least: well above the clock's resolution.
 BATCH = 2e-3
 
@@ -61,13 +63,16 @@ def timed(call: Call, *, repeats: int = 5) -> tuple[float, float]:
     return float(seconds[0]), float(seconds[1])
 
 
-def paired(slow: Call, fast: Call, *, pairs: int) -> Array:
-    """Logarithms of the CPU time of ``slow`` over that of ``fast``, shape (pairs,): one after the other, who is first taking turns."""
+def paired(slow: Call, fast: Call, *, pairs: int, clock: int = CPU) -> Array:
+    """Logarithms of the time of ``slow`` over that of ``fast``, shape (pairs,): one after the other, who is first taking turns.
+
+    CPU time, or wall-clock for what runs in several threads.
+    """
     counts = {slow: batch_of(slow), fast: batch_of(fast)}
     ratios = []
     for k in range(pairs):
         order = (slow, fast) if k % 2 else (fast, slow)
-        seconds = {call: clocked(call, counts[call])[0] for call in order}
+        seconds = {call: clocked(call, counts[call])[clock] for call in order}
         ratios.append(np.log(seconds[slow] / seconds[fast]))
     return np.array(ratios)
 
