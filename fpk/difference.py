@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array
-from fpk.marginals import Estimate
+from fpk.marginals import Estimate, step_budget
 
 #: Probability of refuting a true equality, and of confirming a difference δ.
 ALPHA, BETA = 1e-6, 1e-3
@@ -70,7 +70,7 @@ class Difference:
         if fine is None or coarse is None:
             return a.bias_bound + b.bias_bound
         change = fine - coarse
-        step = 1.25 * np.abs(change.mean(0)) + 3 * change.std(0, ddof=1) / np.sqrt(len(change))
+        step = step_budget(change.mean(0), change.std(0, ddof=1) / np.sqrt(len(change)))
         return a.bias_without_step + b.bias_without_step + step
 
     def _paired(self, name: str) -> Array | None:

@@ -22,6 +22,14 @@ ROUND_OFF = 30 * float(np.finfo(float).eps)
 #: Smallest budget of a functional, as a fraction of the largest one on its panel: a change that vanishes in one of them is luck.
 LUCK = 0.1
 
+#: Budget of a time step over the change from twice that step; it covers weak order 1 while the longer step is at least 5/3 times as wrong.
+CAUTION = 1.5
+
+
+def step_budget(change: Array, error: Array) -> Array:
+    """Budget of a time step, from the mean change from twice the step and its standard error: CAUTION |change| + 3 errors."""
+    return CAUTION * np.abs(change) + 3 * error
+
 
 @dataclass(frozen=True)
 class Estimate:

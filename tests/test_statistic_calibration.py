@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 import fpk
-from fpk.difference import box_constrained
+from fpk.difference import Difference, box_constrained
 
 REPETITIONS, SAMPLES, CASES = 400, 2000, 3
 LEVELS = (1e-2, 1e-3)
@@ -67,3 +67,25 @@ def test_the_statistic_is_at_most_nominal_where_the_diagonal_sum_is_not(draw: Dr
     nominal = np.array(LEVELS) * REPETITIONS
     assert np.all(joint <= stats.binom.isf(0.01 / (CASES * len(LEVELS)), REPETITIONS, LEVELS))
     assert np.all(diagonal >= excess * nominal), (diagonal / nominal).tolist()
+
+
+@pytest.mark.parametrize("units", [8, 12, 32])
+def test_few_independent_units_cause_no_more_false_alarms_than_many(units: int) -> None:
+    """16,000 normal samples of K = 8 functionals at level 1e-2: counts stay below the binomial 1 − 1e-6 limit; χ² would be far beyond it."""
+    rng = np.random.default_rng(zlib.crc32(f"units {units}".encode()))
+    level, K, repeats = 1e-2, 8, 4000
+    alarms, naive = 0, 0
+    for _ in range(repeats):
+        values = rng.standard_normal((K, units))
+        estimate = fpk.Estimate(values.mean(1), np.zeros(K), np.cov(values) / units, samples=units)
+        evidence = Difference(estimate, fpk.Estimate(np.zeros(K), np.zeros(K)), tuple("abcdefgh"))
+        statistic = (
+            float(np.max(evidence.d**2 / evidence.se**2))
+            if evidence.large
+            else box_constrained(evidence.d, evidence.C, evidence.b)
+        )
+        alarms += statistic > evidence.critical(level)
+        naive += statistic > stats.chi2.isf(level, K)
+    assert alarms <= stats.binom.isf(1e-6, repeats, level)
+    if not evidence.large:
+        assert naive > stats.binom.isf(1e-6, repeats, level)

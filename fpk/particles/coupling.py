@@ -4,8 +4,8 @@ With φ₀, φ₁, φ₂ a functional at the ends of the three chains and φ tha
 
     R = 2 φ₀ − φ₁ − φ,    E R = O(h²) if the chains converge to the reference's law,
 
-and R has a tiny variance: what the paths share cancels. The budget is |E (2 φ₀ − φ₁) − E (2 φ₁ − φ₂)| + 3 standard errors of that difference, which is
-O(h²) too. Ten thousand particles see errors of the noise of .3 %, where independent ones need about seven thousand times as many.
+and R has a tiny variance: what the paths share cancels. The budget is |E (2 φ₀ − φ₁) − E (2 φ₁ − φ₂)| + 3 standard errors of that difference,
+which is O(h²) too. A hundred thousand particles see a noise variance that is .1 % too large.
 """
 
 from __future__ import annotations
@@ -75,4 +75,6 @@ class CoupledResidual:
         change = 2 * fine - 3 * middle + coarse
         budget = np.abs(change.mean(1)) + 3 * change.std(1, ddof=1) / np.sqrt(n) + ROUND_OFF
         covariance = np.atleast_2d(np.cov(values)) / n
-        return Estimate(values.mean(1), budget, covariance=covariance, samples=n, source=f"coupled residual of {self.chains.source}")
+        return Estimate(
+            values.mean(1), budget, covariance=covariance, samples=n, source=f"coupled residual of {self.chains.source}"
+        )

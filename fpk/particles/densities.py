@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fpk.errors import ProblemError
 from fpk.laws import Array
+from fpk.marginals import step_budget
 from fpk.moments import transition
 from fpk.particles.ensemble import ParticleMarginals
 from fpk.particles.kernel_sums import KernelSums, kernel_sums
@@ -153,7 +154,7 @@ def marginal_density(
     Returns
     -------
     DensityEstimate
-        ``step_bias`` is 1.25 times the change from the next coarser level, and 3 standard errors of this change; 0 where both steps and kernel are
+        ``step_bias`` is 1.5 times the change from the next coarser level, and 3 standard errors of this change; 0 where both steps and kernel are
         exact, infinite where there is no further level (an extrapolated estimate needs three).
 
     Raises
@@ -223,9 +224,9 @@ def _step_bias(found: Sequence[KernelSums]) -> Array:
         return np.full_like(found[0].mean, np.inf)
     fine, coarse = found[:2]
     change = fine - coarse
-    density = 1.25 * np.abs(change.mean[0]) + 3 * change.density_error
+    density = step_budget(change.mean[0], change.density_error)
     spread = fine.error(fine.score_deviations - coarse.score_deviations)
-    score = 1.25 * np.abs(fine.score - coarse.score) + 3 * spread
+    score = step_budget(fine.score - coarse.score, spread)
     return np.vstack([density, np.where(np.isnan(score), np.inf, score)])
 
 

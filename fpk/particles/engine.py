@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpk.errors import NonFinite
 from fpk.laws import Array
@@ -183,7 +184,7 @@ class Engine:
             )
 
 
-def _tiled(values: Array, tiles: int, size: int) -> Array:
+def _tiled(values: NDArray[Any], tiles: int, size: int) -> NDArray[Any]:
     """Values of shape (n, rows) as contiguous tiles (tiles, rows, size), the last particle repeated to fill the last."""
     padded = np.pad(values, ((0, tiles * size - len(values)), (0, 0)), mode="edge")
     return np.ascontiguousarray(np.swapaxes(padded.reshape(tiles, size, -1), 1, 2))

@@ -11,7 +11,7 @@ import numpy as np
 
 from fpk.errors import ComparisonError, ProblemError
 from fpk.laws import Array, Law, TabulatedLaw
-from fpk.marginals import ROUND_OFF, Estimate
+from fpk.marginals import ROUND_OFF, Estimate, step_budget
 from fpk.panels import Panel, ThresholdBlock
 from fpk.paths import DynkinBlock
 
@@ -151,13 +151,13 @@ class ParticleMarginals:
         )
 
     def _step_bias(self, values: Sequence[Array]) -> Array:
-        """1.25 |mean change| + 3 standard errors of the change from twice the step; nothing for exact steps, infinite without a companion."""
+        """From the change from twice the step; nothing for exact steps, infinite without a companion."""
         if self.exact:
             return np.zeros(len(values[0]))
         if len(values) == 1:
             return np.full(len(values[0]), np.inf)
         change = values[0] - values[1]
-        return 1.25 * np.abs(change.mean(1)) + 3 * change.std(1, ddof=1) / np.sqrt(change.shape[1])
+        return step_budget(change.mean(1), change.std(1, ddof=1) / np.sqrt(change.shape[1]))
 
     def _of_units(self, values: Array) -> Array:
         """Means over the independent units, shape (K, units)."""
@@ -207,7 +207,7 @@ class ParticleMarginals:
         if self.exact or len(ends) == 1:
             return value, np.full(len(points), 0.0 if self.exact else np.inf)
         crossed = below(np.minimum(*ends)) - below(np.maximum(*ends))  # particles with the point between
-        return value, 1.25 * np.abs(value - below(ends[1])) + 3 * np.sqrt(crossed / n)
+        return value, step_budget(value - below(ends[1]), np.sqrt(crossed / n))
 
 
 def _block_means(values: Array) -> Array | None:

@@ -64,5 +64,5 @@ def _numbers(problem: Problem, t: float, h: float) -> Array:
     slope, shift, covariance, crossed = transition(problem, t, t + h)
     gain = crossed / h
     values, vectors = np.linalg.eigh(covariance - h * gain @ gain.T)
-    rest = vectors * np.sqrt(np.maximum(values, 0.0))
+    rest = vectors * np.sqrt(np.where(values > 1e-12 * np.trace(covariance), values, 0.0))  # the rest is round-off
     return np.concatenate([slope.ravel(), shift, gain.ravel() if not problem.noiseless else [], rest.ravel()])

@@ -28,7 +28,7 @@ import numpy as np
 
 from fpk.errors import SchemeError
 from fpk.laws import Array
-from fpk.marginals import ROUND_OFF, Estimate
+from fpk.marginals import ROUND_OFF, Estimate, step_budget
 from fpk.panels import Panel
 from fpk.particles.schemes import EulerMaruyama, Scheme
 from fpk.particles.simulation import MAX_LEVELS, simulate
@@ -118,14 +118,14 @@ class MultilevelEstimate:
 
     @property
     def step_bias(self) -> Array:
-        """Budget of the finest step, shape (K,): 1.25 |last correction| + 3 standard errors.
+        """Budget of the finest step, shape (K,), from the last correction.
 
         With the weak order q what is left is 1/(2^q − 1) ≤ 1 of the last correction; the one before it, over 2^q, stands in for a last one that
         vanishes by chance.
         """
         *earlier, last = self.levels[1:]
         reduced = np.abs(earlier[-1].mean) / 2**self.weak_order if earlier else 0.0
-        return 1.25 * np.maximum(np.abs(last.mean), reduced) + 3 * last.standard_error
+        return step_budget(np.maximum(np.abs(last.mean), reduced), last.standard_error)
 
     @property
     def estimate(self) -> Estimate:
