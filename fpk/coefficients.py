@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fpk.compiled_functions import of_arrays
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
 from fpk.symbolic import formula
@@ -224,20 +225,6 @@ class Coefficient:
         self.state_dependent, self.steady, self.traceable = False, True, True
         return lambda x, t: given[None]
 
-    def _understood_compiled(self, given: Any) -> Callable[[Array, float], Any]:
-        """A function compiled by numba: of x[0], ..., x[d − 1] and t, with a tuple of d results (plain numbers for d = 1)."""
-        self.traceable, d = True, self.dimension
-
-        def function(x: Array, t: Any) -> Any:
-            if isinstance(t, Instant):
-                names = [entry.name for entry in x[0]]
-                place = names[0] if d == 1 else f"({', '.join(names)})"
-                return np.array([t.trace.called(given, f"{place}, {reading(t)}", d)], object)
-            value = given(x if d == 1 else x.T, t)
-            return value if d == 1 else np.stack([np.broadcast_to(v, len(x)) for v in value], axis=1)
-
-        return function
-
     def _understood_callable(self, given: Callable[..., Any]) -> Callable[[Array, float], Any]:
         required = [
             p
@@ -245,7 +232,10 @@ class Coefficient:
             if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
         if len(required) == 2:
-            return self._understood_compiled(given) if hasattr(given, "py_func") else given
+            if not hasattr(given, "py_func"):
+                return given
+            self.traceable = True
+            return of_arrays(given, self.dimension, self.name)
         if len(required) == 1 and required[0].name != "x":  # f(x) would silently be read as f(t)
             self.state_dependent, self.traceable = False, True
             self.linear = Linear(0.0, given)

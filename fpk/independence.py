@@ -73,6 +73,49 @@ class Correlations:
 
 
 @dataclass(frozen=True, eq=False)
+class BatchMeans:
+    """Variance of the means of batches of consecutive particles over what independent particles give, less 1, for each functional.
+
+    With B batches of m of n particles it is m Var(means)/Var(values) − 1, with mean 0 and variance about 2/(B − 1) under independence: it sums up
+    correlations at all lags below m. Compare with :class:`fpk.marginals.Vanishing`.
+
+    Parameters
+    ----------
+    particles : object with ``samples(t)`` of shape (n, d)
+    base : Panel
+        One-time functionals φ.
+    batches : int, default 256
+
+    Raises
+    ------
+    ComparisonError
+        If a batch would hold fewer than two particles.
+    """
+
+    particles: Any
+    base: Panel
+    batches: int = 256
+
+    def expect(self, panel: Panel) -> Estimate:
+        """The ratios less 1; the panel is the one-time panel itself."""
+        ratios = np.concatenate([self._ratios(block) for block in panel.smooth])
+        variance = np.full(len(ratios), 2 / (self.batches - 1))
+        source = f"batch means of {getattr(self.particles, 'source', 'particles')}"
+        return Estimate(ratios, np.full_like(ratios, 1e-12), covariance=variance, samples=self.batches, source=source)
+
+    def _ratios(self, block: Any) -> Array:
+        values = block.values(self.particles.samples(block.time))
+        size = values.shape[1] // self.batches
+        if size < 2:
+            raise ComparisonError(
+                f"{self.batches} batches need at least twice as many particles, got {values.shape[1]}."
+            )
+        whole = values[:, : size * self.batches]
+        means = whole.reshape(len(values), self.batches, size).mean(2)
+        return size * means.var(1, ddof=1) / whole.var(1, ddof=1) - 1
+
+
+@dataclass(frozen=True, eq=False)
 class LagBlock:
     """Products φ_k(X^i) φ_k(X^{i+l}) of a one-time block at the lags l."""
 

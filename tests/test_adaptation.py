@@ -79,6 +79,18 @@ def test_ten_thousand_times_the_accuracy_takes_about_six_times_the_steps() -> No
     assert 4.5 < counts[1] / counts[0] < 8.5
 
 
+def test_few_trials_are_refused() -> None:
+    """A trial reads the drift at twelve stages, and once where it begins."""
+    calls = []
+
+    def drift(x: Array, t: float) -> Array:
+        calls.append(t)
+        return x - x**3
+
+    mesh = adapted_steps(problem(drift, fpk.Gaussian(0.0, 2.0), 3.0), times=[3.0], tolerance=1e-7)
+    assert len(calls) / 13 < 1.25 * (len(mesh) - 1)
+
+
 def test_every_time_is_an_instant() -> None:
     times = [0.1, 0.1 + 1e-9, 0.3, 0.1 + 0.2, 1.7]
     mesh = adapted_steps(problem("-x"), times=times, tolerance=1e-6)

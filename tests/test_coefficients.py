@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import sympy
 
+import fpk
 from fpk.coefficients import Coefficient, Linear
 from fpk.errors import NonFinite, ProblemError
 
@@ -123,3 +124,15 @@ def test_a_wrong_shape_is_refused_with_the_right_ones():
     with pytest.raises(ProblemError, match=r"the drift returned shape \(3, 2, 2\)"):
         Coefficient(lambda x, t: matrix, 2, "drift")(np.zeros((3, 2)), 0.0)
     assert Coefficient(lambda x, t: matrix, 2, "diffusion")(np.zeros((3, 2)), 0.0).shape == (3, 2, 2)
+
+
+def test_compiled_functions_are_checked_before_they_are_compiled_into_a_step() -> None:
+    from numba import njit
+
+    three, index = njit(lambda x, t: (x[0], x[1], t)), njit(lambda x, t: x[0])
+    plane = fpk.Problem(three, 1.0, initial=fpk.Gaussian([0.0, 0.0], 1.0))
+    with pytest.raises(ProblemError, match=r"drift must return a tuple of 2 numbers .* returned \(0.5, 0.5, 0.5\)"):
+        fpk.simulate(plane, particles=10, steps=2, times=[1.0])
+    line = fpk.Problem(index, 1.0, initial=fpk.Gaussian(0.0, 1.0))
+    with pytest.raises(ProblemError, match=r"drift must take \(x, t\) with x as a number"):
+        fpk.simulate(line, particles=10, steps=2, times=[1.0])

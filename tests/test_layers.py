@@ -17,6 +17,7 @@ STUDIES = PACKAGE.parent / "studies"
 LAYERS = (
     ("errors", "check_context"),
     ("tracing", "symbolic"),
+    ("compiled_functions",),
     ("laws", "schedules", "grids"),
     ("panels", "coefficients", "expressions"),
     ("problem", "marginals", "verdict"),

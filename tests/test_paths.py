@@ -15,9 +15,9 @@ import pytest
 import fpk
 from fpk.closed_form import euler_chain
 from fpk.errors import ComparisonError
-from fpk.independence import Correlations
+from fpk.independence import BatchMeans, Correlations
 from fpk.marginals import Vanishing
-from fpk.particles import engine
+from fpk.particles import clock, engine
 from fpk.paths import dynkin_panel, two_time_panel
 
 REFUTED, CONFIRMED = fpk.Outcome.REFUTED, fpk.Outcome.CONFIRMED
@@ -171,6 +171,26 @@ def test_noise_reused_across_particles_leaves_the_marginals_right_and_is_refuted
         verdict = fpk.compare(correlations, Vanishing(), panel=correlations.panel, effect=0.3)
         assert verdict.outcome == outcome
     assert "lag 8192" in verdict.names[verdict.worst]
+
+
+def test_noise_shared_by_neighbours_shows_in_the_variance_of_batch_means(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = fpk.law_panel({1.0: fpk.exact(warming(), times=[1.0]).law(1.0)}, degree=2)
+    smooth = fpk.Panel(base.smooth)
+    honest = fpk.simulate(warming(), particles=2**16, steps=24, times=[1.0], seed=seed)
+    monkeypatch.setattr(clock, "particle_numbers", lambda first, count: np.arange(count, dtype=np.uint32) // 8)
+    monkeypatch.setattr(engine, "particle_numbers", clock.particle_numbers)
+    shared = fpk.simulate(warming(), particles=2**16, steps=24, times=[1.0], seed=seed)
+    for run, outcome in ((honest, CONFIRMED), (shared, REFUTED)):
+        assert fpk.compare(BatchMeans(run, base, batches=2048), Vanishing(), panel=smooth, effect=1.0).outcome == outcome
+
+
+def test_batches_of_one_are_refused() -> None:
+    run = fpk.simulate(warming(), particles=300, steps=2, times=[1.0])
+    base = fpk.law_panel({1.0: fpk.exact(warming(), times=[1.0]).law(1.0)}, degree=2)
+    with pytest.raises(ComparisonError, match="256 batches need at least twice as many particles, got 300"):
+        BatchMeans(run, base).expect(base)
 
 
 def test_correlations_need_enough_particles_and_samples() -> None:

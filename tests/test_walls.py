@@ -183,6 +183,7 @@ def test_particles_that_start_outside_are_absorbed_at_time_zero(seed: int) -> No
     assert 0.4 < out.mean() < 0.6
     assert np.array_equal(run.absorbed[0] == 0.0, out)
     assert np.array_equal(run.alive(0.0), ~out)
+    assert np.array_equal(run.samples(1.0)[out], run.start[out])
 
 
 # -- without the correction --------------------------------------------------------------------------------------------------
