@@ -1,4 +1,4 @@
-"""The particles' schemes: the laws they converge to, and chains that are exact for steps of any length."""
+"""The particles' schemes: the limits they converge to, and transitions that are exact on every path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import fpk
 from fpk.laws import Array, as_law
 from fpk.marginals import zero_estimate
 from fpk.particles.exact_transition import ExactTransition
-from fpk.particles.langevin import MALA
 from fpk.particles.schemes import EulerMaruyama, Heun, Milstein, PlatenWeak, Scheme
 from fpk.particles.steps import Step, spread
 from fpk.study import Claim, Evidence, Size, evidence, study
@@ -21,6 +20,7 @@ from fpk.verdict import Outcome
 from ._solved import SPREAD, START, fading, hyperbolics, normal_sinh, spirals
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
+ROUNDING = 1e-10
 MISREAD, UNCONVERTED = "Stratonovich read as Itô", "conversion left out"
 SCALAR, PLANE = partial(hyperbolics, -0.5, 0.4), partial(spirals, -0.5 + 0.5j, (0.4 + 0.1j, -0.1 + 0.3j))
 
@@ -80,18 +80,6 @@ def limit(variant: Slip, case: str, size: Size, seed: int) -> Evidence:
     return evidence(run, exact, panel=PANELS[solved.noises])
 
 
-@study("particles.exact-law", variants={"stated": 1.0, "g² for g": 0.49, "g² + 5 %": 1.05})
-def exact_law(variance: float, case: str, size: Size, seed: int) -> Evidence:
-    """A spring after three exact steps against its normal law at time 1."""
-    spring = fpk.Problem("0.5 - x", 0.7 * variance**0.5, initial=fpk.Gaussian(1.0, 0.3))
-    run = fpk.simulate(
-        spring, particles=size.particles(2**20), steps=3, times=[1.0], seed=seed, scheme=ExactTransition()
-    )
-    decay = np.exp(-1)
-    law = fpk.Gaussian(0.5 + 0.5 * decay, (0.3**2 * decay**2 + 0.7**2 * (1 - decay**2) / 2) ** 0.5)
-    return evidence(run, fpk.LawMarginals({1.0: law}, (1.0,)))
-
-
 @study(
     "particles.exact-transition",
     variants={
@@ -114,32 +102,8 @@ def exact_transition(variant: tuple[Scheme, float], case: str, size: Size, seed:
     exact = fading().solution(run.start, brownian.samples(1.0) - brownian.start)
     apart = (run.positions[:, 0] - exact)[..., 0].ravel()
     names = tuple(f"particle {i}, {n} steps" for n in (4, 2, 1) for i in range(32))
-    first = fpk.residual(apart, ROOT_OF_ROUNDING, source="X_1 less its closed form")
+    first = fpk.residual(apart, ROUNDING, source="X_1 less its closed form")
     return Evidence(first, zero_estimate(len(apart)), names)
-
-
-#: A standard deviation that should vanish is the root of a variance that vanishes up to round-off.
-ROOT_OF_ROUNDING = 1e-6
-
-
-def _two_peaks(variance: float) -> fpk.GaussianMixture:
-    return fpk.GaussianMixture([0.4, 0.6], [-0.2, 0.3], stds=[0.6 * variance**0.5, 0.5 * variance**0.5])
-
-
-@study(
-    "particles.mala",
-    variants={"stated": (True, 1.0), "every proposal accepted": (False, 1.0), "variance + 5 %": (True, 1.05)},
-)
-def metropolis(variant: tuple[bool, float], case: str, size: Size, seed: int) -> Evidence:
-    """The law after ten steps of length ¼ from the target; the statement is about these steps, so they have no budget."""
-    adjusted, variance = variant
-    target = _two_peaks(variance)
-    problem = fpk.Problem(lambda x, t: target.score(x), 2**0.5, initial=_two_peaks(1.0), horizon=2.5)
-    scheme = MALA(target) if adjusted else EulerMaruyama()
-    run = fpk.simulate(
-        problem, particles=size.particles(2**20), steps=10, levels=1, times=[2.5], seed=seed, scheme=scheme
-    )
-    return evidence(replace(run, exact=True), fpk.LawMarginals({2.5: _two_peaks(1.0)}, (2.5,)))
 
 
 CLAIMS = (
@@ -158,18 +122,9 @@ CLAIMS = (
         },
     ),
     Claim(
-        "particles.exact-law",
-        "equality",
-        "Exact transitions of a spring have its normal law, for steps of any length.",
-        r"dX=(c-X)\,dt+g\,dW \;\Rightarrow\; X_t\sim\mathcal N\bigl(c+e^{-t}(m-c),\,e^{-2t}v+\tfrac12 g^2(1-e^{-2t})\bigr)",
-        "Gardiner (2009), section 4.5.4",
-        {"stated": C, "g² for g": R, "g² + 5 %": R},
-        {"g² for g": "the noise is multiplied by g² instead of g", "g² + 5 %": "the noise variance is 5 % too large"},
-    ),
-    Claim(
         "particles.exact-transition",
         "identity",
-        "Exact transitions follow the solution on the Brownian path of the other schemes to the root of round-off, for steps of any length.",
+        "Exact transitions follow the solution on the Brownian path of the other schemes for steps of any length.",
         r"dX = -(X+c)\,dt + e^{-t}dW \;\Rightarrow\; X_t = e^{-t}(X_0+W_t) - c\,(1-e^{-t})",
         "Product rule",
         {"stated": C, "Euler–Maruyama": R, "g² + 1 %": R, "g² + 0.01 %": R},
@@ -177,18 +132,6 @@ CLAIMS = (
             "Euler–Maruyama": "steps that err by their length",
             "g² + 1 %": "the noise variance is 1 % too large",
             "g² + 0.01 %": "the noise variance is 0.01 % too large",
-        },
-    ),
-    Claim(
-        "particles.mala",
-        "equality",
-        "The Metropolis-adjusted Langevin chain leaves its target unchanged for steps of any length.",
-        r"\pi(x)\,q(x,y)\,a(x,y) = \pi(y)\,q(y,x)\,a(y,x)",
-        "Roberts and Tweedie (1996)",
-        {"stated": C, "every proposal accepted": R, "variance + 5 %": R},
-        {
-            "every proposal accepted": "the Euler–Maruyama chain",
-            "variance + 5 %": "a target whose peaks have a variance 5 % too large",
         },
     ),
 )

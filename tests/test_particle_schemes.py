@@ -26,7 +26,10 @@ from fpk.study import Catalogue, load_catalogue
 
 STUDIES = Path(fpk.__file__).parents[1] / "studies"
 #: Chains that are exact for every step, or no discretisation: claims of their own kind.
-OTHER_CLAIMS = {"ExactTransition": ("particles.exact-law", "particles.exact-transition"), "MALA": ("particles.mala",)}
+OTHER_CLAIMS = {
+    "ExactTransition": ("particles.exact-chain", "particles.exact-transition"),
+    "MALA": ("particles.langevin",),
+}
 
 
 def concrete_schemes() -> list[type[Scheme]]:

@@ -183,7 +183,9 @@ def test_noise_shared_by_neighbours_shows_in_the_variance_of_batch_means(
     monkeypatch.setattr(engine, "particle_numbers", clock.particle_numbers)
     shared = fpk.simulate(warming(), particles=2**16, steps=24, times=[1.0], seed=seed)
     for run, outcome in ((honest, CONFIRMED), (shared, REFUTED)):
-        assert fpk.compare(BatchMeans(run, base, batches=2048), Vanishing(), panel=smooth, effect=1.0).outcome == outcome
+        assert (
+            fpk.compare(BatchMeans(run, base, batches=2048), Vanishing(), panel=smooth, effect=1.0).outcome == outcome
+        )
 
 
 def test_batches_of_one_are_refused() -> None:

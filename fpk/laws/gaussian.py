@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 
 import numpy as np
@@ -202,11 +202,16 @@ class GaussianMixture:
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n positions, shape (n, d)."""
+        normal = rng.standard_normal((n, self.dimension))
+        if len(self.weights) == 1:
+            return self.means[0] + _times(self._factors[0], normal)
         component = rng.choice(len(self.weights), size=n, p=self.weights)
-        factors = np.linalg.cholesky(self.covariances)
-        return self.means[component] + np.einsum(
-            "nij,nj->ni", factors[component], rng.standard_normal((n, self.dimension))
-        )
+        return self.means[component] + np.einsum("nij,nj->ni", self._factors[component], normal)
+
+    @cached_property
+    def _factors(self) -> Array:
+        """Lower triangular factors of the covariances."""
+        return np.linalg.cholesky(self.covariances)
 
     def projected(self, direction: Array) -> GaussianMixture:
         """The law of ⟨direction, X⟩, a one-dimensional mixture."""

@@ -64,4 +64,4 @@ def vectorised(function: Any) -> Any:
     given = function.py_func
     scope = {name: NUMPY if value is np else value for name, value in given.__globals__.items()}
     again = python_types.FunctionType(given.__code__, scope, given.__name__, given.__defaults__, given.__closure__)
-    return njit(again, **ARITHMETIC)
+    return njit(again, forceinline=True, **ARITHMETIC)

@@ -94,11 +94,14 @@ def drive(
             at = (order[s] % per) * m
             for level in range(levels):
                 k, last = s >> level, (s + 1) % (1 << level) == 0
-                gather(room, at, m, sign * np.float32(0.5 ** (0.5 * level)), total[level], s % (1 << level) == 0)
+                noise = room[at:]
+                if level > 0 or sign < 0:
+                    gather(room, at, m, sign * np.float32(0.5 ** (0.5 * level)), total[level], s % (1 << level) == 0)
+                    noise = total[level]
                 if last:
                     if e > 0 and k % more == 0:
                         draw(extra[level], particles[tile], k // more, e, 1 + level, key0, key1)
-                    advance(states[level], total[level], extra[level, (k % more) * e :], table[first[level] + k])
+                    advance(states[level], noise, extra[level, (k % more) * e :], table[first[level] + k])
             if kept[s] >= 0:
                 for level in range(levels):
                     copied(states[level], out[level, kept[s], tile])

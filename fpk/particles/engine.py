@@ -30,7 +30,7 @@ from fpk.tracing import NotTraceable, Trace
 #: Particles served at once to functions that are called: enough to hide the interpreter.
 SERVED = 8192
 #: Initial positions are drawn in pieces of this size, each with its own key.
-DRAWN = 1024
+DRAWN = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,5 +186,7 @@ class Engine:
 
 def _tiled(values: NDArray[Any], tiles: int, size: int) -> NDArray[Any]:
     """Values of shape (n, rows) as contiguous tiles (tiles, rows, size), the last particle repeated to fill the last."""
-    padded = np.pad(values, ((0, tiles * size - len(values)), (0, 0)), mode="edge")
-    return np.ascontiguousarray(np.swapaxes(padded.reshape(tiles, size, -1), 1, 2))
+    missing = tiles * size - len(values)
+    if missing:
+        values = np.concatenate([values, np.repeat(values[-1:], missing, axis=0)])
+    return np.ascontiguousarray(np.swapaxes(values.reshape(tiles, size, -1), 1, 2))

@@ -20,6 +20,9 @@ from fpk.particles.schemes import Orders, Scheme
 from fpk.particles.steps import Step, spread
 from fpk.problem import Problem
 
+#: Variance over that of the step below which what the increment does not tell is taken for the error of the moments.
+NEGLIGIBLE = 1e-10
+
 
 class ExactTransition(Scheme):
     """X_t exactly, for steps of any length: linear drift, noise that does not depend on the position, no walls."""
@@ -64,5 +67,5 @@ def _numbers(problem: Problem, t: float, h: float) -> Array:
     slope, shift, covariance, crossed = transition(problem, t, t + h)
     gain = crossed / h
     values, vectors = np.linalg.eigh(covariance - h * gain @ gain.T)
-    rest = vectors * np.sqrt(np.where(values > 1e-12 * np.trace(covariance), values, 0.0))  # the rest is round-off
+    rest = vectors * np.sqrt(np.where(values > NEGLIGIBLE * np.trace(covariance), values, 0.0))
     return np.concatenate([slope.ravel(), shift, gain.ravel() if not problem.noiseless else [], rest.ravel()])
