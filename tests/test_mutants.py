@@ -405,6 +405,13 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
         "particles: same noise each step",
     ],
     ("core.discrete-law", "stated", ""): ["particles: last step skipped"],
+    ("particles.strong-milstein", "stated", "multiplicative"): ["Milstein: twice the correction"],
+    ("particles.limit", "stated", "stochastic Heun, scalar"): ["Heun: Itô drift not converted"],
+    ("particles.one-step-platen", "stated", ""): ["Platen: areas left out"],
+    ("particles.strong-runge-kutta-4", "stated", "no noise"): ["Runge–Kutta: 1 % of a step missing"],
+    ("particles.exact-chain", "stated", "rotation"): ["exact transition: noise + 2 %"],
+    ("particles.langevin", "stated", ""): ["MALA: every proposal accepted"],
+    ("particles.first-passage", "stated", "two walls"): ["absorption: crossings inside steps missed"],
     ("S4.E68", "stated", ""): [
         "Itô term dropped",
         "read as Stratonovich",

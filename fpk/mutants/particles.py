@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fpk.mutants.changes import Change, Function, then
+from fpk.mutants.changes import Change, Function, instead, then
 from fpk.mutants.planting import Mutant
+from fpk.particles.schemes import EulerMaruyama
+from fpk.tracing import greater, maximum
 
 ADVANCED = "particles.motion:Motion.advanced"
 KEPT = "particles.clock:Clock.kept"
@@ -68,6 +70,35 @@ def _one_in_twenty(numbers: Any) -> Any:
     return shared
 
 
+def _doubled_correction(original: Function) -> Function:
+    """What a step adds to Euler–Maruyama, twice (open boundary)."""
+
+    def advanced(self: Any, step: Any, x: Any, dW: Any, extra: Any) -> Any:
+        return 2 * original(self, step, x, dW, extra) - EulerMaruyama().advanced(step, x, dW, extra)
+
+    return advanced
+
+
+def _ends_only(original: Function) -> Function:
+    """Walls are met only where a step ends beyond them."""
+
+    def met(walls: Any, x: Any, y: Any, variance: Any, extra: Any) -> Any:
+        beyond = maximum(greater(walls.lower, y), greater(y, walls.upper))
+        return greater(beyond, 0.5), *original(walls, x, y, variance, extra)[1:]
+
+    return met
+
+
+def _scaled(noise: float = 1.0, extra: float = 1.0) -> Change:
+    """A scheme's step with factors on the increment and on its further numbers."""
+    return lambda original: lambda self, step, x, dW, more: original(self, step, x, noise * dW, extra * more)
+
+
+def _shortened(original: Function) -> Function:
+    """One per cent of a step is missing."""
+    return lambda self, step, x, *rest: x + 0.99 * (original(self, step, x, *rest) - x)
+
+
 FALLS = "it falls with the step like an honest error, and the budget covers it: coupled or discrete laws see it"
 MARGINAL = "every marginal stays right; only a correlation over the particle index sees it"
 
@@ -86,4 +117,12 @@ PARTICLES = (
     Mutant("particles: same noise each step", ORDER, then(np.zeros_like), "particles"),
     Mutant("particles: noise shared by two", NUMBERS, then(_halves_alike), "particles", excuse=MARGINAL),
     Mutant("particles: noise of one in twenty shared", NUMBERS, then(_one_in_twenty), "particles", near=True, excuse=MARGINAL),
+    Mutant("Milstein: twice the correction", "particles.schemes:Milstein.advanced", _doubled_correction, "particles"),
+    Mutant("Heun: Itô drift not converted", "particles.schemes:_stratonovich_drift", instead(
+        lambda step, x, stage: step.drift(x, stage)), "particles"),
+    Mutant("Platen: areas left out", "particles.schemes:_two_point", instead(lambda extra, h, m: [[-h] * m] * m), "particles"),
+    Mutant("Runge–Kutta: 1 % of a step missing", "particles.schemes:RungeKutta4.advanced", _shortened, "particles", near=True),
+    Mutant("exact transition: noise + 2 %", "particles.exact_transition:ExactTransition.advanced", _scaled(1.02, 1.02), "particles", near=True),
+    Mutant("MALA: every proposal accepted", "particles.langevin:MALA.advanced", _scaled(extra=1e9), "particles"),
+    Mutant("absorption: crossings inside steps missed", "particles.walls:_met", _ends_only, "particles"),
 )  # fmt: skip

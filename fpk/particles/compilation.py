@@ -36,8 +36,8 @@ def symbols(trace: Trace, letter: str, count: int) -> Array:
 
 
 def source(trace: Trace, outputs: Array, counts: Mapping[str, int]) -> str:
-    """The loop, as text; ``counts`` gives the rows of the states ``x``, the normals ``w`` and the extras ``y``."""
-    loads = [f"{letter}{i} = {letter}[{i}, i]" for letter, count in counts.items() for i in range(count)]
+    """The loop, as text; ``counts`` gives the rows of the states ``x``, the normals ``w`` and the extras ``y``. All arithmetic is in doubles."""
+    loads = [f"{letter}{i} = 1.0 * {letter}[{i}, i]" for letter, count in counts.items() for i in range(count)]
     results = [value.name if isinstance(value, Traced) else repr(float(value)) for value in outputs]
     stores = [f"x[{i}, i] = {result}" for i, result in enumerate(results)]
     body = "".join(f"        {line}\n" for line in (*loads, *trace.statements, *stores))

@@ -25,7 +25,7 @@ from fpk.particles.motion import Motion
 from fpk.particles.philox import key_of
 from fpk.particles.steps import Step
 from fpk.paths import DynkinBlock
-from fpk.tracing import NotTraceable, Trace
+from fpk.tracing import Trace
 
 #: Particles served at once to functions that are called: enough to hide the interpreter.
 SERVED = 8192
@@ -83,7 +83,7 @@ class Engine:
         x, w, y = (symbols(trace, letter, count) for letter, count in self._counts.items())
         try:
             return trace, self.motion.advanced(step, x, step.root * w, y)[0]
-        except NotTraceable:
+        except (TypeError, AttributeError):  # NotTraceable, and what else Python says of numbers that have no value
             return None
 
     @property

@@ -122,11 +122,11 @@ class ParticleMarginals:
             raise ProblemError(
                 "particles in d > 1 offer no pilot law; compare with a side that knows its law, or give panel=."
             )
-        return [_pilot(x[:20_000, 0]) for x in self.fine]
+        return [_pilot(x[self.alive(t)][:20_000, 0]) for t, x in zip(self.times, self.fine, strict=True)]
 
     def density_on(self, x: Array, t: float) -> Array:
         """A histogram of 120 bins over the range of x, read at x of shape (n,): to look at, not to compare."""
-        counts, edges = np.histogram(self.samples(t)[:, 0], bins=120, range=(x[0], x[-1]))
+        counts, edges = np.histogram(self.samples(t)[self.alive(t)][:, 0], bins=120, range=(x[0], x[-1]))
         return np.interp(x, 0.5 * (edges[1:] + edges[:-1]), counts / (self.particles * (edges[1] - edges[0])))
 
     def expect(self, panel: Panel) -> Estimate:
@@ -188,6 +188,10 @@ class ParticleMarginals:
         """The functionals of one block on one level, (K, particles); absorbed particles count as 0."""
         places = [self.positions[level, self._index(t)] for t in block.times]
         if isinstance(block, DynkinBlock):
+            if self.absorbed is not None:
+                raise ComparisonError(
+                    "Dynkin residuals of absorbed particles are not available: their paths end at the walls."
+                )
             return block.residuals(self.start, places[0], spent[id(block)][level])
         values = block.values(*places)
         return values if self.absorbed is None else values * self.alive(max(block.times), level=level)
