@@ -44,7 +44,7 @@ class Trace:
         self.statements: list[str] = []
         self.columns: list[Array] = []
         self.functions: dict[str, Any] = {}
-        self._known: dict[bytes, Traced] = {}
+        self._known: dict[bytes, Parameter] = {}
         self._written: dict[str, Traced] = {}
 
     def written(self, expression: str) -> Traced:
@@ -60,10 +60,12 @@ class Trace:
         if not np.any(column):
             return 0.0
         key = np.ascontiguousarray(column, float).tobytes()
-        if key not in self._known:
-            self._known[key] = Traced(self, f"p{len(self.columns)}")
-            self.columns.append(np.asarray(column, float))
-        return self._known[key]
+        return self._known.setdefault(key, Parameter(self, np.asarray(column, float)))
+
+    def placed(self, column: Array) -> str:
+        """The name of a parameter that a statement uses."""
+        self.columns.append(column)
+        return f"p{len(self.columns) - 1}"
 
     def called(self, function: Any, arguments: str, count: int) -> list[Traced]:
         """The values of a compiled function with one result, or a tuple of ``count``."""
@@ -81,10 +83,15 @@ class Trace:
 class Traced:
     """A number of a trace: arithmetic with it is written down."""
 
-    __slots__ = ("name", "trace")
+    __slots__ = ("_name", "trace")
 
     def __init__(self, trace: Trace, name: str) -> None:
-        self.trace, self.name = trace, name
+        self.trace, self._name = trace, name
+
+    @property
+    def name(self) -> str:
+        """What statements call it."""
+        return self._name
 
     def __repr__(self) -> str:
         return self.name
@@ -109,6 +116,8 @@ class Traced:
     def __mul__(self, other: Any) -> Any:
         if _is(other, 0.0):
             return 0.0
+        if isinstance(other, Parameter):
+            return other * self
         return self if _is(other, 1.0) else self._with("*", other)
 
     __rmul__ = __mul__
@@ -119,10 +128,10 @@ class Traced:
     def __rtruediv__(self, other: Any) -> Any:
         return 0.0 if _is(other, 0.0) else self._with("/", other, swapped=True)
 
-    def __neg__(self) -> Traced:
+    def __neg__(self) -> Traced | float:
         return self.trace.written(f"-{self.name}")
 
-    def __abs__(self) -> Traced:
+    def __abs__(self) -> Traced | float:
         return self.trace.written(f"abs({self.name})")
 
     def __pow__(self, power: Any) -> Any:
@@ -155,8 +164,82 @@ class Traced:
         raise NotTraceable("a traced number has no value: this code needs numbers, so it is called, not compiled.")
 
 
-def _elementary(name: str) -> Callable[[Traced], Traced]:
-    def written(self: Traced) -> Traced:
+class Parameter(Traced):
+    """A number known for every step: arithmetic among such numbers and constants is done at once, in the place of every particle's."""
+
+    __slots__ = ("column",)
+
+    def __init__(self, trace: Trace, column: Array) -> None:
+        super().__init__(trace, "")
+        self.column = column
+
+    @property
+    def name(self) -> str:
+        """What statements call it; given when one does."""
+        self._name = self._name or self.trace.placed(self.column)
+        return self._name
+
+    def _with(self, symbol: str, other: Any, *, swapped: bool = False) -> Any:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
+        value = other.column if isinstance(other, Parameter) else other
+        if isinstance(value, Traced):
+            return super()._with(symbol, other, swapped=swapped)
+        first, second = (value, self.column) if swapped else (self.column, value)
+        with np.errstate(all="ignore"):  # what is not finite is found by the particles that use it
+            return self.trace.parameter(ARITHMETIC[symbol](first, second))
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, Multiple):
+            return (self * other.factor) * other.base
+        if isinstance(other, Traced) and not isinstance(other, Parameter):
+            return Multiple(self, other)
+        return self._with("*", other)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Traced | float:
+        return self.trace.parameter(-self.column)
+
+    def __abs__(self) -> Traced | float:
+        return self.trace.parameter(np.abs(self.column))
+
+
+class Multiple(Traced):
+    """A parameter times a number of a particle: further parameters and constants multiply the parameter."""
+
+    __slots__ = ("base", "factor")
+
+    def __init__(self, factor: Parameter, base: Traced) -> None:
+        super().__init__(base.trace, "")
+        self.factor, self.base = factor, base
+
+    @property
+    def name(self) -> str:
+        """What statements call it; written when one does."""
+        self._name = self._name or self.trace.written(f"{self.factor.name} * {self.base.name}").name
+        return self._name
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, (int, float, np.integer, np.floating, Parameter)):
+            return (self.factor * other) * self.base
+        return super().__mul__(other)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Traced | float:
+        return (-self.factor) * self.base
+
+
+#: What the symbols of statements mean for parameters.
+ARITHMETIC = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power}
+
+
+def _elementary(name: str) -> Callable[[Traced], Any]:
+    def written(self: Traced) -> Any:
+        if isinstance(self, Parameter):
+            with np.errstate(all="ignore"):
+                return self.trace.parameter(getattr(np, name)(self.column))
         return self.trace.written(f"{name}({self.name})")
 
     return written

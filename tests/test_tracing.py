@@ -179,8 +179,21 @@ def test_equal_statements_are_written_once() -> None:
 def test_parameters_of_equal_values_are_one_and_zero_ones_none() -> None:
     trace = Trace(3)
     assert trace.parameter(np.zeros(3)) == 0.0
-    assert trace.parameter(np.array([0.0, 1.0, 2.0])) is trace.parameter(np.array([0.0, 1.0, 2.0]))
+    column = trace.parameter(np.array([0.0, 1.0, 2.0]))
+    assert column is trace.parameter(np.array([0.0, 1.0, 2.0]))
+    assert trace.table.shape == (3, 0)
+    assert str(column) == "p0"
     assert trace.table.tolist() == [[0.0], [1.0], [2.0]]
+
+
+def test_arithmetic_of_parameters_is_done_once_for_all_particles() -> None:
+    trace = Trace(2)
+    a, b = (trace.parameter(np.array(values)) for values in ([1.0, 2.0], [3.0, 5.0]))
+    x = Traced(trace, "x0")
+    moved = x + a * (b * x) * 2.0 - (a - b) ** 2 / b * 0.5 * x  # type: ignore[operator]
+    assert str(moved) == "v3"
+    assert trace.statements == ["v0 = p0 * x0", "v1 = x0 + v0", "v2 = p1 * x0", "v3 = v1 - v2"]
+    assert np.allclose(trace.table, [[6.0, 2 / 3], [20.0, 0.9]], rtol=1e-15)
 
 
 DECISIONS: dict[str, Callable[[Any], Any]] = {
@@ -218,7 +231,8 @@ def test_functions_of_time_are_called_once_an_instant_and_keep_their_shape() -> 
     assert sorted(calls) == [0.0, 0.5, 1.0]
     assert numbers.shape == (2, 2)
     assert numbers[0, 1] == 0.0
-    assert np.array_equal(trace.table[:, int(numbers[1, 1].name[1:])], [0.0, -0.5, 0.0, -1.0])
+    place = int(numbers[1, 1].name[1:])
+    assert np.array_equal(trace.table[:, place], [0.0, -0.5, 0.0, -1.0])
 
 
 def test_clocks_map_instants_as_they_map_times() -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpk.errors import ComparisonError, ProblemError
 from fpk.laws import Array, Law, TabulatedLaw
@@ -102,7 +103,7 @@ class ParticleMarginals:
         """Positions at time t, shape (particles, d)."""
         return self.fine[self._index(t)]
 
-    def alive(self, t: float, *, level: int = 0) -> Array:
+    def alive(self, t: float, *, level: int = 0) -> NDArray[np.bool_]:
         """Which particles are not absorbed by time t, shape (particles,)."""
         return np.ones(self.particles, bool) if self.absorbed is None else self.absorbed[level] > t
 
