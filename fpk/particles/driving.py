@@ -29,11 +29,10 @@ _I8, _U4, _F8 = types.int64, types.uint32, types.float64
 _F4, _STATES = types.float32[:, ::1], _F8[:, ::1]
 _SIGNATURE = types.void(
     _ADVANCE, _U4[:, ::1], _F8[:, :, ::1], _F8[:, :, :, :, ::1], _I8, _I8,
-    _F8[:, ::1], _I8[::1], _I8[::1], _I8[::1], _I8, _I8, _U4, _U4, types.float32,
+    _F8[:, ::1], _I8[::1], _I8[::1], _I8[::1], _I8, _I8, _I8, _I8, _U4, _U4, types.float32,
 )  # fmt: skip
 
 
-@njit(_I8(_I8), nogil=True, cache=True)
 def chunk(count: int) -> int:
     """Steps whose numbers, ``count`` each, fill whole groups of four."""
     if count % 4 == 0:
@@ -42,9 +41,8 @@ def chunk(count: int) -> int:
 
 
 @njit(types.void(_F4, _U4[::1], _I8, _I8, _I8, _U4, _U4), nogil=True, cache=True)
-def draw(room: Array, ids: NDArray[Word], piece: int, count: int, stream: int, key0: Word, key1: Word) -> None:
-    """Fill the rows of one chunk of steps."""
-    groups = chunk(count) * count // 4
+def draw(room: Array, ids: NDArray[Word], piece: int, groups: int, stream: int, key0: Word, key1: Word) -> None:
+    """Fill the rows of one chunk of steps, ``groups`` times four of them."""
     for r in range(groups):
         fill(room[4 * r : 4 * r + 4], ids, np.uint32(piece * groups + r), np.uint32(stream), key0, key1)
 
@@ -69,17 +67,16 @@ def copied(given: Array, to: Array) -> None:
 @njit(_SIGNATURE, nogil=True, cache=True, error_model="numpy")
 def drive(
     advance: Any, particles: NDArray[Word], start: Array, out: Array, begin: int, end: int, table: Array,
-    first: Integers, order: Integers, kept: Integers, m: int, e: int, key0: Word, key1: Word, sign: np.float32,
+    first: Integers, order: Integers, kept: Integers, m: int, per: int, e: int, more: int, key0: Word, key1: Word, sign: np.float32,
 ) -> None:  # fmt: skip
     """Move the tiles begin ... end − 1 through all fine steps, and store their states.
 
     ``advance`` moves a tile by one step; ``particles`` (tiles, TILE) are the numbers that address the noise; ``start`` is (tiles, rows, TILE),
     ``out`` (levels, slots, tiles, rows, TILE); ``table`` holds the parameters of all steps, those of level l from row ``first[l]`` on;
     ``order[s]`` is the step whose noise the fine step s takes; ``kept[s]`` the slot filled after it, or −1; m and e count increments and further
-    numbers; ``sign`` multiplies the increments.
+    numbers, ``per`` and ``more`` the steps of their chunks; ``sign`` multiplies the increments.
     """
     levels, rows = out.shape[0], out.shape[3]
-    per, more = chunk(m), chunk(e)
     states = np.empty((levels, rows, TILE))
     room, total = np.empty((per * m + 1, TILE), np.float32), np.zeros((levels, m + 1, TILE), np.float32)
     extra = np.empty((levels, more * e + 1, TILE), np.float32)
@@ -90,7 +87,7 @@ def drive(
         for s in range(len(order)):
             if m > 0 and order[s] // per != piece:
                 piece = order[s] // per
-                draw(room, particles[tile], piece, m, INCREMENTS, key0, key1)
+                draw(room, particles[tile], piece, per * m // 4, INCREMENTS, key0, key1)
             at = (order[s] % per) * m
             for level in range(levels):
                 k, last = s >> level, (s + 1) % (1 << level) == 0
@@ -100,7 +97,7 @@ def drive(
                     noise = total[level]
                 if last:
                     if e > 0 and k % more == 0:
-                        draw(extra[level], particles[tile], k // more, e, 1 + level, key0, key1)
+                        draw(extra[level], particles[tile], k // more, more * e // 4, 1 + level, key0, key1)
                     advance(states[level], noise, extra[level, (k % more) * e :], table[first[level] + k])
             if kept[s] >= 0:
                 for level in range(levels):

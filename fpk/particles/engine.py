@@ -114,7 +114,7 @@ class Engine:
 
     def _driven(self) -> Array:
         from fpk.particles.compilation import compiled
-        from fpk.particles.driving import TILE, drive
+        from fpk.particles.driving import TILE, chunk, drive
 
         assert self.traced is not None
         trace, results = self.traced
@@ -128,26 +128,13 @@ class Engine:
         )
         out = np.empty((self.clock.levels, len(self.clock.times), *start.shape))
         order, kept, key = noise_order(self.clock.fine), self.clock.kept, key_of(self.seed)
-        m, e = self.motion.increments, self.motion.extras
+        m, e, sign = self.motion.increments, self.motion.extras, np.float32(self.sign)
+        draws = (m, chunk(m), e, chunk(e))
 
         def piece(begin: int) -> None:
-            end = min(begin + size, tiles)
             drive(
-                advance,
-                numbers[:, 0],
-                start,
-                out,
-                begin,
-                end,
-                table,
-                first,
-                order,
-                kept,
-                m,
-                e,
-                *key,
-                np.float32(self.sign),
-            )
+                advance, numbers[:, 0], start, out, begin, min(begin + size, tiles), table, first, order, kept, *draws, *key, sign
+            )  # fmt: skip
 
         size = -(-tiles // (8 * self.threads))
         self._everywhere(piece, range(0, tiles, size))

@@ -29,7 +29,7 @@ class Source:
         """The numbers of a step, shape (n, count)."""
         if self.count and step // self.per != self.piece:
             self.piece = step // self.per
-            draw(self.room, self.numbers, self.piece, self.count, self.stream, *self.key)
+            draw(self.room, self.numbers, self.piece, self.per * self.count // 4, self.stream, *self.key)
         row = (step % self.per) * self.count
         return self.room[row : row + self.count].T
 

@@ -44,14 +44,14 @@ class Race(NamedTuple):
     system: System
     bar: float
     particles: int
-    steps: int = 400
+    steps: int = 1000
 
 
 RACES = {
-    "perf.particles.ou": Race(SPRING, 8.0, 1 << 18),
-    "perf.particles.double-well": Race(WELLS, 7.0, 1 << 17),
-    "perf.particles.linear": Race(TRIPLE, 6.0, 1 << 16),
-    "perf.particles.vp-reverse": Race(RING, 2.0, 1 << 16),
+    "perf.particles.ou": Race(SPRING, 8.0, 1 << 17),
+    "perf.particles.double-well": Race(WELLS, 7.0, 1 << 16),
+    "perf.particles.linear": Race(TRIPLE, 6.0, 1 << 15),
+    "perf.particles.vp-reverse": Race(RING, 2.0, 1 << 14),
 }
 AIMS = {
     "perf.particles.ou": "",
@@ -245,7 +245,7 @@ def normals(count: int, *, threads: int = 2) -> None:
 )
 def roofline(variant: tuple[int, float], case: str, size: Size, seed: int) -> Evidence:
     levels, bar = variant
-    particles, steps, problem = size.particles(1 << 17), 1000, SPRING.problem(1.0)
+    particles, steps, problem = size.particles(1 << 19), 1000, SPRING.problem(1.0)
 
     def stepped() -> Array:
         return simulated(problem, particles, steps // max(levels, 1), levels=max(levels, 1))
@@ -254,7 +254,7 @@ def roofline(variant: tuple[int, float], case: str, size: Size, seed: int) -> Ev
         normals(particles * steps)
 
     pair: tuple[Call, Call] = (drawn, stepped) if levels else (stepped, lambda: stepped())
-    logs = paired(*pair, pairs=_pairs(size, fine=True), clock=WALL)
+    logs = paired(*pair, pairs=_pairs(size, fine=not levels), clock=WALL)
     other = "drawing the normal numbers takes" if levels else "the same takes"
     return Evidence(_timed(logs, bar, other, particles, steps), zero_estimate(1), ("time",), {"ratios": np.exp(logs)})
 
