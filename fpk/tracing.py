@@ -62,6 +62,13 @@ class Trace:
         key = np.ascontiguousarray(column, float).tobytes()
         return self._known.setdefault(key, Parameter(self, np.asarray(column, float)))
 
+    def parameters(self, table: Array) -> Array:
+        """Numbers known for every step, shape (rows, ...), as an array of parameters of shape (...)."""
+        out = np.empty(table.shape[1:], object)
+        for index in np.ndindex(out.shape):
+            out[index] = self.parameter(table[(slice(None), *index)])
+        return out
+
     def placed(self, column: Array) -> str:
         """The name of a parameter that a statement uses."""
         self.columns.append(column)
@@ -281,11 +288,7 @@ class Instant:
         distinct, places = np.unique(self.times, return_inverse=True)
         if getattr(function, "steady", False):
             distinct, places = distinct[:1], np.zeros_like(places)
-        values = np.stack([np.asarray(function(float(t)), float) for t in distinct])[places]
-        out = np.empty(values.shape[1:], object)
-        for index in np.ndindex(out.shape):
-            out[index] = self.trace.parameter(values[(slice(None), *index)])
-        return out
+        return self.trace.parameters(np.stack([np.asarray(function(float(t)), float) for t in distinct])[places])
 
 
 def known(function: Callable[[float], Any], t: Any) -> Array:

@@ -9,6 +9,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk.laws import Array
 from fpk.study import Size, load_catalogue
 
 #: Probability that one statistical test fails though everything is right.
@@ -39,6 +41,41 @@ baselines, peers, particles, timing = (
 CLAIMS = {claim.id: claim for claim in particles.CLAIMS}
 STUDIES = {s.claim: s for s in CATALOGUE.studies if s.claim in CLAIMS}
 pieces = importlib.import_module(f"{PACKAGE.rpartition('.')[0]}._pieces")
+
+
+def on_workers(
+    client: Any, make: Callable[[], fpk.Problem], *, particles: int, size: int, workers: int = 1, **options: Any
+) -> Array:
+    """As ``in_pieces`` for the problem that ``make`` makes, shared among the first ``workers`` processes of a Dask client.
+
+    ``make`` is called in the workers; it is a function inside another (or a lambda), which travels whole, or one of a module that workers can import.
+    """
+    chosen = sorted(client.scheduler_info(n_workers=-1)["workers"])[:workers]
+
+    def piece(first: int, count: int) -> Array:
+        return fpk.simulate(make(), first=first, particles=count, **options).positions
+
+    futures = [
+        client.submit(piece, a, n, workers=chosen[k % workers], pure=False)
+        for k, (a, n) in enumerate(pieces.cuts(particles, size))
+    ]
+    return np.concatenate(client.gather(futures), axis=2)
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[Any]:
+    """A Dask client of so many worker processes with one thread each, on this machine."""
+    from distributed import Client, LocalCluster
+
+    here: Any = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
+    free = {"dashboard_address": "127.0.0.1:0"}  # any free port
+    with LocalCluster(**here, processes=True, scheduler_kwargs=free) as processes, Client(processes) as client:
+        yield client
+
+
+def differing(first: Array, second: Array) -> int:
+    """How many float64 of two arrays of one shape have different bits."""
+    return int(np.count_nonzero(first.view(np.uint64) != second.view(np.uint64)))
 
 
 @pytest.fixture
@@ -190,7 +227,7 @@ def workers() -> Iterator[Any]:
     """Three processes of Dask; connections that are gone are left to the garbage collector by tornado: collect them here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        with pieces.cluster(3) as client:
+        with cluster(3) as client:
             yield client
         gc.collect()
 
@@ -200,7 +237,7 @@ def workers() -> Iterator[Any]:
 def test_threads_do_not_change_a_bit(system: Any, threads: int) -> None:
     problem = system.problem(1.0)
     whole, other = (fpk.simulate(problem, **OPTIONS, threads=count).positions for count in (2, threads))
-    assert pieces.differing(whole, other) == 0
+    assert differing(whole, other) == 0
 
 
 @pytest.mark.parametrize("size", [7, 1000, 4096])
@@ -208,7 +245,7 @@ def test_threads_do_not_change_a_bit(system: Any, threads: int) -> None:
 def test_pieces_of_any_size_are_the_whole_to_the_last_bit(system: Any, size: int) -> None:
     problem, options = system.problem(1.0), OPTIONS | {"particles": 300 if size == 7 else 5000}
     whole = fpk.simulate(problem, **OPTIONS).positions[:, :, : options["particles"]]
-    assert pieces.differing(whole, pieces.in_pieces(problem, size=size, **options)) == 0
+    assert differing(whole, pieces.in_pieces(problem, size=size, **options)) == 0
 
 
 @needs_dask
@@ -221,19 +258,19 @@ def test_workers_do_not_change_a_bit(workers: Any, count: int) -> None:
         return fpk.reverse_time(forward, fpk.exact(forward, times=[1.0]).score, initial=fpk.Gaussian([0.0, 0.0], 1.0))
 
     whole = fpk.simulate(make(), **OPTIONS).positions
-    assert pieces.differing(whole, pieces.on_workers(workers, make, size=1700, workers=count, **OPTIONS)) == 0
+    assert differing(whole, on_workers(workers, make, size=1700, workers=count, **OPTIONS)) == 0
 
 
 def test_one_bit_is_a_difference_and_the_sign_of_zero_too() -> None:
     x = np.array([1.0, 0.0, 2.0])
-    assert pieces.differing(x, x.copy()) == 0
-    assert pieces.differing(x, np.array([np.nextafter(1.0, 2.0), -0.0, 2.0])) == 2
+    assert differing(x, x.copy()) == 0
+    assert differing(x, np.array([np.nextafter(1.0, 2.0), -0.0, 2.0])) == 2
 
 
 def test_other_numbers_of_particles_are_a_difference() -> None:
     problem = baselines.SPRING.problem(1.0)
     first, second = (fpk.simulate(problem, **OPTIONS, first=k).positions for k in (0, 1))
-    assert pieces.differing(first, second) > 0.99 * first.size
+    assert differing(first, second) > 0.99 * first.size
 
 
 def test_no_piece_is_one_particle_alone() -> None:

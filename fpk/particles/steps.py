@@ -37,13 +37,9 @@ class Step:
         """The numbers function(t, h), an array; their traces in a trace."""
         if self.trace is None:
             return np.asarray(function(self.time, self.length), float)
-        pairs = dict.fromkeys(zip(self.time.tolist(), self.length.tolist(), strict=True))
-        values = {pair: np.asarray(function(*pair), float) for pair in pairs}
-        table = np.stack([values[pair] for pair in zip(self.time.tolist(), self.length.tolist(), strict=True)])
-        out = np.empty(table.shape[1:], object)
-        for index in np.ndindex(out.shape):
-            out[index] = self.trace.parameter(table[(slice(None), *index)])
-        return out
+        distinct, places = np.unique(np.stack([self.time, self.length], axis=1), axis=0, return_inverse=True)
+        values = np.stack([np.asarray(function(float(t), float(h)), float) for t, h in distinct])
+        return self.trace.parameters(values[np.ravel(places)])
 
     @property
     def h(self) -> Any:
