@@ -39,11 +39,12 @@ CLAIMS = (
     Claim(
         "particles.four-steps",
         "equality",
-        "Ten thousand particles that take four steps have the law of the four-step chain; slips of one step, invisible with many, stand out.",
+        "Particles that take four steps have the law of the four-step chain: ten thousand show slips of one step, invisible with many steps.",
         r"X_{n+1} = X_n + f(X_n,t_n)\,h + g(t_n)\,\Delta W_n,\quad h=\tfrac14",
         "Recursion of mean and variance for a linear drift",
-        {"stated": C, "last step skipped": R, "right end for left end": R, "same noise each step": R},
+        {"stated": C, "last step skipped": R, "right end for left end": R, "same noise each step": R, "g² + 3 %": R},
         {
+            "g² + 3 %": "the noise variance of a million particles is 3 % too large",
             "last step skipped": "three steps are taken and called four",
             "right end for left end": "g is read at the end of each step",
             "same noise each step": "the first increment serves all four steps",
@@ -113,6 +114,8 @@ def coupled(variant: tuple[float, float], case: str, size: Size, seed: int) -> E
 
 
 STEPS = 4
+FEW = "ten thousand particles"
+CROWDS = {FEW: 10_000, "a million": 1_000_000}
 
 
 @study(
@@ -122,29 +125,33 @@ STEPS = 4
         "last step skipped": "skipped",
         "right end for left end": "late",
         "same noise each step": "same",
+        "g² + 3 %": "loud",
     },
+    cases=tuple(CROWDS),
+    applies=lambda variant, case: (variant == "g² + 3 %") == (case != FEW),
 )
 def four_steps(variant: str, case: str, size: Size, seed: int) -> Evidence:
-    run = _repeated(seed) if variant == "same" else _four(variant, seed)
+    particles = CROWDS[case]
+    run = _repeated(particles, seed) if variant == "same" else _four(variant, particles, seed)
     chain = euler_chain(_warming(), steps=STEPS, times=[1.0])
     panel = _panel(chain.law(1.0))
     first = replace(run, scheme=str(chain.scheme)).expect(panel)
     return Evidence(first, chain.expect(panel), panel.names, {}, panel.digest)
 
 
-def _four(variant: str, seed: int) -> ParticleMarginals:
-    """Ten thousand particles after four steps, or after three."""
-    problem = _warming(shift=1 / STEPS if variant == "late" else 0.0)
+def _four(variant: str, particles: int, seed: int) -> ParticleMarginals:
+    """Particles after four steps, or after three."""
+    problem = _warming(variance=1.03 if variant == "loud" else 1.0, shift=1 / STEPS if variant == "late" else 0.0)
     times = [1 - 1 / STEPS, 1.0]
-    run = fpk.simulate(problem, particles=10_000, steps=STEPS, times=times, seed=seed, levels=1)
+    run = fpk.simulate(problem, particles=particles, steps=STEPS, times=times, seed=seed, levels=1)
     kept = 0 if variant == "skipped" else 1
     return replace(run, times=(1.0,), positions=run.positions[:, kept : kept + 1])
 
 
-def _repeated(seed: int) -> ParticleMarginals:
+def _repeated(particles: int, seed: int) -> ParticleMarginals:
     """The four-step chain with one increment for all steps."""
     still = fpk.Problem("0", 1.0, initial=DATA)
-    run = fpk.simulate(still, particles=10_000, steps=STEPS, times=[1 / STEPS, 1.0], seed=seed, levels=1)
+    run = fpk.simulate(still, particles=particles, steps=STEPS, times=[1 / STEPS, 1.0], seed=seed, levels=1)
     x, increment = run.start, run.fine[0] - run.start
     for n in range(STEPS):
         x = x - (1 + 0.5 * n / STEPS) * x / STEPS + (0.3 + 2.4 * n / STEPS) * increment

@@ -405,6 +405,7 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
         "particles: same noise each step",
     ],
     ("core.discrete-law", "stated", ""): ["particles: last step skipped"],
+    ("particles.routes", "stated", ""): ["compiled: numbers of the time + 1e-6"],
     ("particles.strong-milstein", "stated", "multiplicative"): ["Milstein: twice the correction"],
     ("particles.limit", "stated", "stochastic Heun, scalar"): ["Heun: Itô drift not converted"],
     ("particles.one-step-platen", "stated", ""): ["Platen: areas left out"],

@@ -94,6 +94,11 @@ def _scaled(noise: float = 1.0, extra: float = 1.0) -> Change:
     return lambda original: lambda self, step, x, dW, more: original(self, step, x, noise * dW, extra * more)
 
 
+def _larger_parameters(original: Function) -> Function:
+    """What compiled steps know of the time is larger by a millionth."""
+    return lambda self, column: original(self, column * (1 + 1e-6))
+
+
 def _shortened(original: Function) -> Function:
     """One per cent of a step is missing."""
     return lambda self, step, x, *rest: x + 0.99 * (original(self, step, x, *rest) - x)
@@ -117,6 +122,7 @@ PARTICLES = (
     Mutant("particles: same noise each step", ORDER, then(np.zeros_like), "particles"),
     Mutant("particles: noise shared by two", NUMBERS, then(_halves_alike), "particles", excuse=MARGINAL),
     Mutant("particles: noise of one in twenty shared", NUMBERS, then(_one_in_twenty), "particles", near=True, excuse=MARGINAL),
+    Mutant("compiled: numbers of the time + 1e-6", "tracing:Trace.parameter", _larger_parameters, "particles", near=True, pure=False),
     Mutant("Milstein: twice the correction", "particles.schemes:Milstein.advanced", _doubled_correction, "particles"),
     Mutant("Heun: Itô drift not converted", "particles.schemes:_stratonovich_drift", instead(
         lambda step, x, stage: step.drift(x, stage)), "particles"),

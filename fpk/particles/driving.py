@@ -1,8 +1,8 @@
 """The compiled loop over particles and time steps.
 
 Particles are worked on in tiles that stay in the fastest cache. Level l of a ladder takes steps of 2^l fine steps on the same Brownian path: its
-increment is the sum of the fine ones. Normal number q = s·m + j of a particle is the j-th of its fine step s; the numbers a scheme needs beside the
-increments have a stream for each level.
+increment is the sum of the fine ones, in single precision as the normal numbers are. Normal number q = s·m + j of a particle is the j-th of
+its fine step s; the numbers a scheme needs beside the increments have a stream for each level.
 """
 
 from __future__ import annotations
