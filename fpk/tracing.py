@@ -106,7 +106,7 @@ class Traced:
     def _with(self, symbol: str, other: Any, *, swapped: bool = False) -> Any:
         if isinstance(other, np.ndarray):
             return NotImplemented
-        first, second = _text(self), _text(other)
+        first, second = self.name, _text(self.trace, other)
         return self.trace.written(f"{second} {symbol} {first}" if swapped else f"{first} {symbol} {second}")
 
     def __add__(self, other: Any) -> Any:
@@ -264,12 +264,15 @@ def _is(value: Any, number: float) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and value == number
 
 
-def _text(value: Any) -> str:
+def _text(trace: Trace, value: Any) -> str:
+    """What statements call a value: constants but halves are parameters, so that steps that differ in them are compiled once."""
     if isinstance(value, Traced):
         return value.name
     value = float(value)
     if not math.isfinite(value):
         raise NotTraceable(f"the constant {value} has no place in compiled arithmetic.")
+    if (2 * value) % 1:
+        return trace.parameter(np.full(trace.rows, value)).name  # type: ignore[union-attr]
     return f"({value!r})" if value < 0 else repr(value)
 
 
@@ -329,7 +332,7 @@ def _each(name: str, text: Callable[..., str]) -> Callable[..., Any]:
 
     def one(*values: Any) -> Any:
         trace = next((v.trace for v in values if isinstance(v, Traced)), None)
-        return getattr(np, name)(*values) if trace is None else trace.written(text(*map(_text, values)))
+        return getattr(np, name)(*values) if trace is None else trace.written(text(*(_text(trace, v) for v in values)))
 
     plain, entrywise = getattr(np, name), None
 
