@@ -1,6 +1,10 @@
 """Elementary functions against mpmath: errors in units in the last place, special values, the same bits in every place, vectors."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 
 import mpmath
@@ -131,3 +135,34 @@ def test_bits_are_those_that_numpy_sees(kind, word):
         bits, back = there_and_back(kind(value))
         assert bits == kind(value).view(word)
         assert back == value
+
+
+FIRST_CALLER = """
+import json, sys
+import numpy as np
+from numba import njit
+from fpk.particles import elementary
+
+names, x = json.loads(sys.argv[1]), np.array(json.loads(sys.argv[2]))
+options = {"fastmath": {"contract", "reassoc"}} if sys.argv[3] == "loose" else {}
+found = []
+for name in names:
+    function = getattr(elementary, name)
+    found.append([float(njit(lambda v: function(v), **options)(v)).hex() for v in x])
+print(json.dumps(found))
+"""
+
+
+def test_what_is_cached_does_not_depend_on_who_compiled_it_first(tmp_path):
+    """Numba hands the options of a caller on to a function that is compiled for it and does not state its own."""
+    x = np.random.default_rng(3).uniform(0.01, 9, 40)
+
+    def found(first):
+        arguments = [json.dumps(list(NAMES)), json.dumps(x.tolist()), first]
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-c", FIRST_CALLER, *arguments]
+        return json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+    found("loose")
+    here = [[float(getattr(elementary, name)(value)).hex() for value in x] for name in NAMES]
+    assert found("plain") == here

@@ -24,6 +24,9 @@ TILE = 1024
 #: Stream of the increments; level l takes its further numbers from stream 1 + l.
 INCREMENTS = 0
 
+#: Every option said, because numba takes over from callers what is not.
+PLAIN: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": False, "forceinline": False}
+
 _ADVANCE = types.FunctionType(ADVANCE)
 _I8, _U4, _F8 = types.int64, types.uint32, types.float64
 _F4, _STATES = types.float32[:, ::1], _F8[:, ::1]
@@ -40,14 +43,14 @@ def chunk(count: int) -> int:
     return 2 if count % 2 == 0 else 4
 
 
-@njit(types.void(_F4, _U4[::1], _I8, _I8, _I8, _U4, _U4), nogil=True, cache=True)
+@njit(types.void(_F4, _U4[::1], _I8, _I8, _I8, _U4, _U4), **PLAIN)
 def draw(room: Array, ids: NDArray[Word], piece: int, groups: int, stream: int, key0: Word, key1: Word) -> None:
     """Fill the rows of one chunk of steps, ``groups`` times four of them."""
     for r in range(groups):
         fill(room[4 * r : 4 * r + 4], ids, np.uint32(piece * groups + r), np.uint32(stream), key0, key1)
 
 
-@njit(types.void(_F4, _I8, _I8, types.float32, _F4, types.boolean), nogil=True, cache=True)
+@njit(types.void(_F4, _I8, _I8, types.float32, _F4, types.boolean), **PLAIN)
 def gather(room: Array, at: int, count: int, factor: np.float32, total: Array, fresh: bool) -> None:
     """Add ``factor`` times the rows at ... at + count − 1 to a sum, begun anew where it is fresh."""
     for r in range(count):
@@ -56,7 +59,7 @@ def gather(room: Array, at: int, count: int, factor: np.float32, total: Array, f
             total[r, j] = before + factor * room[at + r, j]
 
 
-@njit(types.void(_STATES, _STATES), nogil=True, cache=True)
+@njit(types.void(_STATES, _STATES), **PLAIN)
 def copied(given: Array, to: Array) -> None:
     """Copy the states of a tile."""
     for r in range(given.shape[0]):
@@ -64,7 +67,7 @@ def copied(given: Array, to: Array) -> None:
             to[r, j] = given[r, j]
 
 
-@njit(_SIGNATURE, nogil=True, cache=True, error_model="numpy")
+@njit(_SIGNATURE, **PLAIN)
 def drive(
     advance: Any, particles: NDArray[Word], start: Array, out: Array, begin: int, end: int, table: Array,
     first: Integers, order: Integers, kept: Integers, m: int, per: int, e: int, more: int, key0: Word, key1: Word, sign: np.float32,

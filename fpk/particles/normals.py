@@ -81,7 +81,13 @@ def direction(word: Word) -> tuple[np.float32, np.float32]:
     return (s, c) if word & _MIRROR else (c, s)
 
 
-@njit(void(float32[:, ::1], uint32[::1], uint32, uint32, uint32, uint32), cache=True, nogil=True, error_model="numpy")
+@njit(
+    void(float32[:, ::1], uint32[::1], uint32, uint32, uint32, uint32),
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+    fastmath=False,
+)
 def fill(out: NDArray[np.float32], particles: NDArray[Word], group: Word, stream: Word, key0: Word, key1: Word) -> None:
     """Fill ``out[w, j]`` with the normal number 4 · group + w of particle ``particles[j]`` in a stream.
 

@@ -17,7 +17,8 @@ from numba import njit  # type: ignore[import-untyped]
 Word = np.uint32
 
 #: How scalar functions are compiled: into the loops of their callers, where they become vector instructions, and rounded as written.
-compiled = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+#: What is not said here would be taken over from whichever caller is compiled first, and be kept in the cache for all others.
+compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath=False, forceinline=True)
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
