@@ -50,8 +50,8 @@ class Race(NamedTuple):
 RACES = {
     "perf.particles.ou": Race(SPRING, 8.0, 1 << 17),
     "perf.particles.double-well": Race(WELLS, 7.0, 1 << 16),
-    "perf.particles.linear": Race(TRIPLE, 6.0, 1 << 15),
-    "perf.particles.vp-reverse": Race(RING, 2.0, 1 << 14),
+    "perf.particles.linear": Race(TRIPLE, 6.0, 1 << 16),
+    "perf.particles.vp-reverse": Race(RING, 2.0, 1 << 15),
 }
 AIMS = {
     "perf.particles.ou": "",
@@ -254,7 +254,7 @@ def roofline(variant: tuple[int, float], case: str, size: Size, seed: int) -> Ev
         normals(particles * steps)
 
     pair: tuple[Call, Call] = (drawn, stepped) if levels else (stepped, lambda: stepped())
-    logs = paired(*pair, pairs=_pairs(size, fine=not levels), clock=WALL)
+    logs = paired(*pair, pairs=_pairs(size, fine=True), clock=WALL)
     other = "drawing the normal numbers takes" if levels else "the same takes"
     return Evidence(_timed(logs, bar, other, particles, steps), zero_estimate(1), ("time",), {"ratios": np.exp(logs)})
 
@@ -287,7 +287,7 @@ def called_drift(x: Array, t: float) -> Array:
     only_when_named=True,
 )
 def user_exp(variant: Any, case: str, size: Size, seed: int) -> Evidence:
-    particles, steps = size.particles(1 << 16), 200
+    particles, steps = size.particles(1 << 18), 200
     formula, users = (fpk.Problem(f, 0.7, initial=fpk.Gaussian(0.5, 0.5)) for f in (FORMULA, variant))
 
     def first() -> Array:
