@@ -418,6 +418,8 @@ def test_a_state_that_overflows_is_named_with_the_step_in_which_it_does(seed: in
         ({"first": -1}, "first=-1"),
         ({"first": 2**32 - 5}, "first=4294967291"),
         ({"levels": 13}, "1 to 12 levels .* levels=13"),
+        ({"levels": 0}, "1 to 12 levels .* levels=0"),
+        ({"threads": 0}, "1 thread or more, got threads=0"),
         ({"seed": -1}, "seed must be a non-negative integer.*-1"),
         ({"particles": 11, "antithetic": True}, "pairs, got particles=11"),
     ],
@@ -425,6 +427,13 @@ def test_a_state_that_overflows_is_named_with_the_step_in_which_it_does(seed: in
 def test_counts_that_make_no_sense_are_refused_with_their_values(given: dict[str, Any], message: str) -> None:
     with pytest.raises((ProblemError, SchemeError), match=message):
         fpk.simulate(ornstein_uhlenbeck(), **{"particles": 10, "steps": 5, "times": [1.0]} | given)
+
+
+def test_pairs_are_not_taken_for_particles_with_the_same_noise() -> None:
+    """As many antithetic particles as plain ones take half as many numbers: their blocks must not be paired."""
+    given: dict[str, Any] = {"particles": 10, "steps": 2, "times": [1.0], "seed": 1}
+    plain, pairs = (fpk.simulate(ornstein_uhlenbeck(), antithetic=a, **given) for a in (False, True))
+    assert plain.noise_key != pairs.noise_key
 
 
 def test_a_time_that_was_not_kept_is_refused_with_those_kept() -> None:

@@ -167,7 +167,7 @@ class Engine:
             Served(self, begin, begin + 1).run([], watched=True)
             where: Any = out[:, :, begin, :d]
             raise NonFinite(
-                f"particle {self.first + begin} came to {where[0].tolist()} at the kept times {list(self.clock.times)}."
+                f"particle {self.first + begin} came to {where[0].tolist()} at the kept times {list(self.clock.times)}. Use more steps."
             )
 
 

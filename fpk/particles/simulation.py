@@ -87,8 +87,9 @@ def simulate(
     """
     times, scheme = problem.checked_times(times), scheme or EulerMaruyama()
     motion = Motion(problem, scheme)
-    levels = levels or (1 if scheme.orders(problem).weak == np.inf else 2)
-    _check(particles, first, levels)
+    if levels is None:
+        levels = 1 if scheme.orders(problem).weak == np.inf else 2
+    _check(particles, first, levels, threads)
     if antithetic and particles % 2:
         raise ProblemError(f"antithetic particles come in pairs, got particles={particles}.")
     clock = (
@@ -111,7 +112,7 @@ def _marginals(engines: Sequence[Engine], units: int | None) -> ParticleMarginal
     return ParticleMarginals(
         clock.times,
         states[..., :d],
-        f"{engine.seed}:{engine.first}:{total}:{engine.motion.increments}:{clock.name}",
+        f"{engine.seed}:{engine.first}:{total}:{units}:{engine.motion.increments}:{clock.name}",
         _joined([e.start[:, :d] for e in engines], 0),
         lambda paths: [_joined(parts, 2) for parts in zip(*(e.integrals(paths) for e in engines), strict=True)],
         scheme=f"{scheme.name} {clock.name}",
@@ -139,10 +140,12 @@ def _root(seed: int | np.random.Generator) -> int:
     return root
 
 
-def _check(particles: int, first: int, levels: int) -> None:
+def _check(particles: int, first: int, levels: int, threads: int) -> None:
     if particles < 2 or first < 0 or first + particles > 2**32:
         raise ProblemError(
             f"simulate needs 2 or more particles with numbers from 0 to 2³² − 1, got particles={particles}, first={first}."
         )
     if not 1 <= levels <= MAX_LEVELS:
         raise ProblemError(f"simulate takes 1 to {MAX_LEVELS} levels of steps, got levels={levels}.")
+    if threads < 1:
+        raise ProblemError(f"simulate works in 1 thread or more, got threads={threads}.")
