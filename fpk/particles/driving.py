@@ -1,8 +1,7 @@
 """The compiled loop over particles and time steps.
 
 Particles are worked on in tiles that stay in the fastest cache. Level l of a ladder takes steps of 2^l fine steps on the same Brownian path: its
-increment is the sum of the fine ones, in single precision as the normal numbers are. Normal number q = s·m + j of a particle is the j-th of
-its fine step s; the numbers a scheme needs beside the increments have a stream for each level.
+increment is the sum of the fine ones, in single precision as the normal numbers are.
 """
 
 from __future__ import annotations
@@ -16,16 +15,11 @@ from numpy.typing import NDArray
 from fpk.laws import Array
 from fpk.particles.clock import Integers
 from fpk.particles.compilation import ADVANCE
-from fpk.particles.normals import fill
 from fpk.particles.philox import Word
+from fpk.particles.streams import INCREMENTS, PLAIN, draw
 
 #: Particles in a tile.
 TILE = 1024
-#: Stream of the increments; level l takes its further numbers from stream 1 + l.
-INCREMENTS = 0
-
-#: Every option said, because numba takes over from callers what is not.
-PLAIN: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": False, "forceinline": False}
 
 _ADVANCE = types.FunctionType(ADVANCE)
 _I8, _U4, _F8 = types.int64, types.uint32, types.float64
@@ -34,20 +28,6 @@ _SIGNATURE = types.void(
     _ADVANCE, _U4[:, ::1], _F8[:, :, ::1], _F8[:, :, :, :, ::1], _I8, _I8,
     _F8[:, ::1], _I8[::1], _I8[::1], _I8[::1], _I8, _I8, _I8, _I8, _U4, _U4, types.float32,
 )  # fmt: skip
-
-
-def chunk(count: int) -> int:
-    """Steps whose numbers, ``count`` each, fill whole groups of four."""
-    if count % 4 == 0:
-        return 1
-    return 2 if count % 2 == 0 else 4
-
-
-@njit(types.void(_F4, _U4[::1], _I8, _I8, _I8, _U4, _U4), **PLAIN)
-def draw(room: Array, ids: NDArray[Word], piece: int, groups: int, stream: int, key0: Word, key1: Word) -> None:
-    """Fill the rows of one chunk of steps, ``groups`` times four of them."""
-    for r in range(groups):
-        fill(room[4 * r : 4 * r + 4], ids, np.uint32(piece * groups + r), np.uint32(stream), key0, key1)
 
 
 @njit(types.void(_F4, _I8, _I8, types.float32, _F4, types.boolean), **PLAIN)

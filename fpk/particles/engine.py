@@ -114,7 +114,8 @@ class Engine:
 
     def _driven(self) -> Array:
         from fpk.particles.compilation import compiled
-        from fpk.particles.driving import TILE, chunk, drive
+        from fpk.particles.driving import TILE, drive
+        from fpk.particles.streams import chunk
 
         assert self.traced is not None
         trace, results = self.traced

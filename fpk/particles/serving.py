@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from fpk.errors import NonFinite
 from fpk.laws import Array
 from fpk.particles.clock import noise_order, particle_numbers
-from fpk.particles.driving import INCREMENTS, chunk, draw
 from fpk.particles.philox import Word, key_of
 from fpk.particles.steps import Step
+from fpk.particles.streams import INCREMENTS, chunk, draw
 from fpk.paths import DynkinBlock
 
 
