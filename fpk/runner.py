@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fpk.errors import FpkError, ProblemError
-from fpk.store import Store, address, code_digest, engine_digest
+from fpk.store import Store, address, code_digest, engine_digest, judging_digest
 from fpk.study import Catalogue, Evidence, Size, Study, load_catalogue, seed_for
 
 
@@ -59,6 +59,7 @@ def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root
     out = []
     for study in studies:
         code = [engine_digest(), *(code_digest(file) for file in _files_of(study))]
+        code += [judging_digest()] if study.judging else []
         for variant, case in study.checks:
             seed = seed_for(root_seed, f"{study.claim}/{variant}/{case}")
             parts = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}

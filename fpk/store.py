@@ -27,10 +27,11 @@ from fpk.study import Evidence
 
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
-    "comparison", "difference", "verdict", "store", "records", "runner", "figures", "reporting", "svg", "wording",
-    "command_line", "tour", "diagnosis", "mutants", "kill_matrix", "orders", "rates", "sequential", "planning",
-    "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context",
+    "store", "records", "runner", "figures", "reporting", "svg", "wording", "command_line", "tour", "diagnosis", "mutants",
+    "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context",
 }  # fmt: skip
+#: Modules that judge evidence: evidence depends on them only where it counts verdicts.
+JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration"}
 
 
 class Store:
@@ -109,13 +110,13 @@ def address(parts: Mapping[str, Any]) -> str:
 def code_digest(folder: Path) -> str:
     """Digest of the syntax trees below a folder (or of one file): comments and layout do not count.
 
-    For fpk itself the modules in :data:`TELLING` are left out.
+    For fpk itself the modules in :data:`TELLING` and :data:`JUDGING` are left out.
     """
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
     own = folder == Path(__file__).parent
     state = hashlib.sha256()
     for file in files:
-        if not (own and Path(file.relative_to(folder).parts[0]).stem in TELLING):
+        if not (own and Path(file.relative_to(folder).parts[0]).stem in TELLING | JUDGING):
             state.update(file.name.encode() + ast.dump(ast.parse(file.read_bytes())).encode())
     return state.hexdigest()
 
@@ -123,6 +124,12 @@ def code_digest(folder: Path) -> str:
 def engine_digest() -> str:
     """Digest of fpk's own computing modules."""
     return code_digest(Path(__file__).parent)
+
+
+def judging_digest() -> str:
+    """Digest of fpk's judging modules."""
+    folder = Path(__file__).parent
+    return "".join(code_digest(folder / f"{name}.py") for name in sorted(JUDGING))
 
 
 def _arrays_of(evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

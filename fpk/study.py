@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.charts import Chart
 from fpk.errors import ProblemError, UnknownName
 from fpk.laws import Array
 from fpk.marginals import Estimate, Marginals, panel_between
@@ -110,6 +111,8 @@ class Evidence:
         ``x``, ``first``, ``second``: densities at the last time, for the report; may be empty.
     panel : str
         Digest of the frozen panel.
+    charts : tuple of Chart
+        What else to draw in the report.
     """
 
     first: Estimate
@@ -117,6 +120,7 @@ class Evidence:
     names: tuple[str, ...]
     curves: Mapping[str, Array] = field(default_factory=dict)
     panel: str = ""
+    charts: tuple[Chart, ...] = ()
 
 
 def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None, curve_points: int = 241) -> Evidence:
@@ -180,6 +184,8 @@ class Study:
         Left out of a run without names.
     applies : callable
         Whether a variant differs from the stated form in a case: ``applies(variant, case)``.
+    judging : bool
+        Whether its evidence counts verdicts, and so depends on the rules of judging too.
     """
 
     claim: str
@@ -190,6 +196,7 @@ class Study:
     only_when_named: bool
     module: str = ""
     applies: Callable[[str, str], bool] = lambda variant, case: True
+    judging: bool = False
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -200,6 +207,12 @@ class Study:
     def name(self) -> str:
         """Module and function, for example ``reversal.reverse_sde``."""
         return f"{self.module.rpartition('.')[2]}.{self.compute.__name__}"
+
+    @property
+    def names(self) -> set[str]:
+        """What selects it: the claim, any dotted beginning of that, the study, its module."""
+        parts = self.claim.split(".")
+        return {".".join(parts[: k + 1]) for k in range(len(parts))} | {self.name, self.name.partition(".")[0]}
 
 
 _REGISTERED: dict[str, list[Study]] = {}
@@ -213,6 +226,7 @@ def study(
     version: int = 1,
     only_when_named: bool = False,
     applies: Callable[[str, str], bool] = lambda variant, case: True,
+    judging: bool = False,
 ) -> Callable[[Callable[..., Evidence]], Callable[..., Evidence]]:
     """Register a function as the study of a claim.
 
@@ -230,6 +244,8 @@ def study(
         Leave it out of a run without names.
     applies : callable
         ``applies(variant, case)``: False where the variant says the same as the stated form, so that nothing could refute it.
+    judging : bool
+        Its evidence counts verdicts: a change of the rules of judging makes stored evidence stale.
 
     Returns
     -------
@@ -240,7 +256,7 @@ def study(
     def register(function: Callable[..., Evidence]) -> Callable[..., Evidence]:
         module = function.__module__
         _REGISTERED.setdefault(module, []).append(
-            Study(claim, function, dict(variants), tuple(cases), version, only_when_named, module, applies)
+            Study(claim, function, dict(variants), tuple(cases), version, only_when_named, module, applies, judging)
         )
         return function
 
@@ -260,7 +276,7 @@ class Catalogue:
         return next(s for s in self.studies if s.claim == claim)
 
     def selected(self, names: Iterable[str]) -> tuple[Study, ...]:
-        """Studies of the named claims or studies (``module`` or ``module.function``), in catalogue order; all regular ones without names.
+        """Studies by :attr:`Study.names`, in catalogue order; all regular ones without names.
 
         Raises
         ------
@@ -270,11 +286,11 @@ class Catalogue:
         names = list(names)
         if not names:
             return tuple(s for s in self.studies if not s.only_when_named)
-        known = {*self.claims, *(s.name for s in self.studies), *(s.name.partition(".")[0] for s in self.studies)}
+        known = {name for s in self.studies for name in s.names}
         for name in names:
             if name not in known:
                 raise UnknownName("study or claim", name, known)
-        return tuple(s for s in self.studies if {s.claim, s.name, s.name.partition(".")[0]} & set(names))
+        return tuple(s for s in self.studies if s.names & set(names))
 
 
 def load_catalogue(path: Path) -> Catalogue:

@@ -24,7 +24,7 @@ LAYERS = (
     ("transformations", "paths", "independence", "moments"),
     ("closed_form", "fokker_planck", "particles", "problems"),
     ("difference", "rates", "sequential"),
-    ("refinement", "comparison", "orders", "planning"),
+    ("refinement", "comparison", "orders", "planning", "calibration", "charts"),
     ("study", "mutants"),
     ("store", "diagnosis"),
     ("runner",),

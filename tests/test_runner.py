@@ -7,11 +7,13 @@ import importlib.util
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fpk import runner
 from fpk.errors import ProblemError, StoreError
 from fpk.records import exit_code, judged
 from fpk.runner import Done, Task, computed, run, tasks_of, versions
@@ -102,6 +104,23 @@ def test_size_and_root_seed_have_addresses_of_their_own(tmp_path: Path) -> None:
     keys = [{t.key for t in tasks_in(path, **given)[1]} for given in ({}, {"size": "full"}, {"root_seed": 1})]
     assert not keys[0] & keys[1]
     assert not keys[0] & keys[2]
+
+
+def test_only_a_study_that_counts_verdicts_depends_on_how_verdicts_are_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = load_catalogue(write(tmp_path))
+    plain = catalogue.studies[0]
+
+    def keys() -> list[str]:
+        both = [plain, replace(plain, judging=True)]
+        return [tasks_of(catalogue, [s], size=Size("quick"), root_seed=0)[0].key for s in both]
+
+    before = keys()
+    monkeypatch.setattr(runner, "judging_digest", lambda: "another rule")
+    after = keys()
+    assert before[0] == after[0]
+    assert before[1] != after[1]
 
 
 FOLDER = {

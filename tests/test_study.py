@@ -203,6 +203,13 @@ def test_a_study_left_out_of_a_full_run_can_be_named(folder: Path) -> None:
     assert [s.claim for s in catalogue.selected(["two"])] == ["two"]
 
 
+def test_the_dotted_beginning_of_claims_selects_them_all() -> None:
+    catalogue = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
+    chosen = {s.claim for s in catalogue.selected(["perf.grid1d"])}
+    assert chosen == {id for id in catalogue.claims if id.startswith("perf.grid1d.")}
+    assert len(chosen) > 3
+
+
 def test_a_control_is_left_out_where_it_says_the_same_as_the_stated_form(folder: Path) -> None:
     changed = 'cases=("a", "b"), applies=lambda variant, case: (variant, case) != ("wrong", "b"))'
     text = (folder / "alpha.py").read_text().replace("1.0})", "1.0}, " + changed)
