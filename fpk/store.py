@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.charts import Chart, Series
 from fpk.errors import StoreError
 from fpk.marginals import Estimate
 from fpk.study import Evidence
@@ -32,6 +33,8 @@ TELLING = {
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
 JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration"}
+#: What a record keeps of a chart's series as arrays.
+SERIES_ARRAYS = ("x", "y", "lower", "upper")
 
 
 class Store:
@@ -135,6 +138,10 @@ def judging_digest() -> str:
 def _arrays_of(evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays: dict[str, np.ndarray] = {f"curve.{name}": np.asarray(curve) for name, curve in evidence.curves.items()}
     plain: dict[str, Any] = {"names": list(evidence.names), "panel": evidence.panel}
+    plain["charts"] = [_words_of(chart) for chart in evidence.charts]
+    for k, chart in enumerate(evidence.charts):
+        for j, one in enumerate(chart.series):
+            arrays |= {f"chart.{k}.{j}.{name}": np.asarray(getattr(one, name), float) for name in SERIES_ARRAYS}
     for side in ("first", "second"):
         estimate = getattr(evidence, side)
         plain[side] = {}
@@ -153,7 +160,26 @@ def _evidence_from(arrays: Mapping[str, np.ndarray], head: Mapping[str, Any]) ->
         own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{side}.")}
         sides[side] = replace(Estimate(own["value"], own["bias_bound"]), **(head[side] | own))
     curves = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith("curve.")}
-    return Evidence(sides["first"], sides["second"], tuple(head["names"]), curves, head["panel"])
+    charts = tuple(_chart_from(arrays, words, f"chart.{k}") for k, words in enumerate(head["charts"]))
+    return Evidence(sides["first"], sides["second"], tuple(head["names"]), curves, head["panel"], charts)
+
+
+def _words_of(chart: Chart) -> dict[str, Any]:
+    """Everything of a chart but its arrays, as JSON holds it; marks as pairs, which keep their order."""
+    return {
+        "title": chart.title, "x_label": chart.x_label, "y_label": chart.y_label, "log_x": bool(chart.log_x), "log_y": bool(chart.log_y),
+        "x_names": list(chart.x_names), "marks": [[word, float(x)] for word, x in chart.marks.items()],
+        "series": [{"name": one.name, "kind": one.kind} for one in chart.series],
+    }  # fmt: skip
+
+
+def _chart_from(arrays: Mapping[str, np.ndarray], words: Mapping[str, Any], place: str) -> Chart:
+    series = tuple(
+        Series(**own, **{name: arrays[f"{place}.{j}.{name}"] for name in SERIES_ARRAYS})
+        for j, own in enumerate(words["series"])
+    )
+    changed = {"series": series, "marks": dict(words["marks"]), "x_names": tuple(words["x_names"])}
+    return Chart(**(dict(words) | changed))
 
 
 def _digest(key: str, arrays: Mapping[str, np.ndarray], head: Mapping[str, Any]) -> str:

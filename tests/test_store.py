@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 import fpk
 from fpk import store as store_module
+from fpk.charts import Chart, Series
 from fpk.errors import StoreError
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.store import JUDGING, TELLING, Store, address, code_digest
@@ -46,6 +48,18 @@ def sampled_evidence(value: float = 0.25) -> Evidence:
     return Evidence(first, zero_estimate(4), ("φ1", "φ2", "φ3", "φ4"), curves, "f" * 64)
 
 
+def charted_evidence() -> Evidence:
+    """Charts with every field in use: bars, a band, marks that are not in alphabetic order, categories."""
+    rng = np.random.default_rng(2)
+    x, y = rng.random(6), rng.random(6)
+    rates = Series("rate · α", x, y, y - 0.1, y + np.array([0.1, np.inf, 0.3, np.nan, -0.0, 5e-324]))
+    nominal = Series("nominal", x, x, kind="reference")
+    power = Chart("Power", "Δ (%)", "P", (rates, nominal), {"MDE": 0.3, "δ": 0.1}, log_x=True, log_y=True)
+    classes = Chart("Coverage", "", "covered", (Series("budget", np.arange(2.0), y[:2]),), x_names=("OU", "ring"))
+    exact = residual(np.ones(2), 1e-9, proven=True)
+    return Evidence(exact, zero_estimate(2), ("a", "b"), charts=(power, classes))
+
+
 def same_bits(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
@@ -61,6 +75,19 @@ def assert_same(a: Evidence, b: Evidence) -> None:
     assert a.panel == b.panel
     assert a.curves.keys() == b.curves.keys()
     assert all(same_bits(a.curves[name], b.curves[name]) for name in a.curves)
+    assert len(a.charts) == len(b.charts)
+    for one, other in zip(a.charts, b.charts, strict=True):
+        assert_same_chart(one, other)
+
+
+def assert_same_chart(a: Chart, b: Chart) -> None:
+    """Every field; the order of the marks too."""
+    for field in fields(Chart):
+        if field.name != "series":
+            assert getattr(a, field.name) == getattr(b, field.name), field.name
+    assert list(a.marks) == list(b.marks)
+    for one, other in zip(a.series, b.series, strict=True):
+        assert all(same_bits(value, vars(other)[name]) for name, value in vars(one).items()), one.name
 
 
 @pytest.fixture
@@ -73,8 +100,12 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.mark.parametrize(
     "saved",
-    [sampled_evidence(), Evidence(residual(np.ones(2), 1e-9, proven=True), zero_estimate(2), ("a", "b"))],
-    ids=["sampled", "exact"],
+    [
+        sampled_evidence(),
+        Evidence(residual(np.ones(2), 1e-9, proven=True), zero_estimate(2), ("a", "b")),
+        charted_evidence(),
+    ],
+    ids=["sampled", "exact", "charts"],
 )
 def test_evidence_comes_back_bit_for_bit_with_its_provenance(store: Store, saved: Evidence) -> None:
     store.save(KEY, saved, PROVENANCE)
@@ -203,6 +234,29 @@ def test_a_tampered_record_is_not_read(store: Store, change: Any) -> None:
     store.save(KEY, sampled_evidence(), PROVENANCE)
     rewritten(store.path(KEY), lambda arrays, head: None)
     assert store.load(KEY) is not None, "rewriting alone changes nothing"
+    rewritten(store.path(KEY), change)
+    assert store.load(KEY) is None
+
+
+def lift_a_point(arrays: dict[str, Any], head: dict[str, Any]) -> None:
+    arrays["chart.0.0.y"] = arrays["chart.0.0.y"] + 1e-9
+
+
+def rename_a_series(arrays: dict[str, Any], head: dict[str, Any]) -> None:
+    head["charts"][0]["series"][0]["name"] = "stated"
+
+
+def move_a_mark(arrays: dict[str, Any], head: dict[str, Any]) -> None:
+    head["charts"][0]["marks"][0][1] = 0.2
+
+
+def lose_a_chart(arrays: dict[str, Any], head: dict[str, Any]) -> None:
+    head["charts"].pop()
+
+
+@pytest.mark.parametrize("change", [lift_a_point, rename_a_series, move_a_mark, lose_a_chart])
+def test_tampered_charts_are_not_read(store: Store, change: Any) -> None:
+    store.save(KEY, charted_evidence(), PROVENANCE)
     rewritten(store.path(KEY), change)
     assert store.load(KEY) is None
 
