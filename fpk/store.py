@@ -33,7 +33,7 @@ TELLING = {
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
 JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration"}
-#: What a record keeps of a chart's series as arrays.
+#: The arrays of a chart's series, in the order Series takes them.
 SERIES_ARRAYS = ("x", "y", "lower", "upper")
 
 
@@ -175,7 +175,7 @@ def _words_of(chart: Chart) -> dict[str, Any]:
 
 def _chart_from(arrays: Mapping[str, np.ndarray], words: Mapping[str, Any], place: str) -> Chart:
     series = tuple(
-        Series(**own, **{name: arrays[f"{place}.{j}.{name}"] for name in SERIES_ARRAYS})
+        Series(own["name"], *(arrays[f"{place}.{j}.{name}"] for name in SERIES_ARRAYS), kind=own["kind"])
         for j, own in enumerate(words["series"])
     )
     changed = {"series": series, "marks": dict(words["marks"]), "x_names": tuple(words["x_names"])}

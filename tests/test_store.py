@@ -54,7 +54,7 @@ def charted_evidence() -> Evidence:
     x, y = rng.random(6), rng.random(6)
     rates = Series("rate · α", x, y, y - 0.1, y + np.array([0.1, np.inf, 0.3, np.nan, -0.0, 5e-324]))
     nominal = Series("nominal", x, x, kind="reference")
-    power = Chart("Power", "Δ (%)", "P", (rates, nominal), {"MDE": 0.3, "δ": 0.1}, log_x=True, log_y=True)
+    power = Chart("Power", "Δ (%)", "P", (rates, nominal), {"δ": 0.3, "MDE": 0.1}, log_x=True, log_y=True)
     classes = Chart("Coverage", "", "covered", (Series("budget", np.arange(2.0), y[:2]),), x_names=("OU", "ring"))
     exact = residual(np.ones(2), 1e-9, proven=True)
     return Evidence(exact, zero_estimate(2), ("a", "b"), charts=(power, classes))
