@@ -1,4 +1,4 @@
-r"""Grids: n cells on [lower, upper], uniform, or finer around a focus.
+r"""Grids: n cells on [lower, upper], uniform, or finer around a focus; products of uniform ones in two and three dimensions.
 
 A stretched grid is a uniform one in another coordinate ξ: x = c + a sinh u, u growing linearly from the lower to the upper end. Cell i has
 the centre x(ξ_i), the width w_i = x'(ξ_i) Δξ, and a density q = p x' per unit of ξ; whatever converges at some order for smooth functions
@@ -100,6 +100,14 @@ class Grid:
                 "For a uniform grid give neither."
             )
 
+    def __mul__(self, other: Grid | ProductGrid) -> ProductGrid:
+        """The product of two grids: a box of cells."""
+        return ProductGrid((self, *(other.axes if isinstance(other, ProductGrid) else (other,))))
+
+    def __pow__(self, dimension: int) -> ProductGrid:
+        """The product of a grid with itself."""
+        return ProductGrid((self,) * dimension)
+
     @property
     def uniform(self) -> bool:
         """Whether all cells have one width."""
@@ -174,3 +182,80 @@ class Grid:
     def samples(self) -> NDArray[np.floating[Any]]:
         """Centres and half-cell nodes in one column, shape (7 cells, 1): where a scheme reads the coefficients, in one call."""
         return np.concatenate([self.centers, self.half_cell_nodes.ravel()])[:, None]
+
+
+@dataclass(frozen=True)
+class ProductGrid:
+    """A box of equal cells, the product of two or three uniform grids: ``Grid(-6, 6, cells=128) * Grid(-4, 4, cells=96)``.
+
+    Arrays over it have the shape of the grid, the first axis first; positions are rows (N, d) in the same order.
+
+    Parameters
+    ----------
+    axes : tuple of Grid
+        Two or three, uniform.
+
+    Raises
+    ------
+    GridError
+        For other numbers of axes, or a stretched one.
+
+    Examples
+    --------
+    >>> box = Grid(-1, 1, cells=8) * Grid(0, 3, cells=12)
+    >>> box.shape, box.points.shape, box.volume
+    ((8, 12), (96, 2), 0.0625)
+    """
+
+    axes: tuple[Grid, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.axes) not in (2, 3) or not all(isinstance(axis, Grid) and axis.uniform for axis in self.axes):
+            raise GridError(
+                f"a product grid needs two or three uniform grids, got {self.axes}. For one dimension use the Grid itself; "
+                "stretched grids exist in one dimension only."
+            )
+
+    def __mul__(self, other: Grid) -> ProductGrid:
+        """One more axis."""
+        return ProductGrid((*self.axes, other))
+
+    def __str__(self) -> str:
+        """The numbers of cells."""
+        return " × ".join(str(n) for n in self.shape)
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d."""
+        return len(self.axes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Cells along each axis."""
+        return tuple(axis.cells for axis in self.axes)
+
+    @property
+    def cells(self) -> int:
+        """All cells."""
+        return math.prod(self.shape)
+
+    @property
+    def spacings(self) -> tuple[float, ...]:
+        """Cell widths along the axes."""
+        return tuple(axis.spacing for axis in self.axes)
+
+    @property
+    def volume(self) -> float:
+        """Volume of a cell."""
+        return math.prod(self.spacings)
+
+    @once
+    def points(self) -> NDArray[np.floating[Any]]:
+        """Cell centres, shape (cells, d)."""
+        return np.stack(np.meshgrid(*(axis.centers for axis in self.axes), indexing="ij"), axis=-1).reshape(
+            -1, self.dimension
+        )
+
+    def halved(self) -> ProductGrid:
+        """Half the cells along every axis."""
+        return ProductGrid(tuple(Grid(a.lower, a.upper, cells=a.cells // 2) for a in self.axes))

@@ -144,8 +144,16 @@ class Problem:
             return same
         value = self.diffusion(x, t)
         if value.ndim == 3:
-            raise ProblemError("a matrix diffusion has no diagonal diffusivity; solve it with particles.")
+            raise ProblemError("a matrix diffusion has no diagonal diffusivity; ask for diffusivity_matrix.")
         return np.broadcast_to(0.5 * value**2, x.shape)
+
+    def diffusivity_matrix(self, x: Array, t: float) -> Array:
+        """D = ½ G Gᵀ at x, shape (n, d, d), or (1, d, d) where it does not depend on x."""
+        g = self.diffusion(x if self.diffusion.state_dependent else x[:1], t)
+        if g.ndim == 3:
+            return 0.5 * np.einsum("nim,njm->nij", g, g)
+        rows = len(x) if self.diffusion.state_dependent else 1
+        return 0.5 * np.broadcast_to(g, (rows, self.dimension))[:, :, None] ** 2 * np.eye(self.dimension)
 
     def checked_times(self, times: Sequence[float]) -> tuple[float, ...]:
         """The times, increasing; refuses what lies outside [0, horizon]."""
