@@ -1,7 +1,5 @@
 """One-sided bounds: below zero, increasing, decreasing."""
 
-from zlib import crc32
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -12,11 +10,6 @@ from fpk.marginals import Estimate
 from fpk.verdict import Outcome
 
 CONFIRMED, REFUTED, UNDECIDED = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNDECIDED
-
-
-@pytest.fixture
-def rng(request):
-    return np.random.default_rng(crc32(request.node.name.encode()))
 
 
 def certain(values, bound=0.0):

@@ -1,7 +1,5 @@
 """Densities and scores from particles against exact laws, plain sums and quadrature; their error bars against repetitions."""
 
-import zlib
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -17,17 +15,6 @@ LEAD = 0.2
 VARIANCE = np.array([[1 - np.exp(-2 * LEAD)]])
 EARLIER = stats.norm(2 * np.exp(-0.8), np.sqrt(0.25 * np.exp(-1.6) + 1 - np.exp(-1.6)))
 LAW = stats.norm(2 * np.exp(-1.0), np.sqrt(0.25 * np.exp(-2.0) + 1 - np.exp(-2.0)))
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    """A seed of its own for each test, from its name."""
-    return zlib.crc32(request.node.name.encode())
-
-
-@pytest.fixture
-def rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def spring(positions, points, **options) -> DensityEstimate:

@@ -5,7 +5,6 @@ Statistical tests fail with probability :data:`ALPHA` though everything is right
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,6 @@ LINE = fpk.Gaussian(1.5, 0.4)
 PLANE = fpk.Gaussian([1.0, -0.5], covariance=[[0.3, 0.1], [0.1, 0.2]])
 TURN = np.array([[-0.4, 2.0], [-2.0, -0.7]])
 SPREAD = np.array([[0.9, 0.0, 0.4], [-0.5, 0.7, 0.1]])
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return zlib.crc32(request.node.name.encode())
 
 
 def scores(x: Array, mean: Array, covariance: Array) -> Array:

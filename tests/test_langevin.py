@@ -5,7 +5,6 @@ Statistical tests fail with probability :data:`ALPHA` though everything is right
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -31,11 +30,6 @@ PLANE = fpk.GaussianMixture(
     [0.4, 0.6], [[-0.5, 0.3], [0.6, -0.2]], covariances=[[[0.5, 0.2], [0.2, 0.4]], [[0.3, -0.1], [-0.1, 0.6]]]
 )
 PARTICLES = 40_000
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return zlib.crc32(request.node.name.encode())
 
 
 def langevin(law: fpk.GaussianMixture, *, g: float = 1.2, start: Any = None, horizon: float = 20.0) -> fpk.Problem:

@@ -1,6 +1,5 @@
 """Densities of ensembles against exact laws, the grid and plain sums: kernels of the problem, budgets of the time step, extrapolation."""
 
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -22,17 +21,6 @@ SPRING = fpk.Problem("-x", "sqrt(2)", initial=fpk.Gaussian(2.0, 0.5))
 WELL = fpk.Problem("x - x**3", "0.6 + 0.2*cos(x)", initial=fpk.Gaussian(0.3, 0.4))
 LAW = stats.norm(2 * np.exp(-1.0), np.sqrt(0.25 * np.exp(-2.0) + 1 - np.exp(-2.0)))
 PLACES = np.linspace(-1.2, 2.8, 30)[:, None]
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    """A seed of its own for each test, from its name."""
-    return zlib.crc32(request.node.name.encode())
-
-
-@pytest.fixture
-def rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def normal_kernels(points, centres, covariances):

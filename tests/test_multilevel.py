@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,6 @@ ALPHA = 1e-6
 OU = fpk.problems.ornstein_uhlenbeck(rate=1.0, diffusion=1.0, initial=fpk.Gaussian(2.0, 0.3))
 GBM = fpk.Problem("0.1*x", "0.4*x", initial=fpk.Gaussian(1.0, 1e-6))
 PANEL = fpk.law_panel({1.0: fpk.Gaussian(1.0, 0.8)})
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    """The seed of a test: from its name."""
-    return zlib.crc32(request.node.name.encode())
 
 
 def expected(draw: Any, panel: fpk.Panel = PANEL) -> np.ndarray:

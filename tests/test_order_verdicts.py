@@ -1,7 +1,6 @@
 """Orders, limits, divergences and leading constants: what is enclosed is enclosed, and nonsense is never confirmed."""
 
 from collections import Counter
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -16,11 +15,6 @@ CONFIRMED, REFUTED, UNDECIDED = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNDE
 H = 2.0 ** -np.arange(5)
 #: Every bound on a count is a binomial quantile at this level.
 LEVEL = 1e-6
-
-
-@pytest.fixture
-def rng(request):
-    return np.random.default_rng(crc32(request.node.name.encode()))
 
 
 def sequences(rng, levels, count, *, ratio=2.0):

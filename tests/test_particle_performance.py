@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import time
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,11 +75,6 @@ def cluster(workers: int) -> Iterator[Any]:
 def differing(first: Array, second: Array) -> int:
     """How many float64 of two arrays of one shape have different bits."""
     return int(np.count_nonzero(first.view(np.uint64) != second.view(np.uint64)))
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return zlib.crc32(request.node.name.encode())
 
 
 def limit(count: int) -> float:

@@ -5,7 +5,6 @@ Every statistical test states its false-alarm probability (:data:`ALPHA`) and ta
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,6 @@ from fpk.particles.ensemble import ParticleMarginals
 #: Probability that one statistical test fails though everything is right.
 ALPHA = 1e-6
 RATE, NOISE, MEAN, STD = 1.3, 0.8, 1.5, 0.4
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return zlib.crc32(request.node.name.encode())
 
 
 def ornstein_uhlenbeck(**given: Any) -> fpk.Problem:

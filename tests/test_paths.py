@@ -6,7 +6,6 @@ each "not refuted" is right with probability 1 − 1e-6 (repeated noise: 1 − 2
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,11 +21,6 @@ from fpk.paths import dynkin_panel, two_time_panel
 
 REFUTED, CONFIRMED = fpk.Outcome.REFUTED, fpk.Outcome.CONFIRMED
 DATA = fpk.problems.two_peaks()
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return zlib.crc32(request.node.name.encode())
 
 
 def rotating(rate: float) -> fpk.Problem:

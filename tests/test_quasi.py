@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -19,12 +17,6 @@ from fpk.particles.schemes import EulerMaruyama, Heun, PlatenWeak, RungeKutta4
 #: Probability that a statistical test here fails on right code.
 ALPHA = 1e-6
 OU = fpk.problems.ornstein_uhlenbeck(rate=1.0, diffusion=1.0, initial=fpk.Gaussian(2.0, 0.3))
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    """The seed of a test: from its name."""
-    return zlib.crc32(request.node.name.encode())
 
 
 def chain_moments(steps: int, h: float) -> tuple[float, float]:

@@ -1,7 +1,5 @@
 """Sequential tests: false alarms within the budget, at the cost that is stated; a session's budget is spent once."""
 
-from zlib import crc32
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,11 +8,6 @@ from fpk.errors import ComparisonError
 from fpk.sequential import ErrorBudget, expected_cost, sequential_test
 
 LEVEL = 1e-6
-
-
-@pytest.fixture
-def rng(request):
-    return np.random.default_rng(crc32(request.node.name.encode()))
 
 
 def many_tests(p, alpha):

@@ -5,7 +5,6 @@ Statistical tests fail with probability :data:`ALPHA` though everything is right
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -29,11 +28,6 @@ ALPHA = 1e-6
 #: Where particles start, closely enough that the exact laws of a point hold.
 POINT = 1e-9
 FAR = 1e3
-
-
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    return zlib.crc32(request.node.name.encode())
 
 
 def problem(
