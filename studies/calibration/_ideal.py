@@ -1,0 +1,409 @@
+r"""Ideal samples: a panel's functionals of exact independent samples, repeated millions of times in compiled code.
+
+With an exact continuous reference F, U = F(X) is uniform, so that one repetition is n uniform numbers u and the functionals
+
+    φ_k = √(2k + 1) P_k(x),   x = 2u − 1,   k = 1 ... 4.
+
+Means and covariances of all φ_k follow from the sums of the Chebyshev polynomials T_1 ... T_8 alone: φ_k and φ_k φ_l are combinations of them,
+and T_{j+k} = 2 T_j T_k − T_{|j−k|} is one fused product and sum. Sixty-four repetitions advance side by side, each with a generator
+of its own (xoshiro128++ of Blackman and Vigna 2021, started by SplitMix64 from seed and number of the repetition), so that a repetition
+has the same bits in any batch and on any number of threads. Terms are float32, and their sums over 256 samples are collected in float64:
+means and covariances are off by 1e-7 of a functional's spread. Uniform numbers are odd multiples of 2⁻²⁵: none meets a threshold.
+
+Other laws come by rejection: a candidate x is kept with probability p(x) (or exp p(x)), p a polynomial of degree 4 that is at most 1 (or 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numba import njit  # type: ignore[import-untyped]
+from numpy.polynomial import Chebyshev, Legendre
+
+from fpk.comparison import settle
+from fpk.difference import COLLINEAR, Difference, box_constrained
+from fpk.laws import Array
+from fpk.marginals import Estimate, zero_estimate
+from fpk.panels import DEGREE, THRESHOLDS
+from fpk.particles.elementary import exp, polynomial, prefer_wide_vectors
+from fpk.particles.philox import compiled
+
+#: Repetitions side by side, samples summed in float32, repetitions of a batch, and threads.
+LANES, BLOCK, BATCH, THREADS = 64, 256, 2**17, 2
+
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": False}
+_K = DEGREE
+_NO_THRESHOLDS = np.zeros(0)
+_SUMS = 2 * _K
+#: Counts between thresholds, and one more for candidates that are turned down.
+_BINS = THRESHOLDS + 2
+_ONE, _NONE, _CELL = np.float32(1), np.float32(0), np.float32(2.0**-24)
+_GOLDEN, _MIX = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+
+def _phi(k: int) -> Chebyshev:
+    return (np.sqrt(2 * k + 1) * Legendre.basis(k)).convert(kind=Chebyshev)  # type: ignore[return-value]
+
+
+def _coefficients(series: Any) -> Array:
+    """Of T_0 ... T_8."""
+    return np.pad(series.coef, (0, _SUMS + 1 - len(series.coef)))
+
+
+#: φ_k and φ_k φ_l as combinations of Chebyshev polynomials, shapes (K, 9) and (K, K, 9).
+LINEAR = np.array([_coefficients(_phi(k + 1)) for k in range(_K)])
+QUADRATIC = np.array([[_coefficients(_phi(k + 1) * _phi(m + 1)) for m in range(_K)] for k in range(_K)])
+
+
+# -- one step of the generator, one sample -------------------------------------------------------------------------------
+
+
+@compiled
+def _mixed(z: np.uint64) -> np.uint64:
+    z = (z ^ (z >> np.uint64(30))) * _MIX[0]
+    z = (z ^ (z >> np.uint64(27))) * _MIX[1]
+    return z ^ (z >> np.uint64(31))
+
+
+@compiled
+def _rotated(word: np.uint32, left: int) -> np.uint32:
+    return np.uint32((word << np.uint32(left)) | (word >> np.uint32(32 - left)))
+
+
+@compiled
+def _drawn(state: np.ndarray, j: int) -> np.uint32:
+    """The next word of lane j."""
+    a, b, c, d = state[j], state[LANES + j], state[2 * LANES + j], state[3 * LANES + j]
+    word = np.uint32(_rotated(np.uint32(a + d), 7) + a)
+    shifted = np.uint32(b << np.uint32(9))
+    c, d = c ^ a, d ^ b
+    state[j], state[LANES + j] = a ^ d, b ^ c
+    state[2 * LANES + j], state[3 * LANES + j] = c ^ shifted, _rotated(d, 11)
+    return word
+
+
+@compiled
+def _place(cell: np.uint32) -> np.float32:
+    """X = 2u − 1 of one of 2²⁴ cells: its middle."""
+    return np.float32(np.int32((cell << np.uint32(1)) | np.uint32(1))) * _CELL - _ONE
+
+
+@compiled
+def _chebyshev(x: np.float32) -> tuple[np.float32, ...]:
+    """T_1 ... T_8."""
+    first = x + x
+    t2 = polynomial(first, (-_ONE, x))
+    second = t2 + t2
+    t3, t4 = polynomial(first, (-x, t2)), polynomial(second, (-_ONE, t2))
+    fourth = t4 + t4
+    t6, t7 = polynomial(fourth, (-t2, t2)), polynomial(fourth, (-x, t3))
+    return x, t2, t3, t4, polynomial(second, (-x, t3)), t6, t7, polynomial(fourth, (-_ONE, t4))
+
+
+@compiled
+def _add(sums: np.ndarray, j: int, t: tuple[np.float32, ...]) -> None:
+    for k in range(_SUMS):
+        sums[k * LANES + j] += t[k]
+
+
+@compiled
+def _count(counts: np.ndarray, bins: np.ndarray) -> None:
+    for j in range(LANES):
+        counts[bins[j] * LANES + j] += 1
+
+
+@compiled
+def _bin(cell: np.uint32) -> np.int32:
+    """How many of the thresholds (j + ½)/128 lie below u."""
+    return np.int32((cell + np.uint32(1 << 16)) >> np.uint32(17))
+
+
+# -- blocks of samples -----------------------------------------------------------------------------------------------------
+
+
+@njit(**OPTIONS)
+def _uniform_block(
+    state: np.ndarray, sums: np.ndarray, bins: np.ndarray, counts: np.ndarray, samples: int, gap: bool
+) -> None:
+    prefer_wide_vectors()
+    for _ in range(samples):
+        for j in range(LANES):
+            cell = _drawn(state, j) >> np.uint32(8)
+            if gap:
+                bins[j] = _bin(cell)
+            _add(sums, j, _chebyshev(_place(cell)))
+        if gap:
+            _count(counts, bins)
+
+
+@njit(**OPTIONS)
+def _accepted_block(
+    state: np.ndarray, sums: np.ndarray, bins: np.ndarray, counts: np.ndarray, missing: np.ndarray, chances: np.ndarray,
+    exponential: bool, candidates: int, gap: bool,
+) -> None:  # fmt: skip
+    prefer_wide_vectors()
+    for _ in range(candidates):
+        for j in range(LANES):
+            cell = _drawn(state, j) >> np.uint32(8)
+            coin = (np.float64(_drawn(state, j)) + 0.5) * 2.0**-32
+            t = _chebyshev(_place(cell))
+            p = np.float64(chances[j])
+            for k in range(_K):
+                p += np.float64(chances[(k + 1) * LANES + j]) * np.float64(t[k])
+            kept = (coin < (exp(p) if exponential else p)) & (missing[j] > 0)
+            bins[j] = _bin(cell) if kept else np.int32(_BINS - 1)
+            missing[j] -= np.int32(1) if kept else np.int32(0)
+            for k in range(_SUMS):
+                sums[k * LANES + j] += t[k] if kept else _NONE
+        if gap:
+            _count(counts, bins)
+
+
+# -- repetitions ---------------------------------------------------------------------------------------------------------
+
+
+@njit(**OPTIONS)
+def _start(state: np.ndarray, key: np.uint64, first: int) -> None:
+    for j in range(LANES):
+        z = key + np.uint64(2 * (first + j)) * _GOLDEN
+        low, high = _mixed(z + _GOLDEN), _mixed(z + _GOLDEN + _GOLDEN)
+        state[j], state[LANES + j] = np.uint32(low), np.uint32(low >> np.uint64(32))
+        state[2 * LANES + j], state[3 * LANES + j] = np.uint32(high), np.uint32(high >> np.uint64(32))
+
+
+@njit(**OPTIONS)
+def _largest_gap(counts: np.ndarray, j: int, n: int) -> float:
+    below, worst = 0, 0.0
+    for i in range(THRESHOLDS):
+        below += counts[i * LANES + j]
+        worst = max(worst, abs(below / n - (i + 0.5) / THRESHOLDS))
+    return worst
+
+
+@njit(**OPTIONS)
+def _repeat(
+    key: np.uint64, first: int, n: int, chances: np.ndarray, which: np.ndarray, exponential: bool, out: np.ndarray, gaps: np.ndarray
+) -> None:  # fmt: skip
+    """Sums of T_1 ... T_8 into out (8, R), gaps into gaps (R,) or (0,); laws by rejection where ``which`` (R,) names a row of chances."""
+    state, bins = np.empty(4 * LANES, np.uint32), np.empty(LANES, np.int32)
+    sums, counts = np.empty(_SUMS * LANES, np.float32), np.empty(_BINS * LANES, np.int32)
+    lanes, missing = np.zeros((_K + 1) * LANES, np.float32), np.empty(LANES, np.int32)
+    gap, repeats = len(gaps) > 0, out.shape[1]
+    for begin in range(0, repeats, LANES):
+        here = min(LANES, repeats - begin)
+        _start(state, key, first + begin)
+        counts[:], missing[:], left = 0, n, n
+        missing[here:] = 0
+        for j in range(here if len(which) else 0):
+            for k in range(_K + 1):
+                lanes[k * LANES + j] = chances[which[begin + j], k]
+        out[:, begin : begin + here] = 0.0
+        while left > 0:
+            sums[:] = _NONE
+            if len(which):
+                _accepted_block(state, sums, bins, counts, missing, lanes, exponential, min(left, BLOCK), gap)
+                left = missing.max()
+            else:
+                _uniform_block(state, sums, bins, counts, min(left, BLOCK), gap)
+                left -= min(left, BLOCK)
+            for k in range(_SUMS):
+                for j in range(here):
+                    out[k, begin + j] += sums[k * LANES + j]
+        for j in range(here if gap else 0):
+            gaps[begin + j] = _largest_gap(counts, j, n)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Repetitions of n samples each.
+
+    Parameters
+    ----------
+    n : int
+    sums : array, shape (8, R)
+        Of T_1 ... T_8.
+    gap : array, shape (R,)
+        max |F_n − F| over the thresholds; empty when not asked for.
+    """
+
+    n: int
+    sums: Array
+    gap: Array = field(default_factory=lambda: np.zeros(0))
+
+    @cached_property
+    def _averages(self) -> Array:
+        return np.vstack([np.ones(self.sums.shape[1]), self.sums / self.n])
+
+    @cached_property
+    def mean(self) -> Array:
+        """Means of the functionals, shape (R, K)."""
+        return self._averages.T @ LINEAR.T
+
+    @cached_property
+    def covariance(self) -> Array:
+        """Covariance of the means, shape (R, K, K): that of the samples (n − 1 degrees of freedom) over n."""
+        second = np.tensordot(self._averages.T, QUADRATIC, axes=(1, 2))
+        return (second - self.mean[:, :, None] * self.mean[:, None, :]) / (self.n - 1)
+
+
+@lru_cache(maxsize=8)
+def _key(seed: int) -> np.uint64:
+    return np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+
+
+def in_pieces(work: Callable[[int, int], None], count: int) -> None:
+    """Call ``work(begin, end)`` on pieces of range(count) in threads; pieces begin at multiples of :data:`LANES`."""
+    size = -(-count // (4 * THREADS * LANES)) * LANES
+    starts = range(0, count, size)
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda begin: work(begin, min(begin + size, count)), starts))
+
+
+def batches(
+    repeats: int, n: int, *, seed: int, shift: tuple[int, float] | None = None, gap: bool = False
+) -> Iterator[Draws]:
+    """Repetitions in batches, in memory that does not grow with their number.
+
+    Parameters
+    ----------
+    repeats, n : int
+        Repetitions, and samples in each.
+    seed : int
+    shift : (k, δ), optional
+        Draw from the density 1 + δ φ_k instead, so that E φ_k = δ, 1 ≤ k ≤ K; |δ| ≤ 1/√(2k + 1), so that the density is not negative.
+    gap : bool, default False
+        Whether the distribution function is compared at the thresholds too (twice the time).
+
+    Yields
+    ------
+    Draws
+        Of at most :data:`BATCH` repetitions.
+    """
+    chances = np.zeros((0, _K + 1)) if shift is None else _shifted(*shift)
+    for first in range(0, repeats, BATCH):
+        count = min(BATCH, repeats - first)
+        which = np.zeros(count if len(chances) else 0, np.int64)
+        yield repetitions(first, count, n, seed=seed, chances=chances, which=which, exponential=False, gap=gap)
+
+
+def repetitions(
+    first: int, count: int, n: int, *, seed: int, chances: Array, which: np.ndarray, exponential: bool, gap: bool
+) -> Draws:
+    """Repetitions first ... first + count − 1 of n samples.
+
+    Parameters
+    ----------
+    first, count, n, seed : int
+    chances : array, shape (L, K + 1)
+        Coefficients of p in T_0 ... T_K, for each of L laws.
+    which : int array, shape (count,) or (0,)
+        The law of each repetition; empty for uniform samples.
+    exponential : bool
+        Whether a candidate is kept with probability exp p rather than p.
+    gap : bool
+    """
+    out, gaps = np.empty((_SUMS, count)), np.empty(count if gap else 0)
+    table = np.ascontiguousarray(chances, np.float32)
+
+    def work(begin: int, end: int) -> None:
+        part = np.empty((_SUMS, end - begin))
+        _repeat(_key(seed), first + begin, n, table, which[begin:end], exponential, part, gaps[begin:end])
+        out[:, begin:end] = part
+
+    in_pieces(work, count)
+    return Draws(n, out, gaps)
+
+
+def _shifted(k: int, delta: float) -> Array:
+    density = _coefficients(1 + delta * _phi(k))[: _K + 1]
+    return density[None, :] / (1 + abs(delta) * np.sqrt(2 * k + 1))
+
+
+def draws(repeats: int, n: int, *, seed: int, shift: tuple[int, float] | None = None, gap: bool = False) -> Draws:
+    """All repetitions at once; see :func:`batches`."""
+    parts = list(batches(repeats, n, seed=seed, shift=shift, gap=gap))
+    return Draws(n, np.concatenate([part.sums for part in parts], axis=1), np.concatenate([part.gap for part in parts]))
+
+
+# -- the statistic -------------------------------------------------------------------------------------------------------
+
+
+@njit(**OPTIONS)
+def _solved(A: np.ndarray, y: np.ndarray) -> float:
+    """|L⁻¹y|² with A = L Lᵀ, by Cholesky's method; −1 where the least eigenvalue of the standardised A might be below COLLINEAR.
+
+    With unit diagonal the other eigenvalues have a product of at most (K/(K − 1))^(K − 1), so the least one is at least
+    det · ((K − 1)/K)^(K − 1).
+    """
+    total, determinant = 0.0, ((_K - 1) / _K) ** (_K - 1)
+    for i in range(_K):
+        diagonal = A[i, i]
+        for j in range(i):
+            for k in range(j):
+                A[i, j] -= A[i, k] * A[j, k]
+            A[i, j] /= A[j, j]
+            A[i, i] -= A[i, j] ** 2
+            y[i] -= A[i, j] * y[j]
+        determinant *= A[i, i] / diagonal
+        A[i, i] = np.sqrt(A[i, i])
+        y[i] /= A[i, i]
+        total += y[i] ** 2
+    return total if determinant > COLLINEAR else -1.0
+
+
+@njit(**OPTIONS)
+def _statistics(sums: np.ndarray, n: int, linear: np.ndarray, quadratic: np.ndarray, out: np.ndarray) -> None:
+    average, mean, A = np.ones(_SUMS + 1), np.empty(_K), np.empty((_K, _K))
+    for r in range(sums.shape[1]):
+        for j in range(_SUMS):
+            average[j + 1] = sums[j, r] / n
+        for k in range(_K):
+            mean[k] = 0.0
+            for j in range(_K + 1):
+                mean[k] += linear[k, j] * average[j]
+            for i in range(k + 1):
+                second = 0.0
+                for j in range(_SUMS + 1):
+                    second += quadratic[k, i, j] * average[j]
+                A[k, i] = (second - mean[k] * mean[i]) / (n - 1)
+        out[r] = _solved(A, mean)
+
+
+def statistics(found: Draws) -> Array:
+    """fpk's statistic S of the means against zero, with the covariances that were estimated; shape (R,).
+
+    Equal to :func:`fpk.difference.box_constrained` without budgets, which is called itself where a covariance may be nearly singular.
+    """
+    out = np.empty(found.sums.shape[1])
+    in_pieces(lambda a, b: _statistics(found.sums[:, a:b], found.n, LINEAR, QUADRATIC, out[a:b]), len(out))
+    for r in np.flatnonzero(~(out >= 0)):
+        out[r] = box_constrained(found.mean[r], found.covariance[r], np.zeros(_K))
+    return out
+
+
+@lru_cache
+def critical(n: int, level: float) -> float:
+    """fpk's critical value of S for n samples."""
+    return Difference(_ideal(n), zero_estimate(_K), ()).critical(level)
+
+
+@lru_cache
+def largest_gap(n: int, level: float) -> float:
+    """fpk's limit for the gap at n samples, from a verdict on samples that are all in the wrong place."""
+    verdict = settle(_ideal(n, np.ones(THRESHOLDS)), _exact(np.zeros(THRESHOLDS)), alpha=2 * level)
+    return verdict.threshold
+
+
+def _ideal(n: int, thresholds: Array = _NO_THRESHOLDS) -> Estimate:
+    return Estimate(
+        np.zeros(_K), np.zeros(_K), covariance=np.eye(_K) / n, samples=n, thresholds=thresholds, threshold_bound=0 * thresholds
+    )  # fmt: skip
+
+
+def _exact(thresholds: Array) -> Estimate:
+    return Estimate(np.zeros(_K), np.zeros(_K), thresholds=thresholds, threshold_bound=0 * thresholds)
