@@ -149,8 +149,8 @@ def test_only_comparison_and_orders_make_verdicts() -> None:
 
 
 def test_studies_never_judge() -> None:
-    """A study hands over evidence; comparing inside it would hide the numbers from the records."""
-    for file in sorted(STUDIES.rglob("*.py")):
+    """A study hands over evidence; comparing inside it would hide the numbers from the records. (In calibration, verdicts are the numbers.)"""
+    for file in sorted(f for f in STUDIES.rglob("*.py") if f.parent.name != "calibration"):
         for name in ("compare", "settle", "vanishes", "below_zero"):
             assert not calls_of(file, name), f"{named(file)} calls {name}"
 
