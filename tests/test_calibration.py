@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -13,6 +14,7 @@ from fpk.calibration import Limited, Rate, Tally, held, tally, weighted
 from fpk.comparison import below_zero
 from fpk.difference import ALPHA, BETA
 from fpk.errors import ComparisonError
+from fpk.study import load_catalogue
 from fpk.verdict import Outcome
 
 
@@ -85,3 +87,10 @@ def test_impossible_counts_are_refused(events: int, repeats: int) -> None:
 def test_a_limit_of_zero_is_refused() -> None:
     with pytest.raises(ComparisonError, match="limits above 0"):
         held([Limited("rate", Rate(0, 5), at_most=0.0)], "draws")
+
+
+def test_studies_of_calibration_run_only_when_named_and_depend_on_the_rules_of_judging() -> None:
+    catalogue = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
+    counting = {s.claim for s in catalogue.studies if s.judging}
+    assert counting == {id for id in catalogue.claims if id.startswith("calibration.")}
+    assert all(s.only_when_named for s in catalogue.studies if s.judging)
