@@ -121,20 +121,8 @@ def periodic_solver(rows: Array) -> Callable[[Array, bool], Array]:
     return lambda p, transposed: factors.solve(p.astype(rows.dtype), "T" if transposed else "N")
 
 
-class Stepper(ABC):
-    """Advances p' = A(t) p over given times, or takes u back over them by the transposed maps; subclasses say what one step is.
-
-    Parameters
-    ----------
-    rates_at : callable
-        t ↦ rate matrix.
-    """
-
-    def __init__(self, rates_at: Callable[[float], Rates]) -> None:
-        self.rates_at = rates_at
-        self._time: float | None = None
-        self._rates: Rates | None = None
-        self._factors: dict[Any, Any] = {}
+class Steps(ABC):
+    """Linear maps over steps of time, and their transposes; subclasses say what one step is."""
 
     @abstractmethod
     def advanced(self, p: Array, t: float, step: float) -> Array:
@@ -147,21 +135,6 @@ class Stepper(ABC):
     def counted(self, steps: int) -> int:
         """How many of the asked steps are taken."""
         return steps
-
-    def rates(self, t: float) -> Rates:
-        """A(t); factors are kept while it does not change."""
-        if self._rates is None or self._time is None or abs(t - self._time) > 1e-13 * abs(t):
-            fresh = self.rates_at(t)
-            if self._rates is None or not np.array_equal(fresh.rows, self._rates.rows):
-                self._rates, self._factors = fresh, {}
-            self._time = t
-        return self._rates
-
-    def kept(self, key: Any, made: Callable[[], Any]) -> Any:
-        """The factors of the present rates under ``key``, made when missing."""
-        if key not in self._factors:
-            self._factors = {key: made()}
-        return self._factors[key]
 
     def scheduled(self, times: tuple[float, ...], steps: int) -> list[tuple[float, list[tuple[float, float]]]]:
         """For each target time the (start, length) of the steps that lead there from the one before."""
@@ -182,6 +155,37 @@ class Stepper(ABC):
                 u = self.returned(u, t, step)
         if times[0] > 0:
             yield 0.0, u
+
+
+class Stepper(Steps):
+    """Steps of p' = A(t) p that keep the rate matrix and its factors while A does not change.
+
+    Parameters
+    ----------
+    rates_at : callable
+        t ↦ rate matrix.
+    """
+
+    def __init__(self, rates_at: Callable[[float], Rates]) -> None:
+        self.rates_at = rates_at
+        self._time: float | None = None
+        self._rates: Rates | None = None
+        self._factors: dict[Any, Any] = {}
+
+    def rates(self, t: float) -> Rates:
+        """A(t); factors are kept while it does not change."""
+        if self._rates is None or self._time is None or abs(t - self._time) > 1e-13 * abs(t):
+            fresh = self.rates_at(t)
+            if self._rates is None or not np.array_equal(fresh.rows, self._rates.rows):
+                self._rates, self._factors = fresh, {}
+            self._time = t
+        return self._rates
+
+    def kept(self, key: Any, made: Callable[[], Any]) -> Any:
+        """The factors of the present rates under ``key``, made when missing."""
+        if key not in self._factors:
+            self._factors = {key: made()}
+        return self._factors[key]
 
 
 def _schedule(times: tuple[float, ...], steps: int) -> list[tuple[float, list[tuple[float, float]]]]:
