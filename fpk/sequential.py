@@ -8,8 +8,9 @@ A test at a tiny level needs many samples only where the answer is close. With k
     otherwise    β ← β/γ and new samples.
 
 Attempt i is reached with probability at most γ^(i−1) and refutes with α/(k γ^(i−1)) of these: false alarms are at most α in all.
-At the last attempt β = γ. The expected cost under the null is Σ (4γ)^i samples of the first attempt: 1.7 at α = 10⁻⁶, 1.2 at 10⁻⁹,
-but 10 at 10⁻³ and 39 at 10⁻²: at such levels sequential testing is no bargain.
+At the last attempt β = γ. The expected cost under the null is Σ (4γ)^i samples of the first attempt. With seven attempts this is 1.2 at
+α = 10⁻⁹ and 1.7 at 10⁻⁶, but 2.4 at 10⁻⁵ and 10 at 10⁻³; so as many attempts are made, up to seven, as cost two at most: 7 at 10⁻⁶,
+6 at 10⁻⁵, 4 at 10⁻³, 3 at 10⁻².
 
 References
 ----------
@@ -21,11 +22,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from fpk.errors import ComparisonError
 
-#: Attempts at most, and the factor in samples from one to the next.
-ATTEMPTS, GROWTH = 7, 4
+#: Attempts at most, the factor in samples from one to the next, and what a true hypothesis may cost on average.
+ATTEMPTS, GROWTH, COST = 7, 4, 2.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class SequentialResult:
         return f"{'refuted' if self.refuted else 'not refuted'} at α = {self.alpha:g} after p = {shown} ({self.cost} times the first samples)"
 
 
-def sequential_test(attempt: Callable[[int], float], *, alpha: float, attempts: int = ATTEMPTS) -> SequentialResult:
+def sequential_test(attempt: Callable[[int], float], *, alpha: float, attempts: int | None = None) -> SequentialResult:
     """Test a hypothesis at level α with as few samples as it takes.
 
     Parameters
@@ -69,8 +71,8 @@ def sequential_test(attempt: Callable[[int], float], *, alpha: float, attempts: 
         i ↦ p-value of the i-th attempt, i = 0, 1, ..., from 4^i n_0 *fresh* samples: seeds must depend on i.
     alpha : float
         Probability of refuting a true hypothesis, over all attempts. At most this if P(p ≤ u) ≤ u for every u.
-    attempts : int, default 7
-        k, at most. 1: an ordinary test.
+    attempts : int, optional
+        k, at most. 1: an ordinary test. Default :func:`affordable_attempts`.
 
     Raises
     ------
@@ -84,6 +86,7 @@ def sequential_test(attempt: Callable[[int], float], *, alpha: float, attempts: 
     >>> sequential_test(lambda i: [0.02, 1e-12][i], alpha=1e-6).refuted
     True
     """
+    attempts = affordable_attempts(alpha) if attempts is None else attempts
     beta, gamma = _first_levels(alpha, attempts)
     p_values: list[float] = []
     for i in range(attempts):
@@ -101,14 +104,39 @@ def sequential_test(attempt: Callable[[int], float], *, alpha: float, attempts: 
     return SequentialResult(False, tuple(p_values), alpha)
 
 
-def expected_cost(alpha: float, *, attempts: int = ATTEMPTS) -> float:
-    """Expected samples under the null, in units of the first attempt's: Σ_{i<k} (4γ)^i for exact p-values.
+@lru_cache
+def affordable_attempts(alpha: float) -> int:
+    """The most attempts, up to seven, whose expected cost under the null is at most twice the samples of the first.
+
+    Raises
+    ------
+    ComparisonError
+        If α is not in (0, 1).
 
     Examples
     --------
-    >>> [round(expected_cost(alpha), 1) for alpha in (1e-9, 1e-6, 1e-3)]
-    [1.2, 1.7, 10.4]
+    >>> [affordable_attempts(alpha) for alpha in (1e-9, 1e-6, 1e-5, 1e-3, 1e-2)]
+    [7, 7, 6, 4, 3]
     """
+    return max(k for k in range(1, ATTEMPTS + 1) if expected_cost(alpha, attempts=k) <= COST)
+
+
+def expected_cost(alpha: float, *, attempts: int | None = None) -> float:
+    """Expected samples under the null, in units of the first attempt's: Σ_{i<k} (4γ)^i for exact p-values.
+
+    Raises
+    ------
+    ComparisonError
+        If α is not in (0, 1), or k < 1.
+
+    Examples
+    --------
+    >>> [round(expected_cost(alpha), 1) for alpha in (1e-9, 1e-6, 1e-5)]
+    [1.2, 1.7, 1.8]
+    >>> round(expected_cost(1e-5, attempts=7), 1)
+    2.4
+    """
+    attempts = affordable_attempts(alpha) if attempts is None else attempts
     gamma = _first_levels(alpha, attempts)[1]
     return sum((GROWTH * gamma) ** i for i in range(attempts))
 

@@ -5,13 +5,13 @@ import pytest
 from scipy import stats
 
 from fpk.errors import ComparisonError
-from fpk.sequential import ErrorBudget, expected_cost, sequential_test
+from fpk.sequential import ErrorBudget, affordable_attempts, expected_cost, sequential_test
 
 LEVEL = 1e-6
 
 
 def many_tests(p, alpha):
-    """The rule on rows of p-values, (n, 7), in arrays: refuted, attempts."""
+    """The rule on rows of p-values, (n, k), in arrays: refuted, attempts."""
     attempts = p.shape[1]
     beta, gamma = alpha / attempts, (alpha / attempts) ** (1 / attempts)
     open_, refuted, made = np.ones(len(p), bool), np.zeros(len(p), bool), np.zeros(len(p), int)
@@ -27,7 +27,7 @@ def many_tests(p, alpha):
 def test_true_hypotheses_are_refuted_no_more_often_than_alpha(rng, alpha):
     # Exact p-values spend α (1 − tiny); both binomial bounds at level 1e-6.
     count = 1_000_000
-    refuted, made = many_tests(rng.random((count, 7)), alpha)
+    refuted, made = many_tests(rng.random((count, affordable_attempts(alpha))), alpha)
     assert stats.binom.ppf(LEVEL, count, 0.9 * alpha) <= refuted.sum() <= stats.binom.isf(LEVEL, count, alpha)
     cost = (4.0**made - 1) / 3
     assert abs(cost.mean() - expected_cost(alpha)) <= 5 * cost.std() / np.sqrt(count)
@@ -37,22 +37,32 @@ def test_the_arrays_above_and_the_function_agree(rng):
     p = rng.random((3000, 7)) ** 3
     refuted, made = many_tests(p, 1e-2)
     for row, wrong, attempts in zip(p, refuted, made, strict=True):
-        found = sequential_test(lambda i, row=row: row[i], alpha=1e-2)
+        found = sequential_test(lambda i, row=row: row[i], alpha=1e-2, attempts=7)
         assert (found.refuted, found.attempts) == (wrong, attempts)
         assert found.p_values == tuple(row[:attempts])
 
 
-@pytest.mark.parametrize("alpha", [1e-6, 1e-9])
-def test_a_true_hypothesis_costs_less_than_twice_the_first_samples_at_the_levels_in_use(rng, alpha):
+@pytest.mark.parametrize("alpha", [0.9, 0.1, 1e-2, 1e-3, 1e-5, 1e-6, 1e-9])
+def test_a_true_hypothesis_costs_at_most_twice_the_first_samples(rng, alpha):
     assert expected_cost(alpha) <= 2
-    _, made = many_tests(rng.random((100_000, 7)), alpha)
+    attempts = affordable_attempts(alpha)
+    _, made = many_tests(rng.random((100_000, attempts)), alpha)
     cost = (4.0**made - 1) / 3
     assert abs(cost.mean() - expected_cost(alpha)) <= 5 * cost.std() / np.sqrt(100_000)
+    assert attempts == 7 or expected_cost(alpha, attempts=attempts + 1) > 2
 
 
-def test_at_loose_levels_the_expected_cost_is_higher_and_said_so():
-    assert expected_cost(1e-3) == pytest.approx(10.4, abs=0.1)
-    assert expected_cost(1e-2) == pytest.approx(39.4, abs=0.5)
+@pytest.mark.parametrize("alpha", [1e-2, 1e-5, 1e-9])
+def test_a_check_that_stays_undecided_makes_the_attempts_it_can_afford(alpha):
+    attempts = affordable_attempts(alpha)
+    gamma = (alpha / attempts) ** (1 / attempts)
+    found = sequential_test(lambda i: gamma * (1 + 1e-12), alpha=alpha)
+    assert (found.refuted, found.attempts) == (False, attempts)
+
+
+def test_the_cost_of_a_given_number_of_attempts_is_that_of_its_levels():
+    assert expected_cost(1e-3, attempts=7) == pytest.approx(10.4, abs=0.1)
+    assert expected_cost(1e-2, attempts=7) == pytest.approx(39.4, abs=0.5)
     assert expected_cost(1e-2, attempts=1) == 1
 
 
@@ -76,7 +86,7 @@ def test_results_read_and_cost_what_was_sampled():
 def test_the_last_attempt_leaves_nothing_open(last, refuted):
     # Six attempts in the undecided range, then p = last · γ: the last level is γ itself.
     gamma = (1e-2 / 7) ** (1 / 7)
-    found = sequential_test(lambda i: last * gamma if i == 6 else 1.001e-2 / 7 * gamma**-i, alpha=1e-2)
+    found = sequential_test(lambda i: last * gamma if i == 6 else 1.001e-2 / 7 * gamma**-i, alpha=1e-2, attempts=7)
     assert (found.attempts, found.refuted) == (7, refuted)
 
 
@@ -90,6 +100,8 @@ def test_what_is_no_p_value_is_refused(p):
 def test_levels_outside_their_range_are_refused(options):
     with pytest.raises(ComparisonError, match="0 < alpha < 1 and attempts ≥ 1"):
         sequential_test(lambda i: 0.5, **options)
+    with pytest.raises(ComparisonError, match="0 < alpha < 1 and attempts ≥ 1"):
+        expected_cost(**options)
 
 
 # --- the budget of a session
@@ -132,5 +144,5 @@ def test_a_family_of_sequential_tests_keeps_the_session_budget(rng):
     shares = ErrorBudget(0.1).split(map(str, range(10)))
     families, refuted = 20_000, np.zeros(20_000, bool)
     for alpha in shares.values():
-        refuted |= many_tests(rng.random((families, 7)), alpha)[0]
+        refuted |= many_tests(rng.random((families, affordable_attempts(alpha))), alpha)[0]
     assert refuted.sum() <= stats.binom.isf(LEVEL, families, 0.1)
