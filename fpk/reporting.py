@@ -25,9 +25,10 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from fpk.errors import StoreError
-from fpk.figures import density_figures, effect_figure
+from fpk.figures import chart_figures, density_figures, effect_figure
 from fpk.records import Judged, Record, baseline_rows, counted
 from fpk.study import Claim
+from fpk.tables import charted
 from fpk.verdict import Outcome
 from fpk.wording import margin_text, number_text, one_line, summary
 
@@ -122,6 +123,11 @@ class _Section:
     def densities(self) -> list[Markup]:
         """Density drawings; Markup, as :mod:`fpk.figures` escapes."""
         return [Markup(drawing) for drawing in density_figures(self.group)]
+
+    @property
+    def charts(self) -> list[Markup]:
+        """Chart drawings of the stated forms, case by case."""
+        return [Markup(drawing) for drawing in chart_figures(self.group)]
 
     @property
     def effects(self) -> Markup:
@@ -222,6 +228,7 @@ def _context(
     sections = list(_sections(judged, claims, size))
     return {
         "sections": sections,
+        "tables": charted(judged),
         "anchors": {section.head.id: section.anchor for section in sections},
         "failing": failing,
         "title": f"{len(records) - len(failing)} of {len(records)} records hold",

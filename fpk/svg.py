@@ -1,31 +1,40 @@
 r"""SVG for a page: small, restylable, and safe to inline.
 
-Whoever draws uses the first colour of each pair in :data:`COLOURS`, which nothing else uses; here it becomes a CSS
-variable with the second as its default, so that one drawing serves light and dark pages.
+Whoever draws uses the colours in :data:`COLOURS`, which nothing else uses; here each becomes a CSS variable of the page,
+so that one drawing serves light and dark pages. What neighbours share is written once: lines of one style become one path, other
+elements of one style a group.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from xml.etree import ElementTree
 
-_SVG = "http://www.w3.org/2000/svg"
-#: Colours as drawn (which nothing else may use), the variable that replaces each, and its default.
+import numpy as np
+
+#: The colours of the page by the variable that holds them, and how they are drawn (nothing else may use these).
 COLOURS = {
-    "ink": ("#010101", "#1b1f24"),
-    "muted": ("#020202", "#57606a"),
-    "rule": ("#030303", "#d0d7de"),
-    "noise": ("#040404", "#c4cbd3"),
-    "first": ("#050505", "#005a9e"),
-    "second": ("#060606", "#b34700"),
-    "control": ("#070707", "#7b4a9e"),
-    "confirmed": ("#080808", "#00634a"),
-    "refuted": ("#090909", "#8a3a86"),
-    "undecided": ("#0a0a0a", "#7a5700"),
-    "failed": ("#0b0b0b", "#b3261e"),
+    "ink": "#010101",
+    "muted": "#020202",
+    "rule": "#030303",
+    "noise": "#040404",
+    "first": "#050505",
+    "second": "#060606",
+    "control": "#070707",
+    "confirmed": "#080808",
+    "refuted": "#090909",
+    "undecided": "#0a0a0a",
+    "failed": "#0b0b0b",
 }
+#: Size of text that does not say its own.
+FONT_SIZE = 11.5
+_DEFAULTS = {
+    "font-family", "stroke-dashoffset", "stroke-linejoin", "fill: none", "text-anchor: start", f"font-size: {FONT_SIZE}px",
+}  # fmt: skip
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 
 
 def compacted(svg: str, *, title: str, description: str) -> str:
@@ -41,67 +50,167 @@ def compacted(svg: str, *, title: str, description: str) -> str:
     Returns
     -------
     str
-        One ``svg`` element without width and height, for a page that sets them; equal input gives equal output.
+        One ``svg`` element without width and height, for a page that sets them and defines the colours; equal input gives equal output.
     """
     root = ElementTree.fromstring(svg)
-    prefix = f"f{zlib.crc32((title + svg).encode()):x}-"
+    named = _namer(f"f{zlib.crc32((title + svg).encode()):x}")
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
-        element.attrib = {name: text for name, text in _attributes(element, prefix) if text}
+        element.attrib = {name: text for name, text in _attributes(element, named) if text}
         element.text, element.tail = (element.text or "").strip() or None, None
     _unwrap(root)
+    _share(root)
     root.attrib = {
-        "xmlns": _SVG,
         "viewBox": root.attrib["viewBox"],
         "role": "img",
-        "aria-label": title,
         "font-family": "sans-serif",
+        "font-size": f"{FONT_SIZE}",
+        "fill": "none",
     }
     for tag, text in (("desc", description), ("title", title)):
         root.insert(0, ElementTree.Element(tag))
         root[0].text = text
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
-def _attributes(element: ElementTree.Element, prefix: str) -> Iterator[tuple[str, str]]:
+def _namer(prefix: str) -> Callable[[str], str]:
+    """Short ids, unique on a page: a prefix and a number for each id."""
+    known: dict[str, str] = {}
+    return lambda id: known.setdefault(id, f"{prefix}-{len(known)}")
+
+
+def _attributes(element: ElementTree.Element, named: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     for name, text in element.attrib.items():
         name = name.rpartition("}")[2]
         if name == "id":
-            yield name, prefix + text if element.tag in ("path", "clipPath") else ""
+            yield name, named(text) if element.tag in ("path", "clipPath") else ""
         elif name == "style":
             yield name, _restyled(text)
+        elif name == "d":
+            yield name, _shortest(text)
         elif name == "transform":
             yield name, "" if text.startswith("rotate(-0 ") else _rounded(text)
+        elif name in ("x", "y", "width", "height"):
+            yield name, _rounded(text)
         else:
-            yield (
-                name,
-                _rounded(text) if name in ("d", "x", "y", "width", "height") else text.replace("#", f"#{prefix}"),
-            )
+            yield name, re.sub(r"#([\w-]+)", lambda match: f"#{named(match[1])}", text)
 
 
 def _restyled(style: str) -> str:
     """Drop what the page decides (fonts) and defaults; name the colours."""
-    kept = [
-        part.strip()
-        for part in style.split(";")
-        if not re.match(r"\s*(font-family|stroke-dashoffset|stroke-linejoin)", part)
-    ]
-    out = ";".join(part.replace(": ", ":") for part in kept)
-    for name, (drawn, default) in COLOURS.items():
-        out = out.replace(drawn, f"var(--{name},{default})")
+    parts = [part.strip() for part in style.split(";")]
+    kept = [part for part in parts if not _DEFAULTS & {part, part.partition(":")[0]}]
+    out = re.sub(r"\b0\.", ".", ";".join(part.replace(": ", ":") for part in kept))
+    for name, drawn in COLOURS.items():
+        out = out.replace(drawn, f"var(--{name})")
     return out
 
 
 def _rounded(text: str) -> str:
-    short = re.sub(r"-?\d+\.\d+", lambda m: f"{round(float(m[0]), 1) + 0.0:g}", text)
-    return re.sub(r"\s*([MLQCz])\s*", r"\1", short)
+    return re.sub(r"-?\d+\.\d+", lambda m: f"{round(float(m[0]), 1) + 0.0:g}", text)
+
+
+# -- paths -------------------------------------------------------------------------------------------------------------
+
+
+def _shortest(d: str) -> str:
+    """The shortest way to write a path in tenths of a pixel."""
+    commands = [
+        (c, np.rint(10 * np.array(re.findall(_NUMBER, n), float))) for c, n in re.findall(r"([MLQCz])([^MLQCz]*)", d)
+    ]
+    letters = "".join(c for c, _ in commands)
+    if letters == "MCCCCCCCCz":
+        return _circle(float(commands[0][1][1]))
+    return (
+        _relative(commands) if not set(letters) - set("MLz") else re.sub(r"\s*([MLQCz])\s*", r"\1", _rounded(d)).strip()
+    )
+
+
+def _circle(radius: float) -> str:
+    """Matplotlib's circle of eight cubic arcs about the origin, which begins at its lowest point, as two arcs."""
+    r, width = _tenths([radius]), _tenths([2 * radius])
+    return f"M-{r} 0a{r} {r} 0 1 0 {width} 0a{r} {r} 0 1 0-{width} 0z"
+
+
+def _relative(commands: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Lines as steps: the places are rounded first, so that no error adds up."""
+    out, here, start = [], np.zeros(2), np.zeros(2)
+    for letter, place in commands:
+        if letter == "z":
+            out.append(("z", []))
+            here = start
+            continue
+        step = place - here
+        if letter == "M":
+            out.append(("m" if out else "M", list(step)))
+            start = place
+        elif step[0] and step[1]:
+            out.append(("l", list(step)))
+        elif step.any():
+            out.append(("h" if step[0] else "v", [step.sum()]))
+        here = place
+    return "".join(_written(letter, [n for _, own in run for n in own]) for letter, run in groupby(out, lambda c: c[0]))
+
+
+def _written(letter: str, numbers: Sequence[float]) -> str:
+    """A run of one command; steps along an axis in one direction are one step."""
+    if letter in "hv":
+        numbers = [sum(run) for _, run in groupby(numbers, np.sign)]
+    return letter + _tenths(numbers)
+
+
+def _tenths(numbers: Sequence[float]) -> str:
+    """Tenths as decimals, with nothing between two numbers that can be told apart without it."""
+    out = ""
+    for number in numbers:
+        text = re.sub(r"^(-?)0\.", r"\1.", f"{number / 10:.10g}")
+        out += text if not out or text[0] == "-" else f" {text}"
+    return out
+
+
+# -- what neighbours share ---------------------------------------------------------------------------------------------
 
 
 def _unwrap(parent: ElementTree.Element) -> None:
-    """Replace groups that carry nothing by their children; drop the style sheet and definitions that are empty."""
+    """Replace groups that carry nothing by their children; drop the style sheet, definitions that are empty and paths without ink."""
     children: list[ElementTree.Element] = []
     for child in parent:
         _unwrap(child)
         bare = child.tag in ("g", "defs") and not child.attrib and (child.tag == "g" or not len(child))
-        children += list(child) if bare else [child] if child.tag != "style" else []
+        unseen = child.tag == "style" or (child.tag == "path" and not {"style", "id"} & set(child.attrib))
+        children += list(child) if bare else [] if unseen else [child]
     parent[:] = children
+
+
+def _share(parent: ElementTree.Element) -> None:
+    """Join lines of one style that follow each other; group other neighbours of one style."""
+    children: list[ElementTree.Element] = []
+    for (style, clip), run in groupby(parent, lambda e: (e.get("style", ""), e.get("clip-path", ""))):
+        alike = _joined(list(run))
+        if (
+            style and len(alike) > 1 and not re.search(r"(?<!-)opacity", style)
+        ):  # opacity itself is a group's as a whole
+            group = ElementTree.Element("g", {"style": style} | ({"clip-path": clip} if clip else {}))
+            for one in alike:
+                one.attrib = {name: text for name, text in one.attrib.items() if name not in ("style", "clip-path")}
+            group.extend(alike)
+            alike = [group]
+        children += alike
+    parent[:] = children
+
+
+def _joined(alike: Sequence[ElementTree.Element]) -> list[ElementTree.Element]:
+    """Neighbouring opaque lines in one path, where that looks the same."""
+    out: list[ElementTree.Element] = []
+    for element in alike:
+        last = out[-1] if out else None
+        if last is not None and last.tag == element.tag == "path" and _mere_line(last) and _mere_line(element):
+            last.set("d", last.get("d", "") + element.get("d", ""))
+        else:
+            out.append(element)
+    return out
+
+
+def _mere_line(path: ElementTree.Element) -> bool:
+    style = path.get("style", "")
+    return "id" not in path.attrib and "fill" not in style and "opacity" not in style

@@ -1,0 +1,17 @@
+r"""Figures: inline SVG for the report. For each claim one drawing of its effects, and drawings of densities and charts where there are some.
+
+=================  ===============================================================================================
+:mod:`effects`     for every record, how far it is from equality against what its errors explain
+:mod:`densities`   both sides at the last time, and below it their difference next to that of the nearest control
+:mod:`charts`      what a study hands over besides its evidence: rates, power, coverage
+:mod:`drawing`     what all of them share: size, style, ticks, and the way from matplotlib to a page
+=================  ===============================================================================================
+
+Text stays text, and colours are the page's CSS variables (``--ink``, ``--first`` ...). No meaning hangs on a colour alone.
+"""
+
+from fpk.figures.charts import chart_figures
+from fpk.figures.densities import density_figures
+from fpk.figures.effects import effect_figure
+
+__all__ = ["chart_figures", "density_figures", "effect_figure"]

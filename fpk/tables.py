@@ -1,0 +1,75 @@
+r"""Tables: the charts of a run as rows of text, for Markdown and terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fpk.charts import Chart, Series
+from fpk.records import Judged
+from fpk.wording import number_text
+
+#: Rows of one table, about.
+ROWS = 15
+
+
+@dataclass(frozen=True)
+class Table:
+    """A chart as text.
+
+    Parameters
+    ----------
+    claim, where, title : str
+        ``where`` names the form (unless *stated*) and the case.
+    head : tuple of str
+        Names of the four columns: series, x, y, ends of bar or band.
+    rows : tuple of tuple of str
+    left_out : int
+        Points that have no row.
+    """
+
+    claim: str
+    where: str
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: int
+
+
+def charted(judged: Iterable[Judged]) -> list[Table]:
+    """The charts of all stated forms, in the order of the records."""
+    return [
+        _table(j, chart) for j in judged if j.record.stated and j.evidence is not None for chart in j.evidence.charts
+    ]
+
+
+def _table(judged: Judged, chart: Chart) -> Table:
+    record = judged.record
+    where = ", ".join(part for part in (record.variant.replace("stated", ""), record.case) if part)
+    own = [one for one in chart.series if one.kind != "reference"]
+    share = max(2, ROWS // max(len(own), 1))
+    rows = [_row(chart, one, k) for one in own for k in _kept(len(one.x), share)]
+    left_out = sum(len(one.x) for one in own) - len(rows)
+    rows += [_row(chart, one, k) for one in chart.series if one.kind == "reference" for k in _ends(one)]
+    head = ("", chart.x_label or "case", chart.y_label, "from – to")
+    return Table(record.id, where, chart.title, head, tuple(rows), left_out)
+
+
+def _kept(count: int, share: int) -> Sequence[int]:
+    """Places evenly spread over a series, its ends among them."""
+    return sorted({round(k) for k in np.linspace(0, count - 1, min(count, share))})
+
+
+def _ends(one: Series) -> Sequence[int]:
+    """First and last place of what others are held against; one where it is constant."""
+    return [0] if len(one.y) and np.ptp(one.y) == 0 else _kept(len(one.y), 2)
+
+
+def _row(chart: Chart, one: Series, k: int) -> tuple[str, str, str, str]:
+    x, names = float(one.x[k]), chart.x_names
+    place = names[int(x)] if names and x in range(len(names)) else number_text(x)
+    constant = one.kind == "reference" and len(_ends(one)) == 1
+    ends = f"{number_text(float(one.lower[k]))} – {number_text(float(one.upper[k]))}" if len(one.lower) else ""
+    return one.name, "" if constant else place, number_text(float(one.y[k])), ends
