@@ -1,0 +1,152 @@
+"""The repeated rule is fpk's own, and the repeated samples are what they say."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fpk.calibration import weighted
+from fpk.comparison import settle
+from fpk.errors import ComparisonError
+from fpk.marginals import zero_estimate
+from studies.calibration._decisions import (
+    CODES,
+    PHI,
+    WEIGHTS,
+    Repetitions,
+    counted,
+    law,
+    outcomes,
+    repetitions,
+    weighted_repetitions,
+)
+
+K = 4
+NONE = np.zeros(K)
+
+
+def rng_for(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def settled(found: Repetitions, budget, tolerance, *, bias=0.0, tolerance_mode=False, **levels) -> list:
+    """The real rule, one repetition after the other."""
+    moved = Repetitions(found.n, found.mean + bias, found.covariance)
+    asked = {"tolerance": tolerance} if tolerance_mode else {"effect": 3 * tolerance}
+    zero = zero_estimate(len(budget))
+    return [settle(moved.estimate(r, budget), zero, **asked, **levels).outcome for r in range(len(found.mean))]
+
+
+def arbitrary(count: int, n: int, rng: np.random.Generator) -> Repetitions:
+    """Covariances from nearly diagonal to nearly singular, means up to some ten standard errors."""
+    mixing = 10 ** rng.uniform(-2, 1, (count, 1, 1)) * rng.standard_normal((count, K, K))
+    factor = (np.eye(K) + mixing) * 10 ** rng.uniform(-1, 0.3, (count, K, 1))
+    covariance = factor @ factor.transpose(0, 2, 1) / n
+    steps = rng.standard_normal((count, K)) * 10 ** rng.uniform(-1, 1, (count, 1))
+    return Repetitions(n, np.einsum("rij,rj->ri", np.linalg.cholesky(covariance), steps), covariance)
+
+
+BUDGETS = {
+    "none": NONE,
+    "equal": np.full(K, 0.02),
+    "some": np.array([0.0, 0.03, 0.0, 0.001]),
+    "half the tolerance": np.full(K, 0.05),
+    "too large": np.array([0.0, 0.051, 0.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("tolerance_mode", [False, True])
+@pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
+@pytest.mark.parametrize("n", [40, 4000])
+def test_repeated_outcomes_are_those_of_settle(n, budget, tolerance_mode):
+    rng = rng_for(f"outcomes {n} {budget} {tolerance_mode}")
+    settings = {"bias": rng.normal(0, 0.02, K), "tolerance_mode": tolerance_mode, "beta": 1e-2, "alpha": 1e-3}
+    tolerance = 0.1 if n == 4000 else 0.6
+    for found in (arbitrary(60, n, rng), repetitions(60, n, rng, probabilities=law(2, 0.05))):
+        codes = outcomes(found, budget=budget, tolerance=tolerance, **settings)
+        assert [CODES[c] for c in codes] == settled(found, budget, tolerance, **settings)
+
+
+def test_all_three_outcomes_are_among_the_rows_compared():
+    rng = rng_for("three outcomes")
+    found = [repetitions(60, 4000, rng, probabilities=law(2, delta)) for delta in (0.0, 0.07, 0.2)]
+    codes = np.concatenate([outcomes(one, budget=NONE, tolerance=0.1) for one in found])
+    assert set(codes) == {0, 1, 2}
+    assert [CODES[c] for c in codes] == [o for one in found for o in settled(one, NONE, 0.1)]
+
+
+def test_rows_on_the_edge_are_decided_as_settle_decides_them():
+    """Reach equal to the tolerance, S equal to the critical value up to the last bits, no variance, linear relations."""
+    n, error, b = 1000, 0.01, np.full(K, 0.004)
+    diagonal = np.broadcast_to(np.eye(K) * error**2, (40, K, K)).copy()
+    single = settle(Repetitions(n, np.zeros((1, K)), diagonal[:1]).estimate(0, b), zero_estimate(K), effect=1.0)
+    d = np.zeros((40, K))
+    d[:20, 1] = np.sqrt(single.threshold) * error + 0.004 + np.arange(-10, 10) * 1e-17
+    d[20:, 2] = 0.1 - (0.004 + stats.t.isf(1e-3, n - 1) * error) + np.arange(-10, 10) * 1e-17
+    singular = np.broadcast_to(np.ones((K, K)) * error**2, (40, K, K))
+    still = diagonal.copy()
+    still[:, 0, 0] = 0.0
+    for covariance in (diagonal, singular, still):
+        for tolerance_mode in (False, True):
+            found = Repetitions(n, d, covariance)
+            codes = outcomes(found, budget=b, tolerance=0.1, tolerance_mode=tolerance_mode)
+            assert [CODES[c] for c in codes] == settled(found, b, 0.1, tolerance_mode=tolerance_mode)
+
+
+def test_a_single_functional_is_judged_as_settle_judges_it():
+    found = repetitions(100, 2000, rng_for("single"), probabilities=law(1, 0.1)).first(1)
+    b = np.array([0.01])
+    codes = outcomes(found, budget=b, tolerance=0.15)
+    assert [CODES[c] for c in codes] == settled(found, b, 0.15)
+
+
+def test_too_few_samples_for_a_joint_statistic_are_refused():
+    with pytest.raises(ComparisonError, match="5 samples are too few for a joint statistic of 4"):
+        outcomes(repetitions(3, 5, rng_for("few")), budget=NONE, tolerance=1.0)
+
+
+# --- the samples
+
+
+def test_functionals_are_orthonormal_on_the_nodes_and_shifted_by_exactly_delta():
+    np.testing.assert_allclose(PHI.T @ (WEIGHTS[:, None] * PHI), np.eye(K), atol=1e-14)
+    for k in range(1, K + 1):
+        p = law(k, -0.3)
+        assert p.min() > 0
+        np.testing.assert_allclose([p.sum(), *(p @ PHI)], [1, *(-0.3 * (np.arange(1, K + 1) == k))], atol=1e-14)
+
+
+def test_means_and_covariances_are_those_of_numpy():
+    found = repetitions(3, 50, rng_for("numpy"))
+    counts = rng_for("numpy").multinomial(50, WEIGHTS, size=3)
+    for r in range(3):
+        samples = np.repeat(PHI, counts[r], axis=0)
+        np.testing.assert_allclose(found.mean[r], samples.mean(0), atol=1e-14)
+        np.testing.assert_allclose(found.covariance[r], np.cov(samples, rowvar=False) / 50, atol=1e-14)
+
+
+def test_studentised_means_have_the_law_of_uniform_samples():
+    """Kolmogorov–Smirnov of 2,000 repetitions against 2,000 of uniform numbers, for each functional; 4 × 2.5e-7."""
+    rng, n = rng_for("uniform samples"), 300
+    found = repetitions(2000, n, rng)
+    t = found.mean / np.sqrt(np.diagonal(found.covariance, axis1=1, axis2=2))
+    x = rng.uniform(-1, 1, (2000, n))
+    phi = np.polynomial.legendre.legvander(x, K)[..., 1:] * np.sqrt(2 * np.arange(1, K + 1) + 1)
+    uniform = phi.mean(1) / (phi.std(1, ddof=1) / np.sqrt(n))
+    for k in range(K):
+        assert stats.ks_2samp(t[:, k], uniform[:, k]).pvalue > 2.5e-7
+
+
+def test_weighted_repetitions_give_the_rates_that_counting_gives():
+    """At β = 1e-2, 40,000 weighted against 200,000 counted; difference within 5.2 standard errors (2e-7)."""
+    rng, n, delta = rng_for("weighted"), 5000, 0.1
+    settings = {"budget": NONE, "tolerance": delta, "beta": 1e-2}
+    plain = counted(outcomes(repetitions(200_000, n, rng, probabilities=law(2, delta)), **settings)).rate(CODES[0])
+    found = weighted_repetitions(40_000, n, rng, probabilities=law(2, delta), drawn=law(2, delta - 2.3 / np.sqrt(n)))
+    rate = weighted(found.weight * (outcomes(found, **settings) == 0))
+    assert abs(found.weight.mean() - 1) < 5.2 * found.weight.std() / np.sqrt(len(found.weight))
+    assert abs(rate.value - plain.value) < 5.2 * np.hypot(rate.error, plain.error)
+    assert rate.error < 0.5 * plain.error * np.sqrt(200_000 / 40_000)
