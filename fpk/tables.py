@@ -37,6 +37,18 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     left_out: int
 
+    def __str__(self) -> str:
+        """Columns for a terminal, below the title."""
+        cells = [self.head, *self.rows]
+        widths = [max(len(row[k]) for row in cells) for k in range(len(self.head))]
+        where = f" ({self.where})" if self.where else ""
+        more = f"; {self.left_out} further points are drawn in the report" if self.left_out else ""
+        lines = [
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+            for row in cells
+        ]
+        return "\n".join([f"{self.title}{where}{more}", *("    " + "  ".join(line).rstrip() for line in lines)])
+
 
 def charted(judged: Iterable[Judged]) -> list[Table]:
     """The charts of all stated forms, in the order of the records."""

@@ -276,12 +276,37 @@ def test_list_shows_every_claim_with_its_study_for_people_and_machines(tiny: Pat
                 "id": "tiny.sum",
                 "kind": "identity",
                 "study": "tiny.total",
+                "only_when_named": False,
                 "variants": ["stated", "two + 5 %", "sign"],
                 "statement": "One and one are two.",
             }
         ],
     }
     assert calls(tiny) == []
+
+
+def test_list_tells_which_claims_run_only_when_named(tiny: Path) -> None:
+    assert "only when named" not in fpk(tiny.parent, "list", "--studies", tiny).stdout
+    changed(tiny, ('@study("tiny.sum", ', '@study("tiny.sum", only_when_named=True, '))
+    assert "tiny.total   only when named" in fpk(tiny.parent, "list", "--studies", tiny).stdout
+
+
+CHART = """Chart("Powers", "k", "2^k", (Series("powers", np.arange(40.0), 2.0 ** np.arange(40), kind="line"),), log_y=True)"""
+
+
+def test_explain_prints_a_few_points_of_the_stated_forms_charts(tiny: Path) -> None:
+    changed(
+        tiny,
+        ("import numpy as np", "import numpy as np\nfrom fpk.charts import Chart, Series"),
+        ('("1 + 1", "0"))', f'("1 + 1", "0"), charts=({CHART},))'),
+    )
+    fpk(tiny.parent, "run", tiny)
+    lines = fpk(tiny.parent, "explain", "tiny.sum", "--studies", tiny).stdout.splitlines()
+    assert sum("Powers" in line for line in lines) == 1, "controls have none"
+    rows = [line.split() for line in lines if line.startswith("    powers")]
+    assert rows[0] == ["powers", "0", "1"]
+    assert rows[-1] == ["powers", "39", "5.5e11"]
+    assert 10 <= len(rows) <= 16
 
 
 def test_explain_tells_formula_source_controls_and_stored_verdicts(tiny: Path) -> None:

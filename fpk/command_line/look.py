@@ -24,27 +24,29 @@ if TYPE_CHECKING:
 @main.command("list")
 @study_options
 def list_claims(studies: Path, store: Path, as_json: bool) -> None:
-    """List the claims with their studies."""
+    """List the claims with their studies, and which of them run only when named."""
     from fpk.study import load_catalogue
 
     catalogue = load_catalogue(studies)
-    rows = [
-        {
-            "id": c.id,
-            "kind": c.kind,
-            "study": catalogue.study_of(c.id).name,
-            "variants": list(c.expected),
-            "statement": c.statement,
-        }
-        for c in catalogue.claims.values()
-    ]
+    rows = [_listed(catalogue, id) for id in catalogue.claims]
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "claims": rows}, ensure_ascii=False))
         return
+    width = max(len(row["id"]) for row in rows) + 2
     for row in rows:
         controls = sum(outcome == "REFUTED" for outcome in catalogue.claims[row["id"]].expected.values())
-        click.echo(f"{row['id']:16s}{row['kind']:10s}{controls} wrong variants   {row['study']}")
+        named = "   only when named" if row["only_when_named"] else ""
+        click.echo(f"{row['id']:{width}s}{row['kind']:10s}{controls} wrong variants   {row['study']}{named}")
         click.echo(click.wrap_text(row["statement"], 100, "    ", "    "))
+
+
+def _listed(catalogue: Catalogue, id: str) -> dict[str, Any]:
+    """What there is to say about a claim before anything is computed."""
+    claim, study = catalogue.claims[id], catalogue.study_of(id)
+    return {
+        "id": id, "kind": claim.kind, "study": study.name, "only_when_named": study.only_when_named,
+        "variants": list(claim.expected), "statement": claim.statement,
+    }  # fmt: skip
 
 
 @main.command()
@@ -52,17 +54,18 @@ def list_claims(studies: Path, store: Path, as_json: bool) -> None:
 @study_options
 @click.option("--quick", is_flag=True, help="Look at the results of the quick size.")
 def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool) -> None:
-    """Explain a claim: formula, source, routes, controls, and the verdicts stored last."""
+    """Explain a claim: formula, source, routes, controls, and the verdicts and charts stored last."""
     from fpk.records import as_document
+    from fpk.tables import charted
 
     catalogue, judged = _stored(studies, store, [name], quick)
     if as_json:
         click.echo(json.dumps(as_document([j.record for j in judged]), ensure_ascii=False))
         return
-    for study in catalogue.selected([name]):
+    for k, study in enumerate(catalogue.selected([name])):
         claim = catalogue.claims[study.claim]
         click.echo(
-            f"{claim.id} ({claim.kind}): {claim.statement}\n  formula  {claim.formula}\n  source   {claim.source}"
+            f"{chr(10) if k else ''}{claim.id} ({claim.kind}): {claim.statement}\n  formula  {claim.formula}\n  source   {claim.source}"
         )
         if claim.assumptions:
             click.echo(f"  assuming {claim.assumptions}")
@@ -74,6 +77,8 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool) -
                     variant, case, str(claim.expected[variant]), claim.notes.get(variant, ""), own.get((variant, case))
                 )
             )
+        for table in charted(j for j in judged if j.record.id == claim.id):
+            click.echo(f"  {table}")
         click.echo(f"  rerun    fpk run {shlex.quote(claim.id)}{' --quick' if quick else ''}")
 
 

@@ -265,7 +265,8 @@ def _dressed(chart: Chart) -> Iterator[tuple[Series, _Look, float]]:
     beside = own if chart.x_names else [one for one in own if one.kind == "points"]
     places = np.concatenate([np.asarray(one.x, float) for one in beside]) if beside else np.zeros(0)
     crowded = len(np.unique(places)) < len(places)
-    step = min(5.0, 16 / max(len(beside), 1)) if crowded else 0.0
+    room = 16 if chart.x_names else 30
+    step = min(5.0, room / max(len(beside), 1)) if crowded else 0.0
     quiet = 0
     for k, one in enumerate(chart.series):
         if one.kind == "reference":
