@@ -32,7 +32,7 @@ from fpk.marginals import Vanishing
 from fpk.particles.coupling import CoupledResidual
 from fpk.particles.ensemble import ParticleMarginals
 from fpk.particles.exact_transition import ExactTransition
-from fpk.particles.schemes import Heun, Milstein
+from fpk.particles.schemes import Milstein
 from fpk.paths import dynkin_panel, two_time_panel
 from fpk.verdict import Verdict
 
@@ -209,11 +209,11 @@ def reversal() -> tuple[Pair, ...]:
     forward = fpk.exact(fpk.noising(SCHEDULE, fpk.problems.two_peaks()), times=[0.3])
     problem = fpk.reverse_time(fpk.noising(SCHEDULE, fpk.problems.two_peaks()), forward.score, initial=forward.law(1.0))
     law = fpk.LawMarginals({0.7: forward.law(0.3)}, (0.7,))
-    panel, draw = panel_of(law, (0.7,)), partial(ensemble, problem, times=(0.7,), steps=8)
+    panel, draw = panel_of(law, (0.7,)), partial(ensemble, problem, times=(0.7,), steps=8, levels=3)
     return (
         known("exact | particles", law, draw(), panel),
         twins(draw(), panel),
-        coupled("coupled, Heun", draw(), draw(scheme=Heun()), panel),
+        ladder(draw(), panel),
     )
 
 

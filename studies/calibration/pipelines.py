@@ -3,7 +3,7 @@ r"""False alarms of whole comparisons: simulate, solve and ask exact laws, compa
 Every pair of routes to one law is compared over and over with fresh seeds, at α = .01. With m pairs in all and n repetitions of each, a count
 above the quantile of Binomial(n, α) at .01/m contradicts "never above nominal"; over all pairs that happens with probability .01 if every
 pair were exactly at nominal. It is much rarer here, because budgets and the Massart bound only ever lower the rate: a pair without budgets has about
-.0075, and exceeds its limit (22 of 1,000; 2 of 10) with probability below 1e-5 (1e-4 in the quick size). What a control plants raises the
+.0075, and exceeds its limit (22 of 1,000; 2 of 8) with probability below 1e-5 (1e-4 in the quick size). What a control plants raises the
 rate of at least one pair of every problem above .8.
 """
 
@@ -76,7 +76,7 @@ def bolder(estimate: Estimate) -> Estimate:
 )
 def pipelines(variant: Spoil | None, case: str, size: Size, seed: int) -> Evidence:
     """By which part of its limit the count of each pair passes it: −1/2 of an alarm from the next larger count."""
-    repeats = 10 if size.quick else 1000
+    repeats = 8 if size.quick else 1000
     found, limit = [alarms(pair, repeats, seed + k, variant) for k, pair in enumerate(pairs(case))], most(repeats)
     excess = np.array([(rate.events - limit - 0.5) / limit for rate in found])
     names = tuple(f"{pair.name}: {rate} (at most {limit})" for pair, rate in zip(pairs(case), found, strict=True))
