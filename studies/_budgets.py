@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,46 +75,80 @@ class WaveBlock:
         return np.cos(np.pi * np.arange(1, 5)[:, None] * x[:, 0])
 
 
-def _panel(known: Known, time: float) -> Panel:
-    """Functionals that satisfy the boundary conditions: polynomials of the initial law on the line, waves between walls and on rings."""
-    if known.problem.boundary.kind == "open":
-        return Panel(law_panel({time: known.problem.initial}).smooth)
-    return Panel((WaveBlock(time),))
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A problem drawn at random, with a scheme, a time it is asked at, and the coarsest grid it is solved on.
+
+    Parameters
+    ----------
+    known : Known
+    scheme : Scheme or None
+        None: the default one.
+    base, steps : int
+        Cells and time steps of level 1.
+    time : float
+    """
+
+    known: Known
+    scheme: Scheme | None
+    base: int
+    steps: int
+    time: float
+
+    def level(self, k: int) -> Any:
+        """The solution on k times as many cells with k times as many steps.
+
+        Raises
+        ------
+        GridError
+            Where so few cells do not hold the initial law.
+        """
+        grid = fpk.Grid(self.known.lower, self.known.upper, cells=self.base * k)
+        return fpk.solve(self.known.problem, grid, times=[self.time], steps=self.steps * k, scheme=self.scheme)
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Functionals that satisfy the boundary conditions: polynomials of the initial law on the line, waves between walls and on rings."""
+        if self.known.problem.boundary.kind == "open":
+            return Panel(law_panel({self.time: self.known.problem.initial}).smooth)
+        return Panel((WaveBlock(self.time),))
+
+    @property
+    def truth(self) -> Array:
+        """E φ_k by Gauss sums over 400 intervals of the exact density, shape (4,)."""
+        edges = np.linspace(self.known.lower, self.known.upper, 401)
+        half = np.diff(edges)[:, None] / 2
+        x = (edges[:-1, None] + half * (1 + NODES)).ravel()
+        values = self.panel.smooth[0].values(x[:, None])
+        return values @ ((half * WEIGHTS).ravel() * self.known.density(x, self.time))
+
+    def l1_error(self, solved: Any) -> tuple[float, float]:
+        """L¹ distance of a solution's splined density to the exact one, and its proven bar."""
+        residuals = Residuals(solved.plan, self.known.problem, solved.times)
+        x, weights = residuals.points
+        missed = residuals.splined(solved.density(self.time))(x) - self.known.density(x, self.time)
+        return float(weights @ np.abs(missed)), residuals.l1_bar(self.time) + solved.floor
 
 
-def _truth(known: Known, block: Any) -> np.ndarray:
-    """E φ_k by Gauss sums over 400 intervals of the exact density."""
-    edges = np.linspace(known.lower, known.upper, 401)
-    half = np.diff(edges)[:, None] / 2
-    x = (edges[:-1, None] + half * (1 + NODES)).ravel()
-    return block.values(x[:, None]) @ ((half * WEIGHTS).ravel() * known.density(x, block.time))
+def drawn(number: int, seed: int, *, pace: int = 2) -> Drawn:
+    """Problem ``number`` of a seed, from every family and scheme in turn, with ``pace`` cells of level 1 for one time step."""
+    rng = np.random.default_rng([seed, number])
+    known, scheme = FAMILIES[number % 4](rng), SCHEMES[number // 4 % 2]
+    base = int(rng.integers(*((24, 37) if known.problem.boundary.kind == "open" else (16, 29))))
+    return Drawn(known, scheme, base, base // pace, rng.uniform(0.3, 1.0))
 
 
 def _tried(number: int, seed: int) -> Trial | None:
-    rng = np.random.default_rng([seed, number])
-    known, scheme = FAMILIES[number % 4](rng), SCHEMES[number // 4 % 2]
-    base, time = (
-        int(rng.integers(*((24, 37) if known.problem.boundary.kind == "open" else (16, 29)))),
-        rng.uniform(0.3, 1.0),
-    )
-
-    def level(k: int) -> Any:
-        grid = fpk.Grid(known.lower, known.upper, cells=base * k)
-        return fpk.solve(known.problem, grid, times=[time], steps=base // 2 * k, scheme=scheme)
-
-    panel = _panel(known, time)
+    asked = drawn(number, seed)
     try:
-        refined = fpk.refine(level)
+        refined = fpk.refine(asked.level)
     except GridError:  # the coarsest grid does not hold the initial law: refused, as it should be
         return None
-    plain, finest = refined.expect(panel), refined.finest
-    answer, truth = finest.expect(panel), _truth(known, panel.smooth[0])
-    residuals = Residuals(finest.plan, known.problem, finest.times)
-    x, weights = residuals.points
-    distance = weights @ np.abs(residuals.splined(finest.density(time))(x) - known.density(x, time))
+    plain, finest, truth = refined.expect(asked.panel), refined.finest, asked.truth
+    answer = finest.expect(asked.panel)
     return Trial(
-        known.family, scheme is not None, truth - plain.value, plain.bias_bound, answer.value - plain.value,
-        truth - answer.value, answer.bias_bound, float(distance), residuals.l1_bar(time) + finest.floor,
+        asked.known.family, asked.scheme is not None, truth - plain.value, plain.bias_bound, answer.value - plain.value,
+        truth - answer.value, answer.bias_bound, *asked.l1_error(finest),
     )  # fmt: skip
 
 
