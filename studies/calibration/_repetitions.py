@@ -115,10 +115,10 @@ def _uniform_block(
 @njit(**OPTIONS)
 def _accepted_block(
     state: np.ndarray, sums: np.ndarray, bins: np.ndarray, counts: np.ndarray, missing: np.ndarray, chances: np.ndarray,
-    exponential: bool, candidates: int, gap: bool,
+    exponential: bool, gap: bool,
 ) -> None:  # fmt: skip
     prefer_wide_vectors()
-    for _ in range(candidates):
+    for _ in range(BLOCK):  # never fewer: where sums are rounded must not depend on the other lanes
         for j in range(LANES):
             cell = _drawn(state, j) >> np.uint32(8)
             coin = (np.float64(_drawn(state, j)) + 0.5) * 2.0**-32
@@ -177,7 +177,7 @@ def repeat(
         while left > 0:
             sums[:] = _NONE
             if len(which):
-                _accepted_block(state, sums, bins, counts, missing, lanes, exponential, min(left, BLOCK), gap)
+                _accepted_block(state, sums, bins, counts, missing, lanes, exponential, gap)
                 left = missing.max()
             else:
                 _uniform_block(state, sums, bins, counts, min(left, BLOCK), gap)
