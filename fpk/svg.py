@@ -161,10 +161,11 @@ def _written(letter: str, numbers: Sequence[float]) -> str:
 
 def _tenths(numbers: Sequence[float]) -> str:
     """Tenths as decimals, with nothing between two numbers that can be told apart without it."""
-    out = ""
+    out, last = "", ""
     for number in numbers:
-        text = re.sub(r"^(-?)0\.", r"\1.", f"{number / 10:.10g}")
-        out += text if not out or text[0] == "-" else f" {text}"
+        text = re.sub(r"^(-?)0\.", r"\1.", f"{number / 10 + 0.0:.10g}")
+        apart = not last or text[0] == "-" or (text[0] == "." and "." in last)
+        out, last = out + ("" if apart else " ") + text, text
     return out
 
 

@@ -149,7 +149,7 @@ def _category(name: str) -> str:
 def _draw_plane(axes: Axes, chart: Chart) -> None:
     """Two axes of numbers."""
     x_limits, y_limits = _x_limits(chart), _y_limits(chart)
-    axes.set(xlabel=chart.x_label, ylabel=chart.y_label)
+    axes.set(xlabel=one_line(chart.x_label, 60), ylabel=one_line(chart.y_label, 36))
     _scale(axes, "x", x_limits, log=chart.log_x, count=6)
     _scale(axes, "y", y_limits, log=chart.log_y, count=5)
     axes.grid(axis="y", color=COLOURS["rule"], lw=0.6)
@@ -165,7 +165,7 @@ def _draw_plane(axes: Axes, chart: Chart) -> None:
 def _draw_categories(axes: Axes, chart: Chart) -> None:
     """One row for each category, top to bottom, and y to the right."""
     limits, names = _y_limits(chart), chart.x_names
-    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel=chart.y_label)
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel=one_line(chart.y_label, 60))
     _scale(axes, "x", limits, log=chart.log_y, count=5)
     axes.set_yticks(range(len(names)), [_category(name) for name in names])
     axes.tick_params(axis="y", labelcolor=COLOURS["ink"])

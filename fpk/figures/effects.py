@@ -62,7 +62,8 @@ def _draw_effects(axes: Axes, group: Sequence[Judged]) -> None:
         if tolerance:
             _draw_tolerance(axes, y - 0.5, len(own), tolerance, lower)
     decade_ticks(axes.xaxis, lower, upper)
-    axes.grid(axis="x", color=COLOURS["rule"], lw=0.6)
+    for tick in axes.get_xticks():
+        axes.axvline(float(tick), color=COLOURS["rule"], lw=0.6, zorder=0.5)
     axes.set_xlabel("|difference| of the deciding functional")
 
 
@@ -116,7 +117,7 @@ def _draw_effect(axes: Axes, y: int, judged: Judged, lower: float, upper: float)
         return
     k = deciding(judged.verdict)
     explained, seen = float(noise(judged.verdict)[k]), surely_seen(judged.verdict)
-    axes.plot([lower, np.clip(explained, lower, upper)], [y, y], color=COLOURS["noise"], lw=7)
+    axes.plot([lower, np.clip(explained, lower, upper)], [y, y], color=COLOURS["noise"], lw=7, zorder=1.5)
     if not np.isfinite(explained):
         axes.text(upper, y, "budget ∞ ", color=COLOURS["ink"], va="center", ha="right")
     if lower < seen < upper:
@@ -164,5 +165,5 @@ def _draw_enclosure(axes: Axes, y: int, judged: Judged, edge: float) -> None:
         axes.text(0, y, " crashed", color=COLOURS["failed"], va="center")
         return
     lower, middle, upper = np.clip(_enclosure(judged.verdict), -edge, edge)
-    axes.plot([lower, upper], [y, y], color=COLOURS["noise"], lw=7)
+    axes.plot([lower, upper], [y, y], color=COLOURS["noise"], lw=7, zorder=1.5)
     _mark(axes, float(middle), y, judged)
