@@ -1,13 +1,8 @@
-r"""How much of its error bar a grid's error uses, on problems drawn at random.
-
-The usage of a bar b by an error e is u = max_k |e_k|/b_k: the bar covers when u ≤ 1, and the bar times s covers when u ≤ s. The *class* of a
-problem is its family with the scheme it is solved by.
-"""
+"""How much of its error bar a grid's error uses, on problems drawn at random; the class of a problem is its family with its scheme."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import count, islice
 from typing import TypeAlias
 
@@ -15,35 +10,16 @@ import numpy as np
 
 import fpk
 from fpk.errors import GridError
-from fpk.laws import Array
 from fpk.problems.families import FAMILIES
 
 from .._budgets import SCHEMES, Drawn, drawn
+from ._coverage import Usages
 
 #: Families times schemes, in the order in which problems take turns.
 CLASSES = tuple(f"{family.__name__}, {name}" for name in ("default", "second order") for family in FAMILIES)
 assert len(CLASSES) == len(FAMILIES) * len(SCHEMES)
 #: A problem ↦ how much of its error bar its error uses.
 Rule: TypeAlias = Callable[[Drawn], float]
-
-
-@dataclass(frozen=True, eq=False)
-class Usages:
-    """Usages of bars by independent problems.
-
-    Parameters
-    ----------
-    kind : array of int, shape (n,)
-        The class of each problem, an index of :data:`CLASSES`.
-    usage : array, shape (n,)
-    """
-
-    kind: Array
-    usage: Array
-
-    def of(self, index: int) -> Array:
-        """Usages in one class."""
-        return self.usage[self.kind == index]
 
 
 def refined(problem: Drawn) -> float:
@@ -68,7 +44,7 @@ def proven(problem: Drawn) -> float:
 def usages(rule: Rule, *, problems: int, pace: int, seed: int) -> Usages:
     """The first ``problems`` random problems that a rule gives a bar for; the others are refused by the solver and say nothing."""
     kinds, found = zip(*islice(_answered(rule, pace, seed), problems), strict=True)
-    return Usages(np.array(kinds), np.array(found))
+    return Usages(CLASSES, np.array(kinds), np.array(found))
 
 
 def _answered(rule: Rule, pace: int, seed: int) -> Iterator[tuple[int, float]]:

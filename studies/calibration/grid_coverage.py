@@ -21,15 +21,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from fpk.calibration import Limited, held
-from fpk.charts import Chart, Series
-from fpk.laws import Array
-from fpk.marginals import zero_estimate
+from fpk.charts import Chart
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._coverage import rate_of, series
-from ._grids import CLASSES, Rule, Usages, proven, refined, usages, weighted
+from ._coverage import Usages, counted
+from ._grids import CLASSES, Rule, proven, refined, usages, weighted
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 BUDGETS: dict[str, Rule] = {"one solution": weighted, "three resolutions": refined}
@@ -63,40 +60,20 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def _evidence(found: Usages, factor: float, size: Size, what: str) -> Evidence:
-    """Coverage of the bar times ``factor``: of all problems, and in the full size of every class."""
-    least = QUICK[-1] if size.quick else FULL[-1]
-    limits = [Limited("covered, all classes", rate_of(found.usage <= factor), at_least=least)]
-    for k, name in enumerate(() if size.quick else CLASSES):
-        limits.append(Limited(f"covered, {name}", rate_of(found.of(k) <= factor), at_least=EACH))
-    first, names = held(limits, source=what)
-    charts = _charts(found, what) if factor == 1.0 else ()
-    return Evidence(first, zero_estimate(len(names)), names, charts=charts)
+def _evidence(rule: Rule, factor: float, size: Size, seed: int, what: str) -> Evidence:
+    """Coverage by ``factor`` bars: of all problems, and in the full size of every class."""
+    problems, pace, least = QUICK if size.quick else FULL
+    found = usages(rule, problems=problems, pace=pace, seed=seed)
+    limits = found.limited(factor, least=least, each=() if size.quick else [EACH] * len(CLASSES))
+    return counted(limits, what, _charts(found, what) if factor == 1.0 else ())
 
 
 def _charts(found: Usages, what: str) -> tuple[Chart, ...]:
-    """Coverage by the bar times s, a curve for each class: one chart for each scheme."""
+    """One chart for each scheme."""
     half = len(CLASSES) // 2
-    return tuple(
-        Chart(
-            f"Coverage of {what}, {CLASSES[members[0]].partition(', ')[2]}",
-            "error bar scaled by",
-            "share of problems covered",
-            tuple(_curve(found.of(k), CLASSES[k].partition(",")[0]) for k in members),
-            {"as stated": 1.0},
-            log_x=True,
-        )
-        for members in (range(half), range(half, 2 * half))
-    )
-
-
-def _curve(usage: Array, name: str) -> Series:
-    return series(name, SCALES, [rate_of(usage <= s) for s in SCALES])
-
-
-def _drawn(rule: Rule, size: Size, seed: int) -> Usages:
-    problems, pace, _ = QUICK if size.quick else FULL
-    return usages(rule, problems=problems, pace=pace, seed=seed)
+    titles = (f"Coverage of {what}, {name}" for name in ("default scheme", "second order"))
+    members = (range(half), range(half, 2 * half))
+    return tuple(found.chart(title, SCALES, which) for title, which in zip(titles, members, strict=True))
 
 
 @study(
@@ -108,7 +85,7 @@ def _drawn(rule: Rule, size: Size, seed: int) -> Usages:
 )
 def grid_budget(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Coverage of both budgets."""
-    return _evidence(_drawn(BUDGETS[case], size, seed), variant, size, f"the budget of {case}")
+    return _evidence(BUDGETS[case], variant, size, seed, f"the budget of {case}")
 
 
 @study(
@@ -119,4 +96,4 @@ def grid_budget(variant: float, case: str, size: Size, seed: int) -> Evidence:
 )
 def proven_bar(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Coverage of the L¹ bar."""
-    return _evidence(_drawn(proven, size, seed), variant, size, "the proven L¹ bar")
+    return _evidence(proven, variant, size, seed, "the proven L¹ bar")
