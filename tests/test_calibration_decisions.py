@@ -7,10 +7,14 @@ import pytest
 from scipy import stats
 from scipy.optimize import lsq_linear
 
+import fpk
 from fpk.calibration import weighted
-from fpk.comparison import settle
+from fpk.comparison import below_zero, settle
 from fpk.errors import ComparisonError
 from fpk.marginals import zero_estimate
+from fpk.study import _REGISTERED, Size
+from fpk.verdict import Outcome
+from studies.calibration import decisions
 from studies.calibration._decisions import (
     CODES,
     PHI,
@@ -160,3 +164,35 @@ def test_weighted_repetitions_give_the_rates_that_counting_gives(rng):
     assert abs(found.weight.mean() - 1) < 5.2 * found.weight.std() / np.sqrt(len(found.weight))
     assert abs(rate.value - plain.value) < 5.2 * np.hypot(rate.error, plain.error)
     assert rate.error < 0.5 * plain.error * np.sqrt(100_000 / 20_000)
+
+
+# --- the studies
+
+CLAIMS = [(s.claim, s) for s in _REGISTERED[decisions.__name__]]
+
+
+@pytest.mark.parametrize("study", [s for _, s in CLAIMS], ids=[claim for claim, _ in CLAIMS])
+def test_stated_rates_are_within_their_limits_and_every_control_passes_one(study, seed):
+    """Ideal samples at the quick size; each stated form is refuted with probability 1e-6 at most."""
+    case = study.cases[0]
+    for variant, value in study.variants.items():
+        if study.applies(variant, case):
+            found = study.compute(value, case, Size("quick"), seed)
+            outcome = below_zero(found.first).outcome
+            assert (outcome is Outcome.REFUTED) == (variant != "stated"), (variant, outcome)
+            assert bool(found.charts) == (variant == "stated")
+
+
+def test_every_control_applies_somewhere():
+    for _, study in CLAIMS:
+        assert {variant for variant, _ in study.checks} == set(study.variants)
+        assert {case for _, case in study.checks} == set(study.cases)
+
+
+def test_the_simulated_comparison_is_the_one_compare_makes(seed):
+    exact = fpk.exact(decisions.SPRING, times=[1.0])
+    run = fpk.simulate(decisions.SPRING, particles=500, steps=6, times=[1.0], seed=seed)
+    expected = fpk.compare(run, exact, effect=3 * decisions.WIDE)
+    found = decisions._spring(500, 6)(seed)
+    assert (found.outcome, found.mde) == (expected.outcome, expected.mde)
+    np.testing.assert_array_equal(found.difference, expected.difference)
