@@ -201,6 +201,19 @@ def test_the_legend_and_the_words_of_marks_stand_above_the_axes_and_apart(chart:
     assert all(apart)
 
 
+def test_thousands_are_written_in_full_at_ticks_and_small_numbers_are_not_rounded_away() -> None:
+    n = np.array([500.0, 1000.0, 10_000.0])
+    root = drawn(Chart("t", "samples", "y", (Series("rate", n, 1e-18 * n, kind="line"),), log_x=True, log_y=True))
+    assert {"1,000", "10,000", "1e−15", "1e−14"} <= set(texts(root))
+
+
+def test_a_case_that_the_title_names_is_not_said_twice() -> None:
+    for title, said in (("Power of few", 0), ("Power", 1)):
+        chart = Chart(title, "x", "y", (rates("a"),))
+        svg = chart_figures(group(chart, cases=("few", "many")))[0]
+        assert svg.count(">few</text>") == said
+
+
 def test_points_at_one_place_step_aside_for_each_other() -> None:
     both = marks(drawn(Chart("t", "x", "y", (rates("a"), rates("b")), log_x=True, log_y=True)))
     first, second = (sorted(x for x, _ in places) for places in both.values())

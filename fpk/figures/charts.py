@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from fpk.charts import Chart, Series
-from fpk.figures.drawing import STYLE, WIDTH, as_svg, by_case, decade_ticks, sheet
+from fpk.figures.drawing import STYLE, WIDTH, as_svg, by_case, decade_ticks, sheet, tick_text
 from fpk.laws import Array
 from fpk.records import Judged
 from fpk.svg import COLOURS
@@ -103,6 +103,7 @@ class _Layout:
 
 def _chart_figure(chart: Chart, where: str, case: str) -> str:
     names = [one_line(one.name, 56) for one in chart.series]
+    case = "" if case in chart.title else case
     columns = 2 if len(names) > 2 and max(map(len, names)) <= 24 else 1
     heading = [*textwrap.wrap(one_line(chart.title, 160), 54), *([one_line(case, 60)] if case else [])]
     categories = len(chart.x_names)
@@ -149,7 +150,7 @@ def _category(name: str) -> str:
 def _draw_plane(axes: Axes, chart: Chart) -> None:
     """Two axes of numbers."""
     x_limits, y_limits = _x_limits(chart), _y_limits(chart)
-    axes.set(xlabel=one_line(chart.x_label, 60), ylabel=one_line(chart.y_label, 36))
+    axes.set(xlabel=one_line(chart.x_label, 60), ylabel=textwrap.fill(one_line(chart.y_label, 60), 34))
     _scale(axes, "x", x_limits, log=chart.log_x, count=6)
     _scale(axes, "y", y_limits, log=chart.log_y, count=5)
     axes.grid(axis="y", color=COLOURS["rule"], lw=0.6)
@@ -183,7 +184,7 @@ def _scale(axes: Axes, name: str, limits: tuple[float, float], *, log: bool, cou
         decade_ticks(axis, *limits)
     else:
         axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
-        axis.set_major_formatter(lambda value, _: number_text(round(value, 12)))
+        axis.set_major_formatter(lambda value, _: tick_text(round(value, 12)))
 
 
 def _inner() -> float:

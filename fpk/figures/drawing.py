@@ -63,10 +63,15 @@ def height(figure: Figure) -> float:
     return 72 * float(figure.get_figheight())
 
 
+def tick_text(value: float) -> str:
+    """A number at a tick: as the page writes it, and thousands in full."""
+    return f"{value:,.0f}".replace("-", "−") if 1e3 <= abs(value) < 1e5 and value % 1 == 0 else number_text(value)
+
+
 def plain_ticks(axes: Axes) -> None:
     """Numbers at the ticks as the page writes them."""
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: number_text(round(value, 12)))
+        axis.set_major_formatter(lambda value, _: tick_text(round(value, 12)))
 
 
 def as_svg(figure: Figure, title: str, description: str) -> str:
@@ -93,5 +98,5 @@ def decade_ticks(axis: Axis, lower: float, upper: float) -> None:
         ticks = [m * 10.0**p for p in range(first - 1, last + 1) for m in (1, 2, 5) if lower <= m * 10.0**p <= upper]
     if len(ticks) < 2:
         ticks = [float(tick) for tick in MaxNLocator(4).tick_values(lower, upper) if lower <= tick <= upper]
-    axis.set_ticks(ticks, labels=[number_text(tick) for tick in ticks])
+    axis.set_ticks(ticks, labels=[tick_text(tick) for tick in ticks])
     axis.set_ticks([], minor=True)
