@@ -1,29 +1,33 @@
 """Orders, limits, divergences and leading constants: what is enclosed is enclosed, and nonsense is never confirmed."""
 
+import importlib
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+import fpk
 from fpk.errors import ComparisonError
 from fpk.orders import diverges, leading_constant, limit_of, order_of
 from fpk.rates import at_levels, between_levels, extrapolated, local_orders, strong_errors
+from fpk.study import load_catalogue
 from fpk.verdict import Outcome
+
+STUDY = next(
+    s
+    for s in load_catalogue(Path(fpk.__file__).parents[1] / "studies").studies
+    if s.claim == "calibration.order-interval"
+)
+drawn: Any = importlib.import_module(f"{STUDY.module.rpartition('.')[0]}._sequences")
+sequences, one_signed, noisy = drawn.sequences, drawn.one_signed, drawn.noisy
 
 CONFIRMED, REFUTED, UNDECIDED = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNDECIDED
 H = 2.0 ** -np.arange(5)
 #: Every bound on a count is a binomial quantile at this level.
 LEVEL = 1e-6
-
-
-def sequences(rng, levels, count, *, ratio=2.0):
-    """Steps, orders and errors C h^p (1 + a h + b h²), a and b ~ N(0, 1.5²), C of either sign over 8 decades."""
-    h = ratio ** -np.arange(float(levels))
-    p = rng.choice(np.arange(1, 9) / 2, count)
-    a, b = 1.5 * rng.standard_normal((2, count, 1))
-    C = rng.choice([-1, 1], (count, 1)) * 10 ** rng.uniform(-4, 4, (count, 1))
-    return h, p, C * h ** p[:, None] * (1 + a * h + b * h**2)
 
 
 def outcomes(h, orders, errors, **options):
@@ -40,10 +44,9 @@ def enclosed(verdict, truth, claimed):
 @pytest.mark.parametrize("levels", [5, 6])
 def test_enclosures_of_certain_orders_cover_95_percent(rng, levels):
     # 10,000 sequences whose errors keep one sign: the others are refused, and would count as covered.
-    h, p, e = sequences(rng, levels, 20_000)
-    kept = np.flatnonzero((np.sign(e) == np.sign(e[:, :1])).all(1))[:10_000]
-    assert len(kept) == 10_000
-    verdicts = [order_of(h, e[k], order=p[k]) for k in kept]
+    h, p, e = one_signed(rng, levels, 10_000)
+    assert len(e) == 10_000
+    verdicts = [order_of(h, y, order=q) for y, q in zip(e, p, strict=True)]
     covered = sum(enclosed(v, 0.0, 0.0) for v in verdicts)
     assert covered >= stats.binom.ppf(LEVEL, 10_000, 0.99)
     assert not any(v.outcome is REFUTED for v in verdicts)
@@ -161,14 +164,6 @@ def test_a_verdict_on_an_order_states_its_interval_and_serialises():
 
 
 # --- noisy levels
-
-
-def noisy(rng, levels, count, *, signal=(1, 3)):
-    """Steps, orders ½ to 2, errors and standard errors; the finest true error is 10 to 1000 of them."""
-    h, _, _ = sequences(rng, levels, count)
-    p, (a, b) = rng.choice([0.5, 1, 1.5, 2], count), 1.5 * rng.standard_normal((2, count, 1))
-    noise = h[-1] ** p[:, None] / 10 ** rng.uniform(*signal, (count, 1)) * np.ones(levels)
-    return h, p, h ** p[:, None] * (1 + a * h + b * h**2) + noise * rng.standard_normal(noise.shape), noise
 
 
 @pytest.mark.parametrize(("alpha", "least", "count"), [(1e-3, 0.99, 250), (0.05, 0.95, 500)])

@@ -32,10 +32,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import stdtrit
 
 import fpk
 from fpk.closed_form import euler_chain
-from fpk.difference import Difference, normal_quantile
+from fpk.difference import Difference
 from fpk.marginals import Estimate
 from fpk.particles.densities import smoothed_density
 from fpk.particles.multilevel import Multilevel
@@ -160,7 +161,8 @@ def kernels(number: int, seed: int) -> float:
     law = fpk.Gaussian(0.0, np.sqrt(1 + variance))
     point = law.sample(1, rng)
     found = smoothed_density(point, rng.standard_normal((1000, 1)), np.array([[variance]]), threads=1)
-    return float(np.abs(found.value - law.density(point))[0] / found.standard_error[0]) / normal_quantile(0.025)
+    deviation = np.abs(found.value - law.density(point)) / found.standard_error
+    return float(deviation[0] / -stdtrit(found.units - 1, 0.025))
 
 
 @dataclass(frozen=True)
