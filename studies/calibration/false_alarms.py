@@ -260,7 +260,7 @@ CLAIMS = (
     Claim(
         "calibration.whole",
         "bound",
-        "The whole verdict refutes a true equality at most 1.3 times as often as its level says.",
+        "The whole verdict refutes a true equality at most 1.3 times as often as its level says, from 4,000 samples on.",
         r"P(S > c_{\alpha/2} \ \text{or}\ \max_j|F_n - F|(x_j) > \epsilon_{\alpha/2}) \le 1.3\,\alpha",
         "Massart (1990), corollary 1; Bonferroni's inequality",
         {"stated": C, "level not shared": R, "limit of the gap − 30 %": R},
