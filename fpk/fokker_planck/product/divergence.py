@@ -10,6 +10,7 @@ so that ∇·v = Σ_j ∂_j v_j costs d times as many operations as v, shares al
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -115,7 +116,7 @@ class Rule:
             case ast.Pow() if isinstance(db, float) and db == 0.0:
                 return b * (self.value / a) * da
             case ast.Pow():
-                return self.value * (db * a.log() + b * da / a)
+                return self.value * (db * (math.log(a) if isinstance(a, float) else a.log()) + b * da / a)
         raise NotTraceable(f"the derivative of {type(op).__name__} is not known: it is taken by differences.")
 
     def _chosen(self, test: str, first: Any, second: Any) -> Any:
