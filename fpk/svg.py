@@ -153,7 +153,9 @@ def _relative(commands: Sequence[tuple[str, np.ndarray]]) -> str:
 
 
 def _written(letter: str, numbers: Sequence[float]) -> str:
-    """A run of one command; steps along an axis in one direction are one step."""
+    """A run of one command; steps along an axis in one direction are one step. A second pair after a move would be a line."""
+    if letter == "m":
+        return "".join(letter + _tenths(numbers[k : k + 2]) for k in range(0, len(numbers), 2))
     if letter in "hv":
         numbers = [sum(run) for _, run in groupby(numbers, np.sign)]
     return letter + _tenths(numbers)

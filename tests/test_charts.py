@@ -312,6 +312,16 @@ def test_short_paths_lead_to_every_place_within_half_a_tenth(points: list[tuple[
     assert np.allclose(found[[0, -1]], [points[0], points[-1]], atol=0.0501)
 
 
+def test_bars_without_length_do_not_become_lines_between_points() -> None:
+    zero = Series("rate", THREE, 0 * THREE, 0 * THREE, np.array([0.0, 0.0, 1.0]))
+    bars = [
+        p.get("d", "") for p in drawn(Chart("t", "x", "y", (zero,))).iter("path") if "--first" in p.get("style", "")
+    ]
+    moves = [n for d in bars for n in re.findall(r"[Mm]([^a-zA-Z]*)", d)]
+    assert moves
+    assert all(len(re.findall(r"-?(?:\d+\.?\d*|\.\d+)", n)) == 2 for n in moves)
+
+
 def test_circles_keep_their_size_and_centre() -> None:
     (outline,) = [p.get("d", "") for p in drawn(Chart("t", "x", "y", (rates("a"),))).iter("path") if p.get("id")]
     assert outline == "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0z"
