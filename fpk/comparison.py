@@ -301,6 +301,6 @@ def _too_uncertain(evidence: Difference, reach: Array, delta: float, beta: float
     reason = f"{evidence.names[k]} may differ by {reach[k]:.3g}, the tolerance is {delta:.3g}."
     if evidence.se[k] == 0:
         return reason, "refine further, or accept a larger tolerance."
-    room = max(delta - evidence.b[k], 1e-300)
+    room = delta - 2 * min(evidence.b[k], delta / 3)  # the bias may be b, and b is allowed for once more
     factor = ((evidence.quantile(beta) + 4) * evidence.se[k] / room) ** 2
     return reason, f"about {max(factor, 1.5):.2g} times as many particles."
