@@ -19,13 +19,14 @@ Anderson (1982); Song et al. (2021), equations 6 and 13; Chen (2024), equations 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
-from fpk.coefficients import Coefficient
-from fpk.errors import ProblemError
-from fpk.laws import Array
+from fpk.coefficients import DERIVATIVE_STEP, Coefficient
+from fpk.laws import Array, central_derivative
 from fpk.problem import Problem
 from fpk.tracing import clocked, required_traceable, traceable
 
@@ -35,10 +36,9 @@ Score = Callable[[Array, float], Array]
 def velocity(problem: Problem, score: Score) -> Callable[[Array, float], Array]:
     """The probability-flow velocity v = f − ½∇·M − ½M s of equation (1), as a function of (x, t).
 
-    Raises
-    ------
-    ProblemError
-        On evaluation, for a state-dependent diffusion in d > 1 or a matrix diffusion.
+    Accuracy
+    --------
+    ∇·M is exact for expressions in d = 1 and for noise that does not depend on x, else by sixth-order differences (error about 1e-11).
     """
     return traceable(lambda x, t: _velocity(problem, _valued(score, x, t), x, t))
 
@@ -122,23 +122,33 @@ def _noise_drift(diffusion: Coefficient, s: Array, x: Array, t: float) -> Array 
     h = diffusion(x, t)
     if h.ndim == 3:
         spread = h @ (np.swapaxes(h, 1, 2) @ s[:, :, None])
-        return 0.5 * spread[:, :, 0] + _no_divergence(diffusion)
-    divergence = 0.0
-    if diffusion.state_dependent:
-        if diffusion.dimension > 1:
-            _no_divergence(diffusion)
-        divergence = h * diffusion.gradient(x, t)
-    return divergence + 0.5 * h**2 * s
+        return 0.5 * spread[:, :, 0] + _half_divergence(diffusion, x, t)
+    if diffusion.dimension == 1:
+        divergence = h * diffusion.gradient(x, t) if diffusion.state_dependent else 0.0
+        return divergence + 0.5 * h**2 * s
+    return 0.5 * h**2 * s + _half_divergence(diffusion, x, t)
 
 
-def _no_divergence(diffusion: Coefficient) -> float:
-    """∇·Σ vanishes for noise that does not depend on the position; otherwise it is not available here for d > 1."""
-    if diffusion.state_dependent:
-        raise ProblemError(
-            f"∇·(ggᵀ) of a state-dependent diffusion is implemented for d = 1, this problem has d = {diffusion.dimension}. "
-            "Use a diffusion g(t), or write the reversed drift −f + ∇·(ggᵀ) + ggᵀ s yourself."
+def _half_divergence(diffusion: Coefficient, x: Array, t: float) -> Array | float:
+    """½∇·Σ at x, with the components ½ Σ_j ∂_j Σ_ij: differences of the columns of Σ along their own coordinates."""
+    if not diffusion.state_dependent:
+        return 0.0
+
+    def along(j: int) -> Array:
+        axis = np.eye(diffusion.dimension)[j]
+        return central_derivative(
+            lambda shift: _column(diffusion, x + shift * axis, t, j), np.zeros(1), DERIVATIVE_STEP
         )
-    return 0.0
+
+    return reduce(add, (0.5 * along(j) for j in range(diffusion.dimension)))
+
+
+def _column(diffusion: Coefficient, x: Array, t: float, j: int) -> Array:
+    """Column j of Σ at x, shape (n, d)."""
+    h = diffusion(x, t)
+    if h.ndim == 3:
+        return (h @ np.swapaxes(h, 1, 2)[:, :, j : j + 1])[:, :, 0]
+    return np.broadcast_to(h, x.shape)[:, j : j + 1] ** 2 * np.eye(diffusion.dimension)[j]
 
 
 def _reversed_noise(h: Coefficient, T: float) -> Any:

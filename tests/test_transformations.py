@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import sympy
 
 import fpk.transformations as transformations
 from fpk.closed_form import LawMarginals, exact
@@ -8,9 +9,11 @@ from fpk.errors import ProblemError
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Gaussian, GaussianMixture
+from fpk.particles.simulation import simulate
 from fpk.problem import Problem, noising
 from fpk.refinement import refine
 from fpk.schedules import VPSchedule
+from fpk.tracing import traceable
 from fpk.transformations import probability_flow, reverse_time, velocity, with_noise
 from fpk.verdict import Outcome
 
@@ -78,20 +81,84 @@ def test_a_matrix_diffusion_uses_the_full_covariance():
     np.testing.assert_allclose(v, -x - 0.5 * s @ (G @ G.T), rtol=1e-13)
 
 
-def test_a_matrix_that_may_depend_on_the_position_is_refused_for_lack_of_its_divergence():
-    problem = Problem(
-        lambda x, t: -x, lambda x, t: np.broadcast_to(np.eye(2), (len(x), 2, 2)), initial=Gaussian([0.0, 0.0])
+#: A matrix G(x, t) with three noises, and the score of N(0, 1/(1 + x0²/2), ...): neither has any symmetry.
+BENT = [["1 + 0.3*x0*x1", "0.2*t", "sin(x1)/3"], ["0.4*x0", "1.2 + cos(x0)/4", "x0*x1/5"]]
+
+
+def anderson(given, drift, score):
+    """v and the reverse drift of a matrix of formulas, in sympy: functions of (x0, x1, t)."""
+    x0, x1, _ = names = sympy.symbols("x0 x1 t", real=True)
+    known = dict(zip(("x0", "x1", "t"), names, strict=True))
+    G = sympy.Matrix([[sympy.sympify(entry, locals=known) for entry in row] for row in given])
+    f, s = (sympy.Matrix([sympy.sympify(entry, locals=known) for entry in column]) for column in (drift, score))
+    M = G * G.T
+    spread = sympy.Matrix([sum(sympy.diff(M[i, j], (x0, x1)[j]) for j in range(2)) for i in range(2)])
+    both = f - spread / 2 - M * s / 2, -f + spread + M * s
+    return [sympy.lambdify(names, list(v), "numpy") for v in both]
+
+
+@pytest.mark.parametrize("form", ["formulas", "called"])
+def test_a_matrix_that_depends_on_the_position_has_the_divergence_of_its_square(form):
+    drift, score = ["-x0 + x1*t", "sin(x0) - x1"], ["-x0*(1 + x1**2)", "-2*x1 + x0"]
+    v, back = anderson(BENT, drift, score)
+    given = Problem(drift, BENT, initial=Gaussian([0.0, 0.0]))
+    G = given.diffusion if form == "formulas" else lambda x, t: given.diffusion(x, t)
+    problem = Problem(drift, BENT if form == "formulas" else G, initial=Gaussian([0.0, 0.0]))
+
+    def s(x, t):
+        return np.stack([-x[:, 0] * (1 + x[:, 1] ** 2), -2 * x[:, 1] + x[:, 0]], axis=1)
+
+    x = np.random.default_rng(0).uniform(-1, 1, (30, 2))
+    np.testing.assert_allclose(velocity(problem, s)(x, 0.4), np.stack(v(*x.T, 0.4), 1), atol=1e-9)
+    reverse = reverse_time(problem, s, initial=Gaussian([0.0, 0.0]))
+    np.testing.assert_allclose(reverse.drift(x, 0.6), np.stack(back(*x.T, 0.4), 1), atol=1e-9)
+    np.testing.assert_allclose(reverse.diffusion(x, 0.6), given.diffusion(x, 0.4), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "noise", [["1 + x1**2", "exp(x0/3)"], "1 + x0*x1/4"], ids=["one for each coordinate", "one for all"]
+)
+def test_diagonal_noise_in_the_plane_has_its_divergence(noise):
+    rows = [noise, noise] if isinstance(noise, str) else noise
+    v, _ = anderson([[rows[0], "0"], ["0", rows[1]]], ["-x0", "-x1"], ["-x0", "-x1"])
+    problem = Problem(["-x0", "-x1"], noise, initial=Gaussian([0.0, 0.0]))
+    x = np.random.default_rng(0).uniform(-1, 1, (30, 2))
+    np.testing.assert_allclose(velocity(problem, lambda x, t: -x)(x, 0.0), np.stack(v(*x.T, 0.0), 1), atol=1e-9)
+
+
+def test_a_reversible_diffusion_with_a_varying_matrix_has_no_velocity():
+    # f = ½∇·M + ½M ∇log π leaves π = N(0, I) at rest, whatever M
+    def along(x):
+        return np.stack([np.cos(x[:, 1]), np.sin(x[:, 1])], axis=1)
+
+    def G(x, t):
+        return np.eye(2) + along(x)[:, :, None] * along(x)[:, None, :]
+
+    def f(x, t):
+        e, turned = along(x), np.stack([-np.sin(x[:, 1]), np.cos(x[:, 1])], axis=1)
+        M = (
+            np.eye(2) + 3 * e[:, :, None] * e[:, None, :]
+        )  # (1 + eeᵀ)² and ∂_j(e_i e_j) = e'_i e_1 + e_i e'_1, e' = ∂e/∂x1
+        spread = 3 * (turned * e[:, 1:] + e * turned[:, 1:])
+        return 0.5 * spread - 0.5 * (M @ x[:, :, None])[:, :, 0]
+
+    problem = Problem(f, G, initial=Gaussian([0.0, 0.0]))
+    x = np.random.default_rng(0).uniform(-2, 2, (30, 2))
+    np.testing.assert_allclose(velocity(problem, lambda x, t: -x)(x, 0.0), 0.0, atol=1e-9)
+
+
+def test_a_reversed_problem_with_a_varying_matrix_is_compiled_as_it_is_called():
+    @traceable
+    def score(x, t):
+        return -1.0 * x
+
+    problem = Problem(["-x0", "-x1"], BENT, initial=Gaussian([0.0, 0.0], 0.3))
+    back = reverse_time(problem, score, initial=Gaussian([0.0, 0.0], 0.5))
+    called = Problem(
+        lambda x, t: back.drift(x, t), lambda x, t: back.diffusion(x, t), initial=back.initial, horizon=back.horizon
     )
-    with pytest.raises(
-        ProblemError, match=r"state-dependent diffusion is implemented for d = 1, this problem has d = 2"
-    ):
-        velocity(problem, lambda x, t: -x)(np.zeros((2, 2)), 0.0)
-
-
-def test_state_dependent_noise_in_the_plane_is_refused_with_the_remedy():
-    problem = Problem(lambda x, t: -x, lambda x, t: 1 + x**2, initial=Gaussian([0.0, 0.0]))
-    with pytest.raises(ProblemError, match=r"state-dependent.*d = 2.*Use a diffusion g\(t\)"):
-        velocity(problem, lambda x, t: -x)(np.zeros((3, 2)), 0.0)
+    first, second = (simulate(p, particles=300, steps=3, times=[0.3], seed=1).samples(0.3) for p in (back, called))
+    np.testing.assert_allclose(first, second, atol=1e-9)
 
 
 def test_negative_free_noise_is_refused():
