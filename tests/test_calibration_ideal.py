@@ -20,9 +20,8 @@ from fpk.study import load_catalogue
 
 CATALOGUE = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
 PACKAGE = CATALOGUE.study_of("calibration.neyman").module.rpartition(".")[0]
-repetitions, ideal, tilted, alarms, sequential = (
-    importlib.import_module(f"{PACKAGE}.{name}")
-    for name in ("_repetitions", "_ideal", "_tilted", "false_alarms", "sequential_tests")
+ideal, tilted, alarms, sequential = (
+    importlib.import_module(f"{PACKAGE}.{name}") for name in ("_ideal", "_tilted", "false_alarms", "sequential_tests")
 )
 GOLDEN, WORD, LONG = 0x9E3779B97F4A7C15, 2**32 - 1, 2**64 - 1
 K = 4

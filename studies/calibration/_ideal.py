@@ -17,7 +17,6 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numba import njit  # type: ignore[import-untyped]
 from numpy.polynomial import Chebyshev, Legendre
 
 from fpk.comparison import settle
@@ -25,8 +24,7 @@ from fpk.difference import COLLINEAR, Difference, box_constrained
 from fpk.laws import Array
 from fpk.marginals import Estimate, zero_estimate
 from fpk.panels import DEGREE, THRESHOLDS
-
-from ._repetitions import LANES, OPTIONS, SUMS, repeat
+from fpk.particles.repeated_sums import LANES, SUMS, quadratic_forms, repeat
 
 #: Repetitions of a batch, and threads.
 BATCH, THREADS = 2**17, 2
@@ -163,54 +161,15 @@ def draws(repeats: int, n: int, *, seed: int, shift: tuple[int, float] | None = 
 # -- the statistic -------------------------------------------------------------------------------------------------------
 
 
-@njit(**OPTIONS)
-def _solved(A: np.ndarray, y: np.ndarray) -> float:
-    """|L⁻¹y|² with A = L Lᵀ, by Cholesky's method; −1 where the least eigenvalue of the standardised A might be below COLLINEAR.
-
-    With unit diagonal the other eigenvalues have a product of at most (K/(K − 1))^(K − 1), so the least one is at least
-    det · ((K − 1)/K)^(K − 1).
-    """
-    total, determinant = 0.0, ((_K - 1) / _K) ** (_K - 1)
-    for i in range(_K):
-        diagonal = A[i, i]
-        for j in range(i):
-            for k in range(j):
-                A[i, j] -= A[i, k] * A[j, k]
-            A[i, j] /= A[j, j]
-            A[i, i] -= A[i, j] ** 2
-            y[i] -= A[i, j] * y[j]
-        determinant *= A[i, i] / diagonal
-        A[i, i] = np.sqrt(A[i, i])
-        y[i] /= A[i, i]
-        total += y[i] ** 2
-    return total if determinant > COLLINEAR else -1.0
-
-
-@njit(**OPTIONS)
-def _statistics(sums: np.ndarray, n: int, linear: np.ndarray, quadratic: np.ndarray, out: np.ndarray) -> None:
-    average, mean, A = np.ones(SUMS + 1), np.empty(_K), np.empty((_K, _K))
-    for r in range(sums.shape[1]):
-        for j in range(SUMS):
-            average[j + 1] = sums[j, r] / n
-        for k in range(_K):
-            mean[k] = 0.0
-            for j in range(_K + 1):
-                mean[k] += linear[k, j] * average[j]
-            for i in range(k + 1):
-                second = 0.0
-                for j in range(SUMS + 1):
-                    second += quadratic[k, i, j] * average[j]
-                A[k, i] = (second - mean[k] * mean[i]) / (n - 1)
-        out[r] = _solved(A, mean)
-
-
 def statistics(found: Draws) -> Array:
     """fpk's statistic S of the means against zero, with the covariances that were estimated; shape (R,).
 
     Equal to :func:`fpk.difference.box_constrained` without budgets, which is called itself where a covariance may be nearly singular.
     """
     out = np.empty(found.sums.shape[1])
-    in_pieces(lambda a, b: _statistics(found.sums[:, a:b], found.n, LINEAR, QUADRATIC, out[a:b]), len(out))
+    in_pieces(
+        lambda a, b: quadratic_forms(found.sums[:, a:b], found.n, LINEAR, QUADRATIC, COLLINEAR, out[a:b]), len(out)
+    )
     for r in np.flatnonzero(~(out >= 0)):
         out[r] = box_constrained(found.mean[r], found.covariance[r], np.zeros(_K))
     return out

@@ -160,7 +160,24 @@ def _largest_gap(counts: np.ndarray, j: int, n: int) -> float:
 def repeat(
     key: np.uint64, first: int, n: int, chances: np.ndarray, which: np.ndarray, exponential: bool, out: np.ndarray, gaps: np.ndarray
 ) -> None:  # fmt: skip
-    """Sums of T_1 ... T_8 into out (8, R), gaps into gaps (R,) or (0,); laws by rejection where ``which`` (R,) names a row of chances."""
+    """Sums and gaps of R repetitions of n samples.
+
+    Parameters
+    ----------
+    key : uint64
+    first, n : int
+        Number of the first repetition, and samples in each.
+    chances : float32 array, shape (L, K + 1)
+        Coefficients of p in T_0 ... T_K, for each of L laws.
+    which : int array, shape (R,) or (0,)
+        The law of each repetition; empty for uniform samples.
+    exponential : bool
+        Whether a candidate is kept with probability exp p rather than p.
+    out : array, shape (8, R)
+        Sums of T_1 ... T_8, filled.
+    gaps : array, shape (R,) or (0,)
+        max |F_n − F| over the thresholds (j + ½)/128, filled where there is room.
+    """
     state, bins = np.empty(4 * LANES, np.uint32), np.empty(LANES, np.int32)
     sums, counts = np.empty(SUMS * LANES, np.float32), np.empty(_BINS * LANES, np.int32)
     lanes, missing = np.zeros((_K + 1) * LANES, np.float32), np.empty(LANES, np.int32)
@@ -187,3 +204,59 @@ def repeat(
                     out[k, begin + j] += sums[k * LANES + j]
         for j in range(here if gap else 0):
             gaps[begin + j] = _largest_gap(counts, j, n)
+
+
+@njit(**OPTIONS)
+def _solved(A: np.ndarray, y: np.ndarray, least: float) -> float:
+    """|L⁻¹y|² with A = L Lᵀ, by Cholesky's method; −1 where an eigenvalue of the standardised A might be below ``least``.
+
+    With unit diagonal the other eigenvalues have a product of at most (K/(K − 1))^(K − 1), so the least one is at least
+    det · ((K − 1)/K)^(K − 1).
+    """
+    total, determinant = 0.0, ((_K - 1) / _K) ** (_K - 1)
+    for i in range(_K):
+        diagonal = A[i, i]
+        for j in range(i):
+            for k in range(j):
+                A[i, j] -= A[i, k] * A[j, k]
+            A[i, j] /= A[j, j]
+            A[i, i] -= A[i, j] ** 2
+            y[i] -= A[i, j] * y[j]
+        determinant *= A[i, i] / diagonal
+        A[i, i] = np.sqrt(A[i, i])
+        y[i] /= A[i, i]
+        total += y[i] ** 2
+    return total if determinant > least else -1.0
+
+
+@njit(**OPTIONS)
+def quadratic_forms(
+    sums: np.ndarray, n: int, linear: np.ndarray, quadratic: np.ndarray, least: float, out: np.ndarray
+) -> None:
+    """Means of K functionals in the metric of their covariance, mᵀ C⁻¹ m, for each repetition; −1 where C might be nearly singular.
+
+    Parameters
+    ----------
+    sums : array, shape (2 K, R)
+        Of T_1 ... T_2K over n samples.
+    n : int
+    linear, quadratic : arrays, shapes (K, 2 K + 1) and (K, K, 2 K + 1)
+        The functionals and their products as combinations of T_0 ... T_2K.
+    least : float
+        Eigenvalue that the standardised covariance must have at least.
+    out : array, shape (R,)
+    """
+    average, mean, A = np.ones(SUMS + 1), np.empty(_K), np.empty((_K, _K))
+    for r in range(sums.shape[1]):
+        for j in range(SUMS):
+            average[j + 1] = sums[j, r] / n
+        for k in range(_K):
+            mean[k] = 0.0
+            for j in range(_K + 1):
+                mean[k] += linear[k, j] * average[j]
+            for i in range(k + 1):
+                second = 0.0
+                for j in range(SUMS + 1):
+                    second += quadratic[k, i, j] * average[j]
+                A[k, i] = (second - mean[k] * mean[i]) / (n - 1)
+        out[r] = _solved(A, mean, least)
