@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import comb, pi
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,19 +19,20 @@ PLANE = Grid(-2, 1, cells=13) * Grid(0, 3, cells=17)
 SPACE = Grid(-1, 1, cells=9) * Grid(0, 1, cells=11) * Grid(-2, 0, cells=12)
 
 
-def differences(axis: Grid) -> tuple[sparse.spmatrix, sparse.spmatrix]:
+def differences(axis):
     """First and second differences of order 8, by the closed form of their coefficients (m = 4)."""
     ratios = [comb(8, 4 - k) / comb(8, 4) * (-1) ** (k + 1) for k in range(1, 5)]
     first, second = [r / k for k, r in enumerate(ratios, 1)], [2 * r / k**2 for k, r in enumerate(ratios, 1)]
-    offsets, n, h = [-4, -3, -2, -1, 0, 1, 2, 3, 4], axis.cells, axis.spacing
+    offsets, n, h = np.arange(-4, 5), axis.cells, axis.spacing
     shape = (n, n)
-    slope = sparse.diags([-c for c in first[::-1]] + [0.0] + first, offsets, shape=shape) / h
-    bend = sparse.diags(second[::-1] + [-2 * sum(second)] + second, offsets, shape=shape) / h**2
+    diags: Any = sparse.diags
+    slope = diags([-c for c in first[::-1]] + [0.0] + first, offsets, shape=shape) / h
+    bend = diags([*second[::-1], -2 * sum(second), *second], offsets, shape=shape) / h**2
     return slope, bend
 
 
 def lifted(matrix, axis, grid):
-    out = sparse.eye(1)
+    out: Any = sparse.eye(1)
     for k, n in enumerate(grid.shape):
         out = sparse.kron(out, matrix if k == axis else sparse.eye(n))
     return out
@@ -40,7 +42,7 @@ def matrix_of(fields, grid):
     """A as a sparse matrix, from Kronecker products."""
     S = [lifted(differences(a)[0], k, grid) for k, a in enumerate(grid.axes)]
     B = [lifted(differences(a)[1], k, grid) for k, a in enumerate(grid.axes)]
-    total = sum(-S[k] @ sparse.diags(fields.drift[k].ravel()) for k in range(grid.dimension))
+    total: Any = sum(-S[k] @ sparse.diags(fields.drift[k].ravel()) for k in range(grid.dimension))
     for k, (i, j) in enumerate(pairs(grid.dimension)):
         D = sparse.diags(np.broadcast_to(fields.diffusivity[k], grid.shape).ravel())
         total = total + (B[i] @ D if i == j else 2 * S[i] @ S[j] @ D)

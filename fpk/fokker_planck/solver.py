@@ -1,10 +1,11 @@
-r"""``solve``: the marginals of a one-dimensional problem on a grid."""
+r"""``solve``: the marginals of a problem on a grid. Here in one dimension; product grids go to :mod:`fpk.fokker_planck.product.solver`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,16 +14,21 @@ from fpk.fokker_planck import kernels
 from fpk.fokker_planck.characteristics import log_densities, pushed
 from fpk.fokker_planck.discretisation import Discretisation, Scheme, check_fit, discretised, initial_density
 from fpk.fokker_planck.solutions import FlowMarginals, GridMarginals
-from fpk.grids import Grid
+from fpk.grids import Grid, ProductGrid
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF
 from fpk.problem import Problem, checked_steps
+
+if TYPE_CHECKING:
+    from fpk.fokker_planck.product.discretisation import ProductScheme
+    from fpk.fokker_planck.product.solutions import ProductMarginals
 
 #: Mass near the edges of a box that truncates the line: more is an error, less goes into the budget.
 EDGE_LIMIT = 1e-3
 EDGE_CELLS = 0.02
 
 
+@overload
 def solve(
     problem: Problem,
     grid: Grid,
@@ -31,15 +37,35 @@ def solve(
     steps: int | None = None,
     scheme: Scheme | None = None,
     positive: bool = False,
-) -> GridMarginals:
-    """Solve the Fokker–Planck equation of a one-dimensional problem (zero noise: the continuity equation) on a grid.
+) -> GridMarginals: ...
+@overload
+def solve(
+    problem: Problem,
+    grid: ProductGrid,
+    *,
+    times: Sequence[float],
+    steps: int | None = None,
+    scheme: ProductScheme | None = None,
+    positive: bool = False,
+) -> ProductMarginals: ...
+def solve(
+    problem: Problem,
+    grid: Grid | ProductGrid,
+    *,
+    times: Sequence[float],
+    steps: int | None = None,
+    scheme: Any = None,
+    positive: bool = False,
+) -> GridMarginals | ProductMarginals:
+    """Solve the Fokker–Planck equation (zero noise: the continuity equation) on a grid, in as many dimensions as it has axes.
 
     Parameters
     ----------
     problem : Problem
-        d = 1, diagonal noise.
-    grid : Grid
-        For walls and periodic domains it must span exactly the domain.
+        In one dimension diagonal noise.
+    grid : Grid or ProductGrid
+        For walls and periodic domains it must span exactly the domain. For products see :func:`fpk.fokker_planck.product.solver.solved`:
+        what follows is about one dimension.
     times : sequence of float
         Where p_t is wanted, in [0, horizon].
     steps : int, optional
@@ -61,7 +87,7 @@ def solve(
     Raises
     ------
     SchemeError
-        For d > 1, vanishing noise, or a scheme that cannot keep a promise asked for.
+        For other dimensions than the grid's, vanishing noise, or a scheme that cannot keep a promise asked for.
     GridError, MassAtEdges
         If the grid does not fit the domain, or the law reaches the edges of the box.
     NonFinite
@@ -80,6 +106,10 @@ def solve(
     >>> bool(abs(solution.mass[0] - 1) < 1e-12)
     True
     """
+    if isinstance(grid, ProductGrid):
+        from fpk.fokker_planck.product import solver as product
+
+        return product.solved(problem, grid, times=times, steps=steps, scheme=scheme, positive=positive)
     times = problem.checked_times(times)
     if problem.noiseless:
         return _flowed(

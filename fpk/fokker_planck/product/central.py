@@ -7,9 +7,9 @@ r"""Central differences of eighth order for the Fokker–Planck operator in the 
 Outside the box p = 0, so that mass changes by what crosses the edges and by nothing else. A cross derivative is one first difference of another,
 hence its symbol never exceeds the geometric mean of those of δ_i and δ_j: the discrete diffusion dissipates wherever D ≥ 0.
 
-Kernels compute whole stages y ← a v + s A p + m p + b y: grids are larger than caches, and reading them is what takes time. Rows (in space: planes) enter
-in order, leave what others need of them in rings of nine, and four rows later the stage of a row is complete. Each number depends on its
-neighbours only: rows may be shared among threads as one likes, with the same result.
+Kernels compute whole stages y ← a v + s A p + m p + b y: grids are larger than caches, and reading them is what takes time. Rows (in space:
+planes) enter in order, leave what others need of them in rings of nine, and four rows later the stage of a row is complete. Each number
+depends on its neighbours only: rows may be shared among threads as one likes, with the same result.
 
 States are *framed*: :data:`REACH` cells of zeros around the box.
 """
