@@ -1,6 +1,8 @@
-r"""Zero noise on product grids: densities traced back along characteristics, expectations over points that are carried forward.
+r"""Zero noise on product grids: densities traced back along characteristics, and points that are carried forward.
 
     log p_t(x) = log p_0(x_0) + log |∂x_0/∂x|,      E φ(X_t) = Σ_i p_0(x_i) φ(X_t(x_i)) h_1 ⋯ h_d.
+
+Expectations come from the densities; from the points where the flow has made the law narrower than the cells, and for joint laws of two times.
 
 No density is spread from cell to cell, so there is no error from the cells; that of the Runge–Kutta steps is of fourth order. As nothing makes
 the mass of the traced densities 1, its defect tells of errors at no cost (of those that do not cancel in the sum: it has been seen a hundredth of
@@ -12,24 +14,30 @@ the steps are compiled; other velocities are called, and their divergence is tak
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from fpk.errors import MassAtEdges, NonFinite, SchemeError
+from fpk.errors import GridError, MassAtEdges, NonFinite, SchemeError
 from fpk.fokker_planck.characteristics import followed
+from fpk.fokker_planck.product.discretisation import named_box
 from fpk.fokker_planck.product.fields import check_problem
+from fpk.fokker_planck.product.solutions import ProductMarginals
 from fpk.fokker_planck.product.tracks import Tracks
 from fpk.grids import ProductGrid, stored_index
 from fpk.laws import Array
+from fpk.marginals import ROUND_OFF
+from fpk.panels import Block, ThresholdBlock, one_time
+from fpk.paths import TwoTimeBlock
 from fpk.problem import Problem, checked_steps
 from fpk.tracing import NotTraceable
 
 #: Mass that may leave the box.
 EDGE_LIMIT = 1e-3
+#: Mass defect above which the cells do not resolve the density, and expectations are sums over points.
+RESOLVED = 1e-5
 #: Relative change of densities from twice the steps that is aimed at where no steps are stated.
 AIM = 1e-7
 #: Points that choose the instants of steps, and about how many choose their number.
@@ -39,24 +47,21 @@ ROUGH = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class Flowed:
-    """Densities of a flow on a product grid.
+class ProductFlow(ProductMarginals):
+    """Marginals of a flow without noise: densities traced back to the grid, and points that start at its cell centres.
 
     Parameters
     ----------
     problem : Problem
-    grid : ProductGrid
-    times : tuple of float
-    densities : array, shape (len(times), *shape)
+    weights : array, shape (cells,)
+        Mass carried by the points.
     mesh : array
         Instants of the steps, 0 and the times among them.
     """
 
-    problem: Problem
-    grid: ProductGrid
-    times: tuple[float, ...]
-    densities: Array = field(repr=False)
-    mesh: Array = field(repr=False)
+    problem: Problem = field(kw_only=True)
+    weights: Array = field(kw_only=True, repr=False)
+    mesh: Array = field(kw_only=True, repr=False)
 
     @property
     def steps(self) -> int:
@@ -64,32 +69,13 @@ class Flowed:
         return len(self.mesh) - 1
 
     @property
-    def mass(self) -> Array:
-        """∫ p_t, shape (len(times),)."""
-        return self.densities.reshape(len(self.times), -1).sum(1) * self.grid.volume
-
-    @property
     def defect(self) -> Array:
         """How far masses are from that of the initial law on the grid, shape (len(times),): a lower bound of the L1 error, up to quadrature."""
         return np.abs(self.mass - self.weights.sum())
 
-    @property
-    def minimum(self) -> float:
-        """The smallest density: never below 0."""
-        return float(self.densities.min())
-
-    def density(self, t: float) -> Array:
-        """p_t at the cell centres."""
-        return self.densities[stored_index(self.times, t, name="p_t")]
-
-    @cached_property
-    def weights(self) -> Array:
-        """Mass carried by the points that start at the cell centres, shape (cells,)."""
-        return np.exp(self.problem.initial.log_density(self.grid.points)) * self.grid.volume
-
     @cached_property
     def positions(self) -> Array:
-        """Where they are at the times, shape (len(times), cells, d)."""
+        """Where they are at the times, shape (len(times), cells, d); found when they are first asked for."""
         at, reached, kept = self.grid.points, 0.0, []
         for t in self.times:
             leg = self.mesh[(self.mesh >= reached) & (self.mesh <= t)]
@@ -97,12 +83,21 @@ class Flowed:
             kept.append(at)
         return np.stack(kept)
 
-    def expected(self, function: Callable[[Array], Array], t: float) -> Array:
-        """E φ(X_t) for φ of positions (cells, d) with values (cells, ...): over the points carried forward."""
-        return self.weights @ function(self.positions[stored_index(self.times, t, name="p_t")])
+    def points(self, t: float) -> Array:
+        """Where the points are at one of the times, shape (cells, d)."""
+        return self.positions[stored_index(self.times, t, name="p_t")]
+
+    def _expected(self, given: Block) -> Array:
+        if isinstance(given, TwoTimeBlock):
+            return given.values(*map(self.points, given.times)) @ self.weights
+        block = one_time(given, self.source)
+        narrow = self.defect[stored_index(self.times, block.time, name="p_t")] > RESOLVED
+        if narrow and not isinstance(block, ThresholdBlock):
+            return block.values(self.points(block.time)) @ self.weights
+        return super()._expected(given)
 
 
-def flowed(problem: Problem, grid: ProductGrid, *, times: Any, steps: int | None = None) -> Flowed:
+def flowed(problem: Problem, grid: ProductGrid, *, times: Any, steps: int | None = None) -> ProductFlow:
     """Solve the continuity equation ∂_t p = −∇·(f p) of a problem without noise on a product grid.
 
     Parameters
@@ -120,8 +115,8 @@ def flowed(problem: Problem, grid: ProductGrid, *, times: Any, steps: int | None
     ------
     SchemeError
         For noise, walls, or another dimension.
-    MassAtEdges
-        If more than 1e-3 of the mass is not on the grid.
+    GridError, MassAtEdges
+        If the cells miss more than 1e-3 of the initial mass, or more than that leaves the box.
     NonFinite
         If a velocity is not finite, or points leave every bound.
 
@@ -143,16 +138,43 @@ def flowed(problem: Problem, grid: ProductGrid, *, times: Any, steps: int | None
             f"characteristics need the number 0 as the diffusion, {problem.name or 'this problem'} has noise: use fpk.solve."
         )
     times = problem.checked_times(times)
+    weights = _weights(problem, grid)
     mesh = _mesh(problem, times, grid, None if steps is None else checked_steps(steps, what="a flow"))
-    densities = [np.exp(traced_back(problem, grid.points, t, mesh)).reshape(grid.shape) for t in times]
-    run = Flowed(problem, grid, times, np.stack(densities), mesh)
-    worst = int(np.argmax(run.defect))
-    if run.defect[worst] > EDGE_LIMIT:
-        raise MassAtEdges(
-            f"the box {grid} misses {run.defect[worst]:.2g} of the mass at t={times[worst]:g} (allowed {EDGE_LIMIT:g}): it is too small, or "
-            f"its cells or the {run.steps} steps too coarse. Widen the grid, or refine it."
-        )
+    densities = np.stack([np.exp(traced_back(problem, grid.points, t, mesh)).reshape(grid.shape) for t in times])
+    floor = abs(float(weights.sum()) - 1) + ROUND_OFF * len(mesh)
+    source = f"flow, characteristics, {grid} points, {len(mesh) - 1} steps"
+
+    def halved() -> ProductFlow:
+        return flowed(problem, grid.halved(), times=times, steps=max(1, len(mesh) // 2))
+
+    run = ProductFlow(grid, times, densities, 4, floor, source, halved, problem=problem, weights=weights, mesh=mesh)
+    _check_held(run)
     return run
+
+
+def _check_held(run: ProductFlow) -> None:
+    """Refuse a box that points leave; a defect of densities that are only narrower than the cells is none."""
+    if run.defect.max() <= EDGE_LIMIT:
+        return
+    lower, upper = np.array([(axis.lower, axis.upper) for axis in run.grid.axes]).T
+    lost = ((run.positions < lower) | (run.positions > upper)).any(2) @ run.weights
+    worst = int(np.argmax(lost))
+    if lost[worst] > EDGE_LIMIT:
+        raise MassAtEdges(
+            f"the box {named_box(run.grid)} is too small: {lost[worst]:.2g} of the mass is outside at t={run.times[worst]:g} "
+            f"(allowed {EDGE_LIMIT:g}). Widen the grid."
+        )
+
+
+def _weights(problem: Problem, grid: ProductGrid) -> Array:
+    """Mass of the initial law at the cell centres, shape (cells,)."""
+    weights = np.exp(problem.initial.log_density(grid.points)) * grid.volume
+    if abs(weights.sum() - 1) > EDGE_LIMIT:
+        raise GridError(
+            f"{grid} cells on {named_box(grid)} hold {weights.sum():.6g} of the initial mass: the initial law is narrower than a cell, or lies "
+            "outside. Use more cells or a wider box."
+        )
+    return weights
 
 
 def traced_back(problem: Problem, x: Array, t: float, mesh: Array) -> Array:
