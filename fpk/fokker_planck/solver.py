@@ -29,7 +29,7 @@ EDGE_CELLS = 0.02
 
 
 @overload
-def solve(
+def solve(  # noqa: D418 (every public function has one here)
     problem: Problem,
     grid: Grid,
     *,
@@ -37,9 +37,13 @@ def solve(
     steps: int | None = None,
     scheme: Scheme | None = None,
     positive: bool = False,
-) -> GridMarginals: ...
+) -> GridMarginals:
+    """In one dimension."""
+    ...
+
+
 @overload
-def solve(
+def solve(  # noqa: D418 (every public function has one here)
     problem: Problem,
     grid: ProductGrid,
     *,
@@ -47,7 +51,11 @@ def solve(
     steps: int | None = None,
     scheme: ProductScheme | None = None,
     positive: bool = False,
-) -> ProductMarginals: ...
+) -> ProductMarginals:
+    """In two and three dimensions."""
+    ...
+
+
 def solve(
     problem: Problem,
     grid: Grid | ProductGrid,

@@ -45,8 +45,9 @@ MARGIN = 1.05
 LEFTS, GROWTHS = (1.05, 1.2, 1.4, 1.7, 2.2), (0.5, 1.5, 3.0)
 #: Cells along each axis, and angles in half a turn, at which symbols are looked at.
 LOOKS = {2: (24, 12), 3: (9, 8)}
-#: Error in time that default steps aim at, the cells along an axis they are found on, and the most that are tried.
-TARGET, PILOT, MOST = 1e-8, 32, 4096
+#: Error in time that default steps aim at, the change from which on it is taken to fall like the fourth power of steps, the cells along an axis on which
+#: steps are tried, and the most that are.
+TARGET, ASYMPTOTIC, PILOT, MOST = 1e-8, 3e-6, 32, 4096
 EARLY, LATE = 0.25 + 3**0.5 / 6, 0.25 - 3**0.5 / 6
 
 
@@ -236,9 +237,9 @@ def found_steps(stepper: FaberStepper, problem: Problem, until: float) -> int:
     while steps < MOST:
         fine = solved(2 * steps)
         change = float(np.abs(fine - coarse).sum() / np.abs(fine).sum())
-        if change < 15 * TARGET:
+        if change < TARGET:
             return steps
-        if change < 3e-6:
-            return int(np.ceil(steps * (change / (15 * TARGET)) ** 0.25 * 1.3))
+        if change < ASYMPTOTIC:
+            return int(np.ceil(1.2 * steps * (change / TARGET) ** 0.25))
         steps, coarse = 2 * steps, fine
     return steps
