@@ -16,6 +16,8 @@ import numpy as np
 from fpk.errors import GridError, SchemeError
 from fpk.fokker_planck.product.explicit import CentralFaber
 from fpk.fokker_planck.product.fields import check_problem
+from fpk.fokker_planck.product.positive import POSITIVE
+from fpk.fokker_planck.product.separable import Separable
 from fpk.fokker_planck.stepping import Steps
 from fpk.grids import ProductGrid, once
 from fpk.laws import Array
@@ -53,9 +55,10 @@ class ProductScheme(Protocol):
 
 
 ACCURATE = CentralFaber()
+SEPARABLE = Separable()
 #: Schemes chosen without being asked for: the first that suits; and the same where densities have to stay non-negative.
-CHOICES: tuple[ProductScheme, ...] = (ACCURATE,)
-POSITIVE_CHOICES: tuple[ProductScheme, ...] = ()
+CHOICES: tuple[Any, ...] = (SEPARABLE, ACCURATE)
+POSITIVE_CHOICES: tuple[Any, ...] = (POSITIVE,)
 
 
 @dataclass(frozen=True, eq=False)

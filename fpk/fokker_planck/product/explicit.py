@@ -45,7 +45,7 @@ MARGIN = 1.05
 LEFTS, GROWTHS = (1.05, 1.2, 1.4, 1.7, 2.2), (0.5, 1.5, 3.0)
 #: Cells along each axis, and angles in half a turn, at which symbols are looked at.
 LOOKS = {2: (24, 12), 3: (9, 8)}
-#: Error in time that default steps aim at, the change from which on it is taken to fall like the fourth power of steps, the cells along an axis on which
+#: Error in time that default steps aim at; the change from which on it falls like the fourth power of steps; the cells along an axis on which
 #: steps are tried, and the most that are.
 TARGET, ASYMPTOTIC, PILOT, MOST = 1e-8, 3e-6, 32, 4096
 EARLY, LATE = 0.25 + 3**0.5 / 6, 0.25 - 3**0.5 / 6

@@ -35,7 +35,7 @@ def solved(
     Parameters
     ----------
     problem : Problem
-        d = 2 or 3, on the whole space; any matrix G(x, t), and a correlation of the noises.
+        d = 2 or 3, on the whole space; any matrix G(x, t), and a correlation of the noises. Without noise characteristics are followed.
     grid : ProductGrid
         A box that holds the law, and is checked; the law should be two or more cells wide (standard deviation).
     times : sequence of float
@@ -74,6 +74,10 @@ def solved(
     >>> solution.density(1.0).shape, bool(abs(solution.mass[0] - 1) < 1e-6)
     ((48, 48), True)
     """
+    if problem.noiseless:
+        from fpk.fokker_planck.product.flow import flowed
+
+        return flowed(problem, grid, times=times, steps=steps)
     wanted = problem.checked_times(times)
     plan = discretised(problem, grid, until=wanted[-1], steps=steps, scheme=scheme, positive=positive)
     densities = np.empty((len(wanted), *grid.shape))
