@@ -124,7 +124,7 @@ class Room:
         self.rows = grid.shape[0]
         self.threads = THREADS if grid.cells >= SHARED else 1
         plane, row = prod(n + 2 * REACH for n in grid.shape[1:]), grid.shape[-1] + 2 * REACH
-        rings = 2 + (grid.dimension == 3) + varying
+        rings = 3 + varying if grid.dimension == 3 else 2 + varying
         self._scratch = [(np.zeros((rings, ROUND, plane)), np.zeros((2 * ROUND + 4, row))) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 

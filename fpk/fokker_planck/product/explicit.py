@@ -44,7 +44,7 @@ MARGIN = 1.05
 #: symbols they are less steep, so that strong drifts fit into slimmer ones.
 LEFTS, GROWTHS = (1.05, 1.2, 1.4, 1.7, 2.2), (0.5, 1.5, 3.0)
 #: Cells along each axis, and angles in half a turn, at which symbols are looked at.
-LOOKS = {2: (24, 12), 3: (9, 8)}
+LOOKS = {2: (24, 12), 3: (7, 8)}
 #: Error in time that default steps aim at; the change from which on it falls like the fourth power of steps; the cells along an axis on which
 #: steps are tried, and the most that are.
 TARGET, ASYMPTOTIC, PILOT, MOST = 1e-8, 3e-6, 32, 4096
@@ -94,7 +94,8 @@ def frozen_symbols(fields: Fields, grid: ProductGrid) -> tuple[Array, Array]:
     picked = np.ix_(*[np.unique(np.linspace(0, n - 1, min(n, cells)).astype(int)) for n in grid.shape])
     f, D = (np.stack([c[picked] if c.size > 1 else c for c in of]) for of in (fields.drift, fields.diffusivity))
     damping = D.reshape(len(D), -1).T @ terms
-    frequency = np.abs(f.reshape(d, -1).T @ slope)
+    frequency = f.reshape(d, -1).T @ slope
+    np.abs(frequency, out=frequency)
     return damping, frequency if len(damping) > 1 else frequency.max(axis=0, keepdims=True)
 
 
@@ -187,16 +188,19 @@ class Exponential:
     def applied(self, p: Array, duration: float, *, transposed: bool) -> tuple[Array, int]:
         """The exponential times p by Clenshaw's recurrence, and its number of stages."""
         ellipse, alpha = self.expansion(duration)
+        state = self._summed(framed(p), ellipse, alpha, transposed)
+        return unframed(state).copy(), len(alpha) - 1
+
+    def _summed(self, v: Array, ellipse: Ellipse, alpha: Array, transposed: bool) -> Array:
+        """Σ α_k F_k(A) v for a framed v: b_k = α_k v + (A − c) b_{k+1}/γ − κ b_{k+2}."""
         scale, kappa = 1 / ellipse.capacity, ellipse.flatness
-        v = framed(p)
         now, before = alpha[-1] * v, np.zeros_like(v)
         with Room(self.operator.grid, varying=not self.operator.fields.uniform_noise) as room:
             for k in range(len(alpha) - 2, -1, -1):
-                back = kappa if k else 2 * kappa
-                mix = np.array([alpha[k], scale, -ellipse.centre * scale, -back])
+                mix = np.array([alpha[k], scale, -ellipse.centre * scale, -kappa if k else -2 * kappa])
                 self.operator.staged(room, now, mix, v, before, transposed=transposed)
                 now, before = before, now
-        return unframed(now).copy(), len(alpha) - 1
+        return now
 
 
 @dataclass(frozen=True)

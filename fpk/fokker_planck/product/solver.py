@@ -80,9 +80,7 @@ def solved(
         return flowed(problem, grid, times=times, steps=steps)
     wanted = problem.checked_times(times)
     plan = discretised(problem, grid, until=wanted[-1], steps=steps, scheme=scheme, positive=positive)
-    densities = np.empty((len(wanted), *grid.shape))
-    for k, (_, p) in enumerate(plan.forward(plan.start, wanted)):
-        densities[k] = p
+    densities = np.stack([p for _, p in plan.forward(plan.start, wanted)])
     outer = mass_at_edges(plan, wanted, densities)
     floor = plan.missed + outer + ROUND_OFF * max(plan.steps, *grid.shape)
 
