@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import linalg, sparse
 from scipy.sparse.linalg import expm_multiply
 
 import fpk
 from fpk.errors import SchemeError
 from fpk.fokker_planck.product.axes import fourier_derivatives, full, separated
+from fpk.fokker_planck.product.matrices import exponential, product
 from fpk.fokker_planck.product.separable import Separable
 
 ANGLES = np.arange(4) * np.pi / 2
@@ -165,6 +166,17 @@ def test_axes_that_are_alike_are_computed_once():
     assert first is second
     first, second = separated(VP, fpk.Grid(-6, 6, cells=32) * fpk.Grid(-6, 6, cells=40))
     assert first is not second
+
+
+@pytest.mark.parametrize("size", [5, 64, 65, 130])
+def test_exponentials_and_products_in_blocks(size):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(size, size)), rng.normal(size=(size, size + 3))
+    np.testing.assert_allclose(product(a, b), a @ b, atol=1e-12)
+    for scale in (1e-3, 0.3, 30.0):
+        generator = scale * (a - size * np.eye(size)) / size
+        np.testing.assert_allclose(exponential(generator), linalg.expm(generator), atol=1e-13)
+    np.testing.assert_array_equal(exponential(np.zeros((size, size))), np.eye(size))
 
 
 def test_a_banded_matrix_in_full():

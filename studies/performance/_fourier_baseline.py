@@ -7,6 +7,7 @@ read once. Tuning means the fewest cells and digits that reach an error: see :da
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -41,9 +42,11 @@ def fourier(
 
     def slope(t: float, flat: Array) -> Array:
         p = flat.reshape(grid.shape)
-        moved = scipy.fft.rfftn(fields.drift * p, axes=axes)
-        total = symbol * scipy.fft.rfftn(p) - 1j * sum(k * f for k, f in zip(waves, moved, strict=True))
-        out = scipy.fft.irfftn(total, s=grid.shape).ravel()
+        moved: Any = scipy.fft.rfftn(fields.drift * p, axes=axes)
+        whole: Any = scipy.fft.rfftn(p)
+        total = symbol * whole - 1j * sum(k * f for k, f in zip(waves, moved, strict=True))
+        out: Any = scipy.fft.irfftn(total, s=grid.shape)
+        out = out.ravel()
         return out if factor is None else factor(t) * out
 
     accuracy = 10.0**-digits
@@ -58,4 +61,4 @@ def wave_numbers(grid: ProductGrid) -> list[Array]:
         2 * np.pi * (np.fft.rfftfreq if i == last else np.fft.fftfreq)(axis.cells, axis.spacing)
         for i, axis in enumerate(grid.axes)
     ]
-    return np.meshgrid(*lines, indexing="ij", sparse=True)
+    return list(np.meshgrid(*lines, indexing="ij", sparse=True))

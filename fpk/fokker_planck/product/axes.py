@@ -23,6 +23,7 @@ import numpy as np
 from fpk.fokker_planck.exponentials import LOOKS, STEADY, Clock, round_clock, time_change
 from fpk.fokker_planck.fluxes import Rates, Sampled, WellBalanced6
 from fpk.fokker_planck.product.fields import Fields, fields_at, pairs
+from fpk.fokker_planck.product.matrices import exponential
 from fpk.grids import Grid, ProductGrid, once
 from fpk.laws import Array, Gaussian
 from fpk.problem import Problem
@@ -103,13 +104,6 @@ class Axis:
         if key not in self._kept:
             self._kept[key] = made()
         return self._kept[key]
-
-
-def exponential(generator: Array) -> Array:
-    """The exponential of a full matrix."""
-    from scipy.linalg import expm
-
-    return expm(generator)
 
 
 def fourier_derivatives(grid: Grid) -> tuple[Array, Array]:

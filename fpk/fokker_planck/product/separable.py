@@ -20,6 +20,7 @@ import numpy as np
 
 from fpk.errors import SchemeError
 from fpk.fokker_planck.product.axes import Axis, separated
+from fpk.fokker_planck.product.matrices import product
 from fpk.fokker_planck.stepping import Steps
 from fpk.grids import ProductGrid
 from fpk.laws import Array
@@ -95,6 +96,8 @@ class SeparableSteps(Steps):
 
 def along(E: Array, p: Array, axis: int) -> Array:
     """The matrix E applied to p of shape (n_1, ..., n_d) along one axis."""
+    if p.ndim == 2:
+        return product(E, p) if axis == 0 else product(p, E.T)
     if axis == p.ndim - 1:
         return p @ E.T
     before = int(np.prod(p.shape[:axis]))
