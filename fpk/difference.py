@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array
-from fpk.marginals import Estimate, step_budget
+from fpk.marginals import Estimate, panel_step_budget
 
 #: Probability of refuting a true equality, and of confirming a difference δ.
 ALPHA, BETA = 1e-6, 1e-3
@@ -70,7 +70,7 @@ class Difference:
         if fine is None or coarse is None:
             return a.bias_bound + b.bias_bound
         change = fine - coarse
-        step = step_budget(change.mean(0), change.std(0, ddof=1) / np.sqrt(len(change)))
+        step = panel_step_budget(change.mean(0), change.std(0, ddof=1) / np.sqrt(len(change)))
         return a.bias_without_step + b.bias_without_step + step
 
     def _paired(self, name: str) -> Array | None:
@@ -127,8 +127,21 @@ class Difference:
         epsilon, left = self.b + 5 * self.se, np.abs(self.d)
         return (left <= epsilon) | ((left <= agreement * epsilon) & self.shrinks())
 
+    @property
+    def asymmetry(self) -> float:
+        """How much of the squared skewness of single samples is left in d: (1/n₁ − 1/n₂)² / (1/n₁ + 1/n₂), 1/n for one sampled side."""
+        if self.blocks is not None:
+            return 0.0
+        sides = (self.first, self.second)
+        first, second = (0.0 if s.deterministic or s.averaged or not s.samples else 1 / s.samples for s in sides)
+        return (first - second) ** 2 / (first + second) if first + second else 0.0
+
     def critical(self, level: float) -> float:
-        """Quantile of the quadratic statistic: Hotelling's T² for the number of values C was estimated from, χ²_K for many."""
+        """Quantile of the quadratic statistic: Hotelling's T² for the number of values C was estimated from, χ²_K for many.
+
+        Functionals of single samples are skewed, and then large means go with small estimated variances: S passes Hotelling's quantile c
+        too often, 6 times at 1e-6 with 1,000 samples. c (1 + c² h / 2K), h the :attr:`asymmetry`, makes up for it: 1.3 times.
+        """
         from scipy import stats
 
         K, n = len(self.d), self.independent
@@ -136,7 +149,8 @@ class Difference:
             return self.quantile(level / (2 * K)) ** 2
         if n is None or n > MANY:
             return float(stats.chi2.isf(level, K))
-        return float(stats.f.isf(level, K, n - K) * K * (n - 1) / (n - K))
+        c = float(stats.f.isf(level, K, n - K) * K * (n - 1) / (n - K))
+        return c * (1 + c**2 * self.asymmetry / (2 * K))
 
     def mde(self, alpha: float) -> float:
         """Minimum detectable effect of the worst functional."""

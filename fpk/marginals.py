@@ -21,14 +21,26 @@ ROUND_OFF = 30 * float(np.finfo(float).eps)
 
 #: Smallest budget of a functional, as a fraction of the largest one on its panel: a change that vanishes in one of them is luck.
 LUCK = 0.1
+#: The same for time steps, of which there are two levels where grids have three.
+STEP_LUCK = 0.3
 
 #: Budget of a time step over the change from twice that step; it covers weak order 1 while the longer step is at least 5/3 times as wrong.
 CAUTION = 1.5
 
 
+def without_luck(budget: Array, share: float = LUCK) -> Array:
+    """The budgets of a panel, shape (K,), none below a share of the largest."""
+    return np.maximum(budget, share * budget.max(initial=0.0))
+
+
 def step_budget(change: Array, error: Array) -> Array:
     """Budget of a time step, from the mean change from twice the step and its standard error: CAUTION |change| + 3 errors."""
     return CAUTION * np.abs(change) + 3 * error
+
+
+def panel_step_budget(change: Array, error: Array) -> Array:
+    """:func:`step_budget` for the K functionals of a panel: errors of first and second order may cancel in one change, hardly in all."""
+    return without_luck(step_budget(change, error), STEP_LUCK)
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,8 @@ class Estimate:
         Covariance of ``value`` for sampled sources (its diagonal, where the values are uncorrelated); None for deterministic ones.
     samples : int, optional
         Independent samples behind ``value``.
+    averaged : bool
+        Whether each of them is itself a mean of several values (pairs, replicates), so that their own skewness does not count.
     coarser : array, shape (K,), optional
         The same expectations one level coarser (deterministic, refined sources): tells whether a difference shrinks.
     thresholds, threshold_bound : array, shape (J,)
@@ -69,6 +83,7 @@ class Estimate:
     bias_bound: Array
     covariance: Array | None = None
     samples: int | None = None
+    averaged: bool = False
     coarser: Array | None = None
     thresholds: Array = field(default_factory=lambda: np.zeros(0))
     threshold_bound: Array = field(default_factory=lambda: np.zeros(0))

@@ -25,7 +25,7 @@ import numpy as np
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
-from fpk.marginals import LUCK, Estimate, Marginals
+from fpk.marginals import Estimate, Marginals, without_luck
 from fpk.panels import Panel
 
 #: Largest order a budget relies on, and up to which it relies on it alone.
@@ -116,7 +116,7 @@ def refinement_budget(values: Sequence[Array], order: float) -> Array:
         asymptotic = np.abs(observed - order) <= 0.1 * order
         budget = np.where(asymptotic, 1.25 * np.abs(e21) / (2**order - 1), budget)
         budget = np.where(e21 * e32 >= 0, budget, 3 * np.maximum(np.abs(e21), np.abs(e32)))
-    return np.maximum(budget, LUCK * budget.max(initial=0.0))
+    return without_luck(budget)
 
 
 def refine(route: Callable[[int], Marginals], *, levels: Sequence[int] = (1, 2, 4)) -> RefinedMarginals:

@@ -15,7 +15,7 @@ from fpk.fokker_planck.residuals import Residuals
 from fpk.fokker_planck.splines import splined
 from fpk.grids import Grid, stored_index
 from fpk.laws import Array, Law, TabulatedLaw
-from fpk.marginals import LUCK, Estimate
+from fpk.marginals import Estimate, without_luck
 from fpk.panels import Block, Panel, ThresholdBlock, integrals, one_time
 from fpk.paths import TwoTimeBlock
 
@@ -158,7 +158,7 @@ class GridMarginals:
         return replace(
             plain,
             value=fine,
-            bias_bound=np.maximum(budget, LUCK * budget.max(initial=0.0)) + self.floor,
+            bias_bound=without_luck(budget) + self.floor,
             coarser=coarser,
             threshold_bound=change + self.floor,
         )

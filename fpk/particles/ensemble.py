@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fpk.errors import ComparisonError, ProblemError
 from fpk.laws import Array, Law, TabulatedLaw
-from fpk.marginals import ROUND_OFF, Estimate, step_budget
+from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget, step_budget
 from fpk.panels import Panel, ThresholdBlock
 from fpk.paths import DynkinBlock
 
@@ -141,6 +141,7 @@ class ParticleMarginals:
             step_bias + ROUND_OFF,
             covariance=np.atleast_2d(np.cov(fine)) / n,
             samples=n,
+            averaged=self.units is not None,
             thresholds=np.concatenate([s[0] for s in steps]) if steps else np.zeros(0),
             threshold_bound=np.concatenate([s[1] for s in steps]) if steps else np.zeros(0),
             block_means=_block_means(fine),
@@ -158,7 +159,7 @@ class ParticleMarginals:
         if len(values) == 1:
             return np.full(len(values[0]), np.inf)
         change = values[0] - values[1]
-        return step_budget(change.mean(1), change.std(1, ddof=1) / np.sqrt(change.shape[1]))
+        return panel_step_budget(change.mean(1), change.std(1, ddof=1) / np.sqrt(change.shape[1]))
 
     def _of_units(self, values: Array) -> Array:
         """Means over the independent units, shape (K, units)."""

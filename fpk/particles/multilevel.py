@@ -28,7 +28,7 @@ import numpy as np
 
 from fpk.errors import SchemeError
 from fpk.laws import Array
-from fpk.marginals import ROUND_OFF, Estimate, step_budget
+from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget
 from fpk.panels import Panel
 from fpk.particles.schemes import EulerMaruyama, Scheme
 from fpk.particles.simulation import MAX_LEVELS, simulate
@@ -125,7 +125,7 @@ class MultilevelEstimate:
         """
         *earlier, last = self.levels[1:]
         reduced = np.abs(earlier[-1].mean) / 2**self.weak_order if earlier else 0.0
-        return step_budget(np.maximum(np.abs(last.mean), reduced), last.standard_error)
+        return panel_step_budget(np.maximum(np.abs(last.mean), reduced), last.standard_error)
 
     @property
     def estimate(self) -> Estimate:

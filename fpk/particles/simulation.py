@@ -2,7 +2,7 @@ r"""Simulation: particles of a problem on a ladder of time steps, all levels on 
 
 With two levels (the default) every pair of fine increments also drives one coarse step, so the difference of the two ensembles estimates
 the time-step error with little noise: the finer ensemble is reported, and its budget is 1.5 |E φ(Δt) − E φ(2Δt)| + 3 standard errors of
-that difference (:func:`fpk.marginals.step_budget`).
+that difference, for each functional at least .3 of the panel's largest (:func:`fpk.marginals.panel_step_budget`).
 """
 
 from __future__ import annotations

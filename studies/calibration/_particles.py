@@ -19,7 +19,7 @@ import fpk
 from fpk.closed_form import LawMarginals, euler_chain
 from fpk.difference import BETA, Difference
 from fpk.laws import Array
-from fpk.marginals import step_budget
+from fpk.marginals import panel_step_budget
 from fpk.panels import Panel, law_panel
 from fpk.problems.families import linear
 
@@ -102,7 +102,7 @@ def drawn(number: int, seed: int) -> Asked:
 def without_noise(asked: Asked) -> float:
     """Usage of the budget by the bias, in the limit of many particles."""
     fine, companion = asked.chain(2 * asked.steps), asked.chain(asked.steps)
-    budget = step_budget(fine - companion, np.zeros(len(fine)))
+    budget = panel_step_budget(fine - companion, np.zeros(len(fine)))
     return float(np.max(np.abs(fine - asked.truth.value) / (budget + asked.truth.bias_bound)))
 
 

@@ -6,10 +6,11 @@ and both ways are held against each other where both can be had. What is planned
 ==========================  ===========================================  =======================================================
 claim                       quick                                        full
 ==========================  ===========================================  =======================================================
-neyman, 10,000 samples      1e-2: 1,000 alarms counted (standard error   1e7 repetitions, all three levels counted: 1,000 alarms
-                            3 %); 1e-3, 1e-4: importance sampling (2 %)  at 1e-4 (3 %)
-whole, 4,000 samples        1e-2, 1e-3: 100 alarms or more (10 %)        1e7 repetitions, three levels: 700 alarms at 1e-4 (4 %)
-tails, 20,000 samples       4 % at 1e-4 and 1e-6, 6 % at 1e-9            1 %
+neyman, 1,000 samples       1e-2, 1e-3: 1,000 alarms or more counted     1e7 repetitions, all three levels counted: 1,000 alarms
+                            (standard error 3 %); 1e-4: weighed (2 %)    at 1e-4 (3 %)
+whole, 1,000 samples        1e-2, 1e-3: 500 alarms or more (5 %)         1e7 repetitions, three levels: 700 alarms at 1e-4 (4 %)
+tails, 1,000 samples        4 % at 1e-4 and 1e-6                         1 %
+tails, 20,000 samples       6 % at 1e-9                                  1 %
 both ways, 1,000 samples    1e-2: 6,000 alarms counted (1.2 %), 1 %      1e-4: 2,500 alarms or more counted (2 %), .5 %
 ==========================  ===========================================  =======================================================
 """
@@ -27,9 +28,10 @@ from fpk.difference import Difference
 from fpk.marginals import Estimate, zero_estimate
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
+from fpk.wording import number_text
 
 from ._ideal import Draws, batches, critical, largest_gap, statistics
-from ._tilted import Tails, tails
+from ._tilted import tails
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 LEVELS = (1e-2, 1e-3, 1e-4)
@@ -90,8 +92,8 @@ def _band(levels: tuple[float, ...], least: float, most: float) -> Series:
     judging=True,
 )
 def neyman(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
-    """Alarms of S over nominal, 10,000 samples a repetition."""
-    n, repeats, counted = (10_000, 100_000, 1) if size.quick else (10_000, 10**7, 3)
+    """Alarms of S over nominal."""
+    n, repeats, counted = (1_000, 1_000_000, 2) if size.quick else (1_000, 10**7, 3)
     limits = [variant.limit(n, level) for level in LEVELS]
     counts = _counts(repeats, n, limits[:counted], seed)
     weighed = _tail_rates(8_000, n, limits[counted:], seed)
@@ -156,8 +158,8 @@ def _single(n: int, level: float) -> float:
     judging=True,
 )
 def whole_verdict(variant: Verdicts, case: str, size: Size, seed: int) -> Evidence:
-    """Alarms of the whole verdict over nominal, 4,000 samples a repetition."""
-    n, repeats = (4_000, 150_000) if size.quick else (4_000, 10**7)
+    """Alarms of the whole verdict over nominal."""
+    n, repeats = (1_000, 500_000) if size.quick else (1_000, 10**7)
     levels = LEVELS[:2] if size.quick else LEVELS
     alarms = np.zeros(len(levels), int)
     for found in batches(repeats, n, seed=seed, gap=True):
@@ -180,10 +182,11 @@ def whole_verdict(variant: Verdicts, case: str, size: Size, seed: int) -> Eviden
 
 # -- the tails -------------------------------------------------------------------------------------------------------------
 
-RARE = (1e-4, 1e-6, 1e-9)
+#: Levels and the samples of a repetition; weights are too uneven to tell 1e-9 from fewer.
+RARE = {1e-4: 1_000, 1e-6: 1_000, 1e-9: 20_000}
 WITHIN_TWO = (0.5, 2.0)
 #: Samples of the curves that show how many are enough.
-FEW = (500, 1_000, 2_000, 4_000)
+FEW = (250, 500, 1_000, 2_000, 4_000)
 
 
 @study(
@@ -197,19 +200,26 @@ FEW = (500, 1_000, 2_000, 4_000)
     judging=True,
 )
 def rare_alarms(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
-    """Alarms of S beyond levels that cannot be counted, 20,000 samples a repetition; both ways at 1,000 samples."""
-    n, repeats = (20_000, 7_000) if size.quick else (20_000, 200_000)
-    limits = [variant.limit(n, level) for level in RARE]
-    found = tails(repeats, n, limits=limits, seed=seed)
-    rates = [found.beyond(limit) for limit in limits]
+    """Alarms of S beyond levels that cannot be counted; both ways where both can be had."""
     claims = [
-        Limited(f"false alarms at {a:g}", rate, at_least=WITHIN_TWO[0] * a, at_most=WITHIN_TWO[1] * a)
-        for a, rate in zip(RARE, rates, strict=True)
+        Limited(
+            f"false alarms at {number_text(a)}, {n:,} samples",
+            _rare(variant, a, n, size, seed),
+            at_least=WITHIN_TWO[0] * a,
+            at_most=WITHIN_TWO[1] * a,
+        )
+        for a, n in RARE.items()
     ]
     claims.append(Limited("counted over weighed", _both_ways(variant, size, seed), at_least=0.9, at_most=1.1))
-    first, names = held(claims, f"tails of S, {n:,} ideal samples")
-    charts = _tail_charts(found, n, size, seed) if variant == Rule() else ()
+    first, names = held(claims, "tails of S, ideal samples")
+    charts = _tail_charts(size, seed) if variant == Rule() else ()
     return Evidence(first, zero_estimate(len(names)), names, charts=charts)
+
+
+def _rare(variant: Rule, level: float, n: int, size: Size, seed: int) -> WeightedRate:
+    """Alarms at one level, by importance sampling."""
+    limit = variant.limit(n, level)
+    return tails(7_000 if size.quick else 200_000, n, limits=[limit], seed=seed).beyond(limit)
 
 
 def _both_ways(variant: Rule, size: Size, seed: int) -> WeightedRate:
@@ -224,13 +234,14 @@ def _both_ways(variant: Rule, size: Size, seed: int) -> WeightedRate:
     )
 
 
-def _tail_charts(found: Tails, n: int, size: Size, seed: int) -> tuple[Chart, ...]:
-    levels = tuple(10.0**-k for k in range(3, 10))
+def _tail_charts(size: Size, seed: int) -> tuple[Chart, ...]:
+    n, levels = RARE[1e-9], tuple(10.0**-k for k in range(3, 10))
+    found = tails(7_000 if size.quick else 200_000, n, limits=[critical(n, a) for a in RARE], seed=seed)
     curve = _ratios("importance sampling", levels, [found.beyond(critical(n, level)) for level in levels])
     deep = Chart(
         f"Tails of S, {n:,} samples", "nominal level", "rate / nominal", (curve, _band(levels, *WITHIN_TWO)), log_x=True
     )
-    few = [_by_samples(level, 2_000 if size.quick else 40_000, seed) for level in RARE[:2]]
+    few = [_by_samples(level, 2_000 if size.quick else 40_000, seed) for level in (1e-4, 1e-6)]
     band = _band(FEW, *WITHIN_TWO)
     return deep, Chart("How many samples are enough", "samples", "rate / nominal", (*few, band), log_x=True, log_y=True)
 
@@ -240,14 +251,14 @@ def _by_samples(level: float, repeats: int, seed: int) -> Series:
     rates = [tails(repeats, n, limits=[critical(n, level)], seed=seed + n).beyond(critical(n, level)) for n in FEW]
     values, errors = np.array([[rate.value, rate.error] for rate in rates]).T / level
     ends = 2.576 * errors
-    return Series(f"level {level:g}", np.array(FEW, float), values, values - ends, values + ends)
+    return Series(f"level {number_text(level)}", np.array(FEW, float), values, values - ends, values + ends)
 
 
 CLAIMS = (
     Claim(
         "calibration.neyman",
         "bound",
-        "The quadratic statistic of a panel refutes a true equality as often as its level says, within −20 % and +30 %, from 10,000 samples on.",
+        "The quadratic statistic of a panel refutes a true equality as often as its level says, within −20 % and +30 %, from 1,000 samples on.",
         r"0.8 \le P(S > c_\alpha)/\alpha \le 1.3,\quad \alpha = 10^{-2}, 10^{-3}, 10^{-4}",
         "Neyman (1937); Hotelling (1931)",
         {"stated": C, "critical value − 5 %": R, "three functionals": R},
@@ -260,7 +271,7 @@ CLAIMS = (
     Claim(
         "calibration.whole",
         "bound",
-        "The whole verdict refutes a true equality at most 1.3 times as often as its level says, from 4,000 samples on.",
+        "The whole verdict refutes a true equality at most 1.3 times as often as its level says, from 1,000 samples on.",
         r"P(S > c_{\alpha/2} \ \text{or}\ \max_j|F_n - F|(x_j) > \epsilon_{\alpha/2}) \le 1.3\,\alpha",
         "Massart (1990), corollary 1; Bonferroni's inequality",
         {"stated": C, "level not shared": R, "limit of the gap − 30 %": R},
@@ -273,7 +284,7 @@ CLAIMS = (
     Claim(
         "calibration.tails",
         "bound",
-        "Far out, to a level of 1e-9, the statistic refutes a true equality within a factor two of nominal, from 20,000 samples on.",
+        "Far out, at 1e-6 from 1,000 samples on and at 1e-9 from 20,000, the statistic refutes a true equality within a factor two of nominal.",
         r"\tfrac12 \le P(S > c_\alpha)/\alpha \le 2,\quad \alpha = 10^{-4}, 10^{-6}, 10^{-9}",
         "Veach and Guibas (1995), balance heuristic; Coxeter (1973), the 600-cell",
         {"stated": C, "critical value − 10 %": R, "three functionals": R},
