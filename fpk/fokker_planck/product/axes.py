@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.coefficients import Linear
 from fpk.fokker_planck.exponentials import LOOKS, STEADY, Clock, round_clock, time_change
 from fpk.fokker_planck.fluxes import Rates, Sampled, WellBalanced6
 from fpk.fokker_planck.product.fields import Fields, fields_at, pairs
@@ -210,7 +211,23 @@ def _coordinate(problem: Problem, grid: ProductGrid, i: int) -> Problem:
     def diffusion(x: Array, t: float) -> Array:
         return np.sqrt(2 * problem.diffusivity_matrix(placed(x), t)[:, i, i])[:, None]
 
-    noise = diffusion if problem.diffusion.state_dependent else lambda t: float(diffusion(middle[:1, None], t)[0, 0])
+    def still(t: float) -> float:
+        g = problem.diffusion(middle[None], t)
+        return float(np.linalg.norm(g[0, i]) if g.ndim == 3 else g.ravel()[i if g.size > 1 else 0])
+
+    linear = problem.drift.linear
+    pull = drift if linear is None else Linear(_entry(linear.slope, i), _entry(linear.shift, i))
+    noise = diffusion if problem.diffusion.state_dependent else still
     start = Gaussian(middle[i], (grid.axes[i].upper - grid.axes[i].lower) / 16)
     name = f"coordinate {i} of {problem.name or 'a problem'}"
-    return Problem(drift, noise, initial=start, horizon=problem.horizon, name=name)
+    return Problem(pull, noise, initial=start, horizon=problem.horizon, name=name)
+
+
+def _entry(values: Callable[[float], Any], i: int) -> Callable[[float], float]:
+    """Entry i of a vector, or entry i, i of a matrix, that depends on t; numbers are the same for all i."""
+
+    def at(t: float) -> float:
+        value = np.asarray(values(t), float)
+        return float(value[(i,) * value.ndim])
+
+    return at
