@@ -21,51 +21,95 @@ BLOCK = 1024
 
 @compiled
 def apply(
-    p: Any, weight: float, scale: float, terms: tuple[Any, Any, Any, Any, Any], span: tuple[int, int], out: Any
+    p: Any, weights: tuple[float, float], rates: Any, strides: Any, pairs: Any, span: tuple[int, int], out: Any
 ) -> None:
-    """Fill ``out`` with weight · p + scale · A p in the cells of the span, all of shape (n,).
+    """Fill ``out`` with weights[0] · p + weights[1] · A p in the span.
 
-    ``terms`` are rates (m, n), and for each term the row of its rates, a factor, and its shift; and leaving (n,): out[i + shift] takes rate[i] p[i].
+    Arrays over the cells, of shape (n,), begin and end with cells that are none: rates and p are 0 there, and the span leaves them out. ``rates`` are
+    rows to the next and to the previous cell along each axis, then one row to the corners of each of the ``pairs`` of axes.
     """
-    rates, rows, factors, shifts, leaving = terms
     for a in range(span[0], span[1], BLOCK):
         b = min(a + BLOCK, span[1])
-        stay(p[a:b], weight, scale, leaving[a:b], out[a:b])
-        for t in range(len(rows)):
-            s = shifts[t]
-            first, last = max(a, s), min(b, len(p) + s)
-            if first < last:
-                add(rates[rows[t], first - s : last - s], scale * factors[t], p[first - s : last - s], out[first:last])
+        weigh(weights[0], p[a:b], out[a:b])
+        for k in range(len(strides)):
+            s, up, down = strides[k], rates[2 * k], rates[2 * k + 1]
+            exchange(
+                weights[1], up[a - s : b - s], p[a - s : b - s], down[a + s : b + s], p[a + s : b + s],
+                up[a:b], down[a:b], p[a:b], out[a:b],
+            )  # fmt: skip
+        for k in range(len(pairs)):
+            s, t, to = strides[pairs[k, 0]], strides[pairs[k, 1]], rates[2 * len(strides) + k]
+            cross(
+                weights[1], to[a - s - t : b - s - t], p[a - s - t : b - s - t], to[a + s + t : b + s + t], p[a + s + t : b + s + t],
+                to[a - s + t : b - s + t], p[a - s + t : b - s + t], to[a + s - t : b + s - t], p[a + s - t : b + s - t], out[a:b],
+            )  # fmt: skip
 
 
 @compiled
 def apply_transposed(
-    p: Any, weight: float, scale: float, terms: tuple[Any, Any, Any, Any, Any], span: tuple[int, int], out: Any
+    p: Any, weights: tuple[float, float], rates: Any, strides: Any, pairs: Any, span: tuple[int, int], out: Any
 ) -> None:
-    """As :func:`apply` with the transposed operator: out[i] takes rate[i] p[i + shift]."""
-    rates, rows, factors, shifts, leaving = terms
+    """As :func:`apply` with the transpose of A."""
     for a in range(span[0], span[1], BLOCK):
         b = min(a + BLOCK, span[1])
-        stay(p[a:b], weight, scale, leaving[a:b], out[a:b])
-        for t in range(len(rows)):
-            s = shifts[t]
-            first, last = max(a, -s), min(b, len(p) - s)
-            if first < last:
-                add(rates[rows[t], first:last], scale * factors[t], p[first + s : last + s], out[first:last])
+        weigh(weights[0], p[a:b], out[a:b])
+        for k in range(len(strides)):
+            s = strides[k]
+            climb(
+                weights[1],
+                rates[2 * k, a:b],
+                p[a + s : b + s],
+                rates[2 * k + 1, a:b],
+                p[a - s : b - s],
+                p[a:b],
+                out[a:b],
+            )
+        for k in range(len(pairs)):
+            s, t = strides[pairs[k, 0]], strides[pairs[k, 1]]
+            twist(
+                weights[1], rates[2 * len(strides) + k, a:b], p[a + s + t : b + s + t], p[a - s - t : b - s - t],
+                p[a + s - t : b + s - t], p[a - s + t : b - s + t], out[a:b],
+            )  # fmt: skip
+
+
+# Loops over arrays that begin where their numbers are needed, and no more of them than compilers tell apart, become vectors.
 
 
 @compiled
-def stay(p: Any, weight: float, scale: float, leaving: Any, out: Any) -> None:
-    """Fill ``out`` with (weight − scale · leaving) p."""
+def weigh(weight: float, p: Any, out: Any) -> None:
+    """Fill ``out`` with weight · p."""
     for i in range(len(out)):
-        out[i] = (weight - scale * leaving[i]) * p[i]
+        out[i] = weight * p[i]
 
 
 @compiled
-def add(rate: Any, scale: float, p: Any, out: Any) -> None:
-    """Add scale · rate · p; a loop of its own, because only short ones become vectors."""
+def exchange(
+    c: float, from_below: Any, below: Any, from_above: Any, above: Any, up: Any, down: Any, p: Any, out: Any
+) -> None:
+    """Add what arrives from both neighbours along an axis and take off what leaves, c times."""
     for i in range(len(out)):
-        out[i] += scale * rate[i] * p[i]
+        out[i] += c * (from_below[i] * below[i] + from_above[i] * above[i] - (up[i] + down[i]) * p[i])
+
+
+@compiled
+def cross(c: float, r1: Any, p1: Any, r2: Any, p2: Any, r3: Any, p3: Any, r4: Any, p4: Any, out: Any) -> None:
+    """Add the four corners of a cross difference, c times."""
+    for i in range(len(out)):
+        out[i] += c * ((r1[i] * p1[i] + r2[i] * p2[i]) - (r3[i] * p3[i] + r4[i] * p4[i]))
+
+
+@compiled
+def climb(c: float, up: Any, above: Any, down: Any, below: Any, p: Any, out: Any) -> None:
+    """Add the mean change of p by steps to both neighbours, c times."""
+    for i in range(len(out)):
+        out[i] += c * (up[i] * (above[i] - p[i]) + down[i] * (below[i] - p[i]))
+
+
+@compiled
+def twist(c: float, rate: Any, p1: Any, p2: Any, p3: Any, p4: Any, out: Any) -> None:
+    """Add rate times the cross difference of p, c times."""
+    for i in range(len(out)):
+        out[i] += c * rate[i] * ((p1[i] + p2[i]) - (p3[i] + p4[i]))
 
 
 @compiled
@@ -128,6 +172,28 @@ def eliminate_lanes(x: Any, low: Any, inverse: Any, up: Any, span: tuple[int, in
         for k in range(count):
             for j in range(n):
                 x[g * LANES + k, j] = line[j * LANES + k]
+
+
+@compiled
+def apply_and_eliminate(
+    p: Any,
+    weights: tuple[float, float],
+    operator: tuple[Any, Any, Any],
+    factors: tuple[Any, Any, Any],
+    span: tuple[int, int],
+    out: Any,
+) -> None:
+    """Fill ``out`` as :func:`apply`, and solve along the last axis while it is in the cache, for the groups of lines of the span."""
+    rates, strides, pairs = operator
+    low, inverse, up = factors
+    group = low.shape[1]
+    first = strides[0] + strides[1]
+    last = len(p) - first
+    x = out[first:last].reshape((last - first) * LANES // group, group // LANES)
+    for g in range(*span):
+        begin = first + g * group
+        apply(p, weights, rates, strides, pairs, (begin, min(begin + group, last)), out)
+        eliminate_lanes(x, low, inverse, up, (g, g + 1))
 
 
 @compiled

@@ -4,7 +4,7 @@ The operator is A = Σ_i A_i + A_×: along each axis −δ_i(f_i p) + δ_i²(D_i
 
     2 ∂_i ∂_j (D_ij p) ≈ [q(+,+) − q(+,−) − q(−,+) + q(−,−)] / (4 h_i h_j),   q = 2 D_ij p,
 
-both without flux through the edges of the box. A step τ solves with P = (1 − θτA_1) ⋯ (1 − θτA_d) only, tridiagonal systems along lines:
+both without flux through the edges of the box. A step τ solves with P = (1 − θτA_d) ⋯ (1 − θτA_1) only, tridiagonal systems along lines:
 
     P k₁ = τA p,   P k₂ = (½ τA − 1) k₁,   p(t + τ) = p + 2 k₁ + k₂,
 
@@ -22,10 +22,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations, pairwise, product
-from typing import Any
+from itertools import combinations, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpk.fokker_planck.product import _lines as kernels
 from fpk.fokker_planck.product.fields import Fields, fields_at, pairs
@@ -43,39 +43,52 @@ THREADS = 2
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """A on a flattened grid: rates from each cell to others, by shifts.
+    """A as rates from each cell to others.
+
+    Arrays over the cells are flat here, and begin and end with :attr:`margin` zeros that stand for the cells beyond the box.
 
     Parameters
     ----------
     shape : tuple of int
-    rates : array, shape (2 d + d (d − 1)/2, cells)
-        Along each axis to the next and to the previous cell, 0 where that is outside; then for each pair of axes D_ij/(2 h_i h_j).
+    rates : array, shape (2 d + d (d − 1)/2, cells + 2 margins)
+        Along each axis to the next and to the previous cell, 0 where that is outside; then for each pair of axes D_ij/(2 h_i h_j), 0 at the edges.
     """
 
     shape: tuple[int, ...]
     rates: Array
 
     @once
-    def terms(self) -> tuple[Array, Any, Array, Any, Array]:
-        """Rates; row, factor and shift of each term; and leaving: what :func:`kernels.apply` takes."""
-        d = len(self.shape)
-        strides = [int(np.prod(self.shape[a + 1 :])) for a in range(d)]
-        terms = [(2 * a + k, 1.0, sign * strides[a]) for a in range(d) for k, sign in enumerate((1, -1))]
-        for k, (i, j) in enumerate(combinations(range(d), 2)):
-            terms += [(2 * d + k, a * b * 1.0, a * strides[i] + b * strides[j]) for a, b in product((1, -1), repeat=2)]
-        rows, factors, shifts = (np.array(column) for column in zip(*terms, strict=True))
-        return self.rates, rows, factors, shifts, self.rates[: 2 * d].sum(axis=0)
+    def strides(self) -> NDArray[np.int64]:
+        """Distance of neighbours along each axis."""
+        return np.array([int(np.prod(self.shape[a + 1 :])) for a in range(len(self.shape))])
+
+    @once
+    def pairs(self) -> NDArray[np.int64]:
+        """Pairs of axes i < j."""
+        return np.array(list(combinations(range(len(self.shape)), 2)))
+
+    @property
+    def margin(self) -> int:
+        """Zeros at each end."""
+        return margin_of(self.shape)
 
     def along(self, axis: int) -> tuple[Array, Array]:
         """Rates to the next and to the previous cell along an axis, each of the grid's shape."""
-        up, down = self.rates[2 * axis : 2 * axis + 2]
+        up, down = self.rates[2 * axis : 2 * axis + 2, self.margin : -self.margin]
         return up.reshape(self.shape), down.reshape(self.shape)
+
+
+def margin_of(shape: tuple[int, ...]) -> int:
+    """The largest distance of a cell from one that it exchanges mass with."""
+    return int(np.prod(shape[1:]) + np.prod(shape[2:]))
 
 
 def operator_of(fields: Fields, grid: ProductGrid) -> Operator:
     """Central differences of drift and diffusivity, without flux through the edges of the box."""
     d, rows = grid.dimension, {pair: row for row, pair in enumerate(pairs(grid.dimension))}
-    rates = np.empty((2 * d + d * (d - 1) // 2, *grid.shape))
+    margin = margin_of(grid.shape)
+    table = np.zeros((2 * d + d * (d - 1) // 2, grid.cells + 2 * margin))
+    rates = [row[margin:-margin].reshape(grid.shape) for row in table]
     for i, h in enumerate(grid.spacings):
         spread, drift = fields.diffusivity[rows[i, i]] / h**2, fields.drift[i] / (2 * h)
         np.add(spread, drift, out=rates[2 * i])
@@ -83,10 +96,10 @@ def operator_of(fields: Fields, grid: ProductGrid) -> Operator:
         np.moveaxis(rates[2 * i], i, 0)[-1] = 0.0
         np.moveaxis(rates[2 * i + 1], i, 0)[0] = 0.0
     for k, (i, j) in enumerate(combinations(range(d), 2)):
-        rates[2 * d + k] = fields.diffusivity[rows[i, j]] / (2 * grid.spacings[i] * grid.spacings[j])
+        rates[2 * d + k][...] = fields.diffusivity[rows[i, j]] / (2 * grid.spacings[i] * grid.spacings[j])
         for axis in (i, j):  # four points around a cell at the edge would reach out
             np.moveaxis(rates[2 * d + k], axis, 0)[[0, -1]] = 0.0
-    return Operator(grid.shape, rates.reshape(len(rates), -1))
+    return Operator(grid.shape, table)
 
 
 class Lines:
@@ -105,7 +118,7 @@ class Lines:
         self.up: Array = np.zeros(up.shape)
         kernels.factor(up, down, c, self.low, self.inverse, self.up)
 
-    def factors(self, *, transposed: bool) -> tuple[Array, Array, Array]:
+    def factors(self, *, transposed: bool = False) -> tuple[Array, Array, Array]:
         """Lower factor, inverse pivots and upper factor."""
         return (self.up, self.inverse, self.low) if transposed else (self.low, self.inverse, self.up)
 
@@ -113,12 +126,13 @@ class Lines:
 class MiddleLines(Lines):
     """Lines along any axis but the last; rows of the last axis are worked on whole."""
 
-    def pieces(self, threads: int) -> list[tuple[int, int]]:
-        """Spans of the columns, one for each thread."""
-        return spans(self.low.shape[2], threads)
+    @property
+    def count(self) -> int:
+        """Columns."""
+        return self.low.shape[2]
 
-    def solve(self, x: Array, span: tuple[int, int], *, transposed: bool) -> None:
-        """Eliminate in place in the span."""
+    def solve(self, x: Array, span: tuple[int, int], *, transposed: bool = False) -> None:
+        """Eliminate in place in a span of the columns."""
         kernels.eliminate(x.reshape(self.low.shape), *self.factors(transposed=transposed), span)
 
 
@@ -130,12 +144,13 @@ class LastLines(Lines):
         self.n = up.shape[1]
         self.low, self.inverse, self.up = (a.reshape(len(a), -1) for a in (self.low, self.inverse, self.up))
 
-    def pieces(self, threads: int) -> list[tuple[int, int]]:
-        """Spans of the groups of lines, one for each thread."""
-        return spans(len(self.low), threads)
+    @property
+    def count(self) -> int:
+        """Groups of lines."""
+        return len(self.low)
 
-    def solve(self, x: Array, span: tuple[int, int], *, transposed: bool) -> None:
-        """Eliminate in place in the span."""
+    def solve(self, x: Array, span: tuple[int, int], *, transposed: bool = False) -> None:
+        """Eliminate in place in a span of the groups."""
         kernels.eliminate_lanes(x.reshape(-1, self.n), *self.factors(transposed=transposed), span)
 
 
@@ -152,15 +167,17 @@ def spans(count: int, threads: int) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def lines_of(operator: Operator, c: float) -> list[MiddleLines | LastLines]:
-    """The factors of P, one for each axis in order."""
+def lines_of(operator: Operator, c: float) -> tuple[list[MiddleLines], LastLines]:
+    """The factors of P along all axes but the last, last axes first, and along that."""
     shape = operator.shape
-    found: list[MiddleLines | LastLines] = []
-    for axis in range(len(shape)):
-        outer, inner = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1 :]))
-        up, down = (rate.reshape(outer, shape[axis], inner) for rate in operator.along(axis))
-        found.append((MiddleLines if inner > 1 else LastLines)(up, down, c))
-    return found
+
+    def rates(axis: int) -> tuple[Array, Array]:
+        up, down = operator.along(axis)
+        lines = int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :]))
+        return up.reshape(lines), down.reshape(lines)
+
+    d = len(shape)
+    return [MiddleLines(*rates(axis), c) for axis in reversed(range(d - 1))], LastLines(*rates(d - 1), c)
 
 
 class AlternatingSteps(Steps):
@@ -180,19 +197,19 @@ class AlternatingSteps(Steps):
         self.theta = IMPLICITNESS[grid.dimension]
         self.threads = THREADS if grid.cells >= SHARED_CELLS else 1
         self._operator: tuple[float, Operator] | None = None
-        self._lines: tuple[float, list[MiddleLines | LastLines]] | None = None
+        self._lines: tuple[float, tuple[list[MiddleLines], LastLines]] | None = None
 
     @once
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=self.threads)
 
-    def _shared(self, work: Callable[[tuple[int, int]], None], pieces: list[tuple[int, int]]) -> None:
-        """Do the work on all pieces: what is done in one does not depend on the others."""
-        if len(pieces) == 1:
-            return work(pieces[0])
-        list(self._pool.map(work, pieces))
+    def _shared(self, work: Callable[[tuple[int, int]], None], count: int) -> None:
+        """Do the work on range(count) in pieces, one for each thread: what is done in one does not depend on the others."""
+        if self.threads == 1:
+            return work((0, count))
+        list(self._pool.map(work, spans(count, self.threads)))
 
-    def _prepared(self, t: float, step: float) -> tuple[Operator, list[MiddleLines | LastLines]]:
+    def _prepared(self, t: float, step: float) -> tuple[Operator, tuple[list[MiddleLines], LastLines]]:
         """A in the middle of the step, and the factors of P."""
         middle = t + step / 2
         if self._operator is None or (self._operator[0] != middle and not self.steady):
@@ -204,43 +221,67 @@ class AlternatingSteps(Steps):
 
     @once
     def _rooms(self) -> Array:
-        """Two arrays over the cells for the stages."""
-        return np.empty((2, self.grid.cells))
+        """Three arrays over the cells with margins of zeros: the state and two stages."""
+        return np.zeros((3, self.grid.cells + 2 * margin_of(self.grid.shape)))
 
-    def _apply(
-        self, operator: Operator, p: Array, weights: tuple[float, float], out: Array, *, transposed: bool = False
-    ) -> None:
-        """Fill ``out`` with weights[0] · p + weights[1] · A p; all flat."""
-        kernel = kernels.apply_transposed if transposed else kernels.apply
-        self._shared(lambda span: kernel(p, *weights, operator.terms, span, out), spans(p.size, self.threads))
-
-    def _solve(self, lines: list[MiddleLines | LastLines], x: Array, *, transposed: bool = False) -> None:
-        """P⁻¹ x or P⁻ᵀ x, in place."""
-        for line in reversed(lines) if transposed else lines:
-            self._shared(lambda span, line=line: line.solve(x, span, transposed=transposed), line.pieces(self.threads))
+    def _inside(self, room: Array) -> Array:
+        """A room without its margins."""
+        margin = margin_of(self.grid.shape)
+        return room[margin:-margin]
 
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The density at t + step of one that is p at t."""
         operator, lines = self._prepared(t, step)
-        (first, second), flat, out = self._rooms, np.ascontiguousarray(p, float).ravel(), np.empty(p.size)
-        self._apply(operator, flat, (0.0, step), first)
-        self._solve(lines, first)
-        self._apply(operator, first, (-1.0, step / 2), second)
-        self._solve(lines, second)
-        kernels.combine(flat, first, second, out)
+        state, first, second = self._rooms
+        self._inside(state)[:] = p.ravel()
+        self._stage(operator, lines, state, (0.0, step), first)
+        self._stage(operator, lines, first, (-1.0, step / 2), second)
+        out = np.empty(p.size)
+        kernels.combine(self._inside(state), self._inside(first), self._inside(second), out)
         return out.reshape(p.shape)
+
+    def _stage(
+        self,
+        operator: Operator,
+        lines: tuple[list[MiddleLines], LastLines],
+        p: Array,
+        weights: tuple[float, float],
+        out: Array,
+    ) -> None:
+        """P⁻¹ (weights[0] · p + weights[1] · A p)."""
+        middle, last = lines
+        terms, factors = (operator.rates, operator.strides, operator.pairs), last.factors()
+        self._shared(lambda span: kernels.apply_and_eliminate(p, weights, terms, factors, span, out), last.count)
+        for along in middle:
+            self._shared(lambda span, along=along: along.solve(self._inside(out), span), along.count)
 
     def returned(self, u: Array, t: float, step: float) -> Array:
         """The transpose of :meth:`advanced`."""
         operator, lines = self._prepared(t, step)
-        (first, second), flat = self._rooms, np.ascontiguousarray(u, float).ravel()
-        second[:] = flat
-        self._solve(lines, second, transposed=True)
-        self._apply(operator, second, (-1.0, step / 2), first, transposed=True)
-        first += 2 * flat
-        self._solve(lines, first, transposed=True)
-        self._apply(operator, first, (0.0, step), second, transposed=True)
-        return (flat + second).reshape(u.shape)
+        state, first, second = self._rooms
+        self._inside(state)[:] = self._inside(second)[:] = u.ravel()
+        self._stage_back(operator, lines, second, (-1.0, step / 2), first)
+        first += 2 * state
+        self._stage_back(operator, lines, first, (0.0, step), second)
+        return (self._inside(state) + self._inside(second)).reshape(u.shape)
+
+    def _stage_back(
+        self,
+        operator: Operator,
+        lines: tuple[list[MiddleLines], LastLines],
+        x: Array,
+        weights: tuple[float, float],
+        out: Array,
+    ) -> None:
+        """(weights[0] + weights[1] · Aᵀ) P⁻ᵀ x; P⁻ᵀ x is left in x."""
+        middle, last = lines
+        for along in (*reversed(middle), last):
+            self._shared(lambda span, along=along: along.solve(self._inside(x), span, transposed=True), along.count)
+        terms, margin = (operator.rates, operator.strides, operator.pairs), operator.margin
+        self._shared(
+            lambda span: kernels.apply_transposed(x, weights, *terms, (span[0] + margin, span[1] + margin), out),
+            self.grid.cells,
+        )
 
 
 @dataclass(frozen=True)
