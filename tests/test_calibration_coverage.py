@@ -177,7 +177,8 @@ def test_the_budget_of_a_step_is_held_against_the_exact_chain(seed: int) -> None
         density = stats.norm.pdf(x, mean, np.sqrt(variance))
         values.append(np.trapezoid(asked.panel.smooth[0].values(x[:, None]) * density, x))
     # The exact expectations of functionals that are orthonormal under the exact law are 0.
-    usage = np.max(np.abs(values[0]) / (1.5 * np.abs(values[0] - values[1])))
+    budget = 1.5 * np.abs(values[0] - values[1])
+    usage = np.max(np.abs(values[0]) / np.maximum(budget, 0.3 * budget.max()))
     assert particles.without_noise(asked) == pytest.approx(usage, rel=1e-3)
 
 

@@ -79,19 +79,20 @@ def test_all_three_outcomes_are_among_the_rows_compared(rng):
 def test_rows_on_the_edge_are_decided_as_settle_decides_them():
     """Reach equal to the tolerance, S equal to the critical value up to the last bits, no variance, linear relations."""
     n, error, b = 1000, 0.01, np.full(K, 0.004)
+    tolerance = 3 / 32  # three times it, and a third of that, are exact
     diagonal = np.broadcast_to(np.eye(K) * error**2, (40, K, K)).copy()
     single = settle(Repetitions(n, np.zeros((1, K)), diagonal[:1]).estimate(0, b), zero_estimate(K), effect=1.0)
     d = np.zeros((40, K))
     d[:20, 1] = np.sqrt(single.threshold) * error + 0.004 + np.arange(-10, 10) * 1e-17
-    d[20:, 2] = 0.1 - (0.004 + stats.t.isf(1e-3, n - 1) * error) + np.arange(-10, 10) * 1e-17
+    d[20:, 2] = tolerance - (0.004 + stats.t.isf(1e-3, n - 1) * error) + np.arange(-10, 10) * 1e-17
     singular = np.broadcast_to(np.ones((K, K)) * error**2, (40, K, K))
     still = diagonal.copy()
     still[:, 0, 0] = 0.0
     for covariance in (diagonal, singular, still):
         for tolerance_mode in (False, True):
             found = Repetitions(n, d, covariance)
-            codes = outcomes(found, budget=b, tolerance=0.1, tolerance_mode=tolerance_mode)
-            assert [CODES[c] for c in codes] == settled(found, b, 0.1, tolerance_mode=tolerance_mode)
+            codes = outcomes(found, budget=b, tolerance=tolerance, tolerance_mode=tolerance_mode)
+            assert [CODES[c] for c in codes] == settled(found, b, tolerance, tolerance_mode=tolerance_mode)
 
 
 def test_a_single_functional_is_judged_as_settle_judges_it(rng):
