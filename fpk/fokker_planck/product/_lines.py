@@ -10,11 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit  # type: ignore[import-untyped]
+from numba.core import types  # type: ignore[import-untyped]
+from numba.extending import intrinsic  # type: ignore[import-untyped]
 
 compiled = njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
-#: Lines along the last axis that are eliminated together: one register of doubles.
-LANES = 8
+#: Numbers that are turned from rows into columns together along each side: one register of doubles.
+TILE = 8
+#: Lines along the last axis that are eliminated together: two registers, so that one works while the other waits.
+LANES = 16
 #: Cells handled together by the operator: the result stays in the first-level cache.
 BLOCK = 1024
 
@@ -113,10 +118,10 @@ def twist(c: float, rate: Any, p1: Any, p2: Any, p3: Any, p4: Any, out: Any) -> 
 
 
 @compiled
-def combine(p: Any, first: Any, second: Any, out: Any) -> None:
-    """Fill ``out`` with p + 2 · first + second."""
-    for i in range(len(out)):
-        out[i] = p[i] + 2.0 * first[i] + second[i]
+def advance(p: Any, first: Any, second: Any) -> None:
+    """Add 2 · first + second to p, in place."""
+    for i in range(len(p)):
+        p[i] += 2.0 * first[i] + second[i]
 
 
 @compiled
@@ -158,42 +163,81 @@ def eliminate(x: Any, low: Any, inverse: Any, up: Any, span: tuple[int, int]) ->
             backward(x[o, i + 1, a:b], inverse[o, i, a:b], up[o, i, a:b], x[o, i, a:b])
 
 
+@intrinsic
+def turn_tile(typing: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, step: Any) -> Any:
+    """target[to + j · step + k] = source[at + k · stride + j] for j, k < TILE, of flat arrays: a tile turned in registers.
+
+    Written as vector instructions, because loops that change rows into columns are compiled number by number.
+    """
+
+    def generated(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        one, vector = ir.IntType(32), ir.VectorType(ir.DoubleType(), TILE)
+
+        def places(array: int, start: int, stride: int) -> list[Any]:
+            data = context.make_array(signature.args[array])(context, builder, args[array]).data
+            found = [args[start]]
+            for _ in range(TILE - 1):
+                found.append(builder.add(found[-1], args[stride]))
+            return [builder.bitcast(builder.gep(data, [place]), vector.as_pointer()) for place in found]
+
+        rows = [builder.load(place, align=8) for place in places(0, 1, 2)]
+        for width in (1, 2, 4):  # swaps blocks of this width across the diagonal
+            low = [k + TILE * (k // width % 2) - width * (k // width % 2) for k in range(TILE)]
+            masks = [ir.Constant(ir.VectorType(one, TILE), [k + shift for k in low]) for shift in (0, width)]
+            turned = list(rows)
+            for k in range(TILE):
+                if k // width % 2 == 0:
+                    pair = rows[k], rows[k + width]
+                    turned[k], turned[k + width] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+            rows = turned
+        for row, place in zip(rows, places(3, 4, 5), strict=True):
+            builder.store(row, place, align=8)
+        return context.get_dummy_value()
+
+    return types.void(source, at, stride, target, to, step), generated
+
+
 @compiled
 def eliminate_lanes(x: Any, low: Any, inverse: Any, up: Any, span: tuple[int, int]) -> None:
-    """Solve along the last axis of x (lines, n), in place, for the groups of the span; factors (groups, n · LANES)."""
-    lines, n = x.shape
+    """Solve along lines of the last axis of x, flat, in place, for the groups of the span; factors (groups, n · LANES)."""
+    n = low.shape[1] // LANES
+    lines, tiled = len(x) // n, n - n % TILE
     line = np.zeros(n * LANES)
     for g in range(*span):
-        count = min(LANES, lines - g * LANES)
-        for k in range(count):
-            for j in range(n):
-                line[j * LANES + k] = x[g * LANES + k, j]
+        first, count = g * LANES * n, min(LANES, lines - g * LANES)
+        whole = tiled if count == LANES else 0
+        for j in range(0, whole, TILE):
+            for k in range(0, LANES, TILE):
+                turn_tile(x, first + k * n + j, n, line, j * LANES + k, LANES)  # type: ignore[call-arg]
+        for j in range(whole, n):
+            for k in range(count):
+                line[j * LANES + k] = x[first + k * n + j]
         recur(line, low[g], inverse[g], up[g])
-        for k in range(count):
-            for j in range(n):
-                x[g * LANES + k, j] = line[j * LANES + k]
+        for j in range(0, whole, TILE):
+            for k in range(0, LANES, TILE):
+                turn_tile(line, j * LANES + k, LANES, x, first + k * n + j, n)  # type: ignore[call-arg]
+        for j in range(whole, n):
+            for k in range(count):
+                x[first + k * n + j] = line[j * LANES + k]
 
 
 @compiled
-def apply_and_eliminate(
+def stage(
     p: Any,
     weights: tuple[float, float],
     operator: tuple[Any, Any, Any],
-    factors: tuple[Any, Any, Any],
-    span: tuple[int, int],
+    middle: Any,
+    last: tuple[Any, Any, Any],
     out: Any,
 ) -> None:
-    """Fill ``out`` as :func:`apply`, and solve along the last axis while it is in the cache, for the groups of lines of the span."""
+    """Fill ``out`` with P⁻¹ (weights[0] · p + weights[1] · A p): eliminations along the last axis, then along the ``middle`` ones in order."""
     rates, strides, pairs = operator
-    low, inverse, up = factors
-    group = low.shape[1]
-    first = strides[0] + strides[1]
-    last = len(p) - first
-    x = out[first:last].reshape((last - first) * LANES // group, group // LANES)
-    for g in range(*span):
-        begin = first + g * group
-        apply(p, weights, rates, strides, pairs, (begin, min(begin + group, last)), out)
-        eliminate_lanes(x, low, inverse, up, (g, g + 1))
+    margin = strides[0] + strides[1]
+    apply(p, weights, rates, strides, pairs, (margin, len(p) - margin), out)
+    x = out[margin : len(p) - margin]
+    eliminate_lanes(x, last[0], last[1], last[2], (0, len(last[0])))
+    for low, inverse, up in middle:
+        eliminate(x.reshape(low.shape), low, inverse, up, (0, low.shape[2]))
 
 
 @compiled

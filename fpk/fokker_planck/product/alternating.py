@@ -19,7 +19,7 @@ Hundsdorfer (2002), Accuracy and stability of splitting with stabilizing correct
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -141,7 +141,6 @@ class LastLines(Lines):
 
     def __init__(self, up: Array, down: Array, c: float) -> None:
         super().__init__(side_by_side(up), side_by_side(down), c)
-        self.n = up.shape[1]
         self.low, self.inverse, self.up = (a.reshape(len(a), -1) for a in (self.low, self.inverse, self.up))
 
     @property
@@ -151,7 +150,7 @@ class LastLines(Lines):
 
     def solve(self, x: Array, span: tuple[int, int], *, transposed: bool = False) -> None:
         """Eliminate in place in a span of the groups."""
-        kernels.eliminate_lanes(x.reshape(-1, self.n), *self.factors(transposed=transposed), span)
+        kernels.eliminate_lanes(x, *self.factors(transposed=transposed), span)
 
 
 def side_by_side(lines: Array) -> Array:
@@ -219,26 +218,43 @@ class AlternatingSteps(Steps):
             self._lines = step, lines_of(operator, self.theta * step)
         return operator, self._lines[1]
 
-    @once
     def _rooms(self) -> Array:
         """Three arrays over the cells with margins of zeros: the state and two stages."""
         return np.zeros((3, self.grid.cells + 2 * margin_of(self.grid.shape)))
+
+    @once
+    def _own(self) -> Array:
+        return self._rooms()
 
     def _inside(self, room: Array) -> Array:
         """A room without its margins."""
         margin = margin_of(self.grid.shape)
         return room[margin:-margin]
 
+    def run(self, p: Array, times: tuple[float, ...], steps: int) -> Iterator[tuple[float, Array]]:
+        """As every stepper, with a state that is not copied from step to step."""
+        rooms = self._rooms()
+        state = self._inside(rooms[0])
+        state[:] = p.ravel()
+        for target, legs in self.scheduled(times, steps):
+            for t, step in legs:
+                self._advance(rooms, t, step)
+            yield target, state.reshape(p.shape).copy()
+
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The density at t + step of one that is p at t."""
+        state = self._inside(self._own[0])
+        state[:] = p.ravel()
+        self._advance(self._own, t, step)
+        return state.reshape(p.shape).copy()
+
+    def _advance(self, rooms: Array, t: float, step: float) -> None:
+        """One step of the state, in place."""
         operator, lines = self._prepared(t, step)
-        state, first, second = self._rooms
-        self._inside(state)[:] = p.ravel()
+        state, first, second = rooms
         self._stage(operator, lines, state, (0.0, step), first)
         self._stage(operator, lines, first, (-1.0, step / 2), second)
-        out = np.empty(p.size)
-        kernels.combine(self._inside(state), self._inside(first), self._inside(second), out)
-        return out.reshape(p.shape)
+        kernels.advance(state, first, second)
 
     def _stage(
         self,
@@ -250,15 +266,19 @@ class AlternatingSteps(Steps):
     ) -> None:
         """P⁻¹ (weights[0] · p + weights[1] · A p)."""
         middle, last = lines
-        terms, factors = (operator.rates, operator.strides, operator.pairs), last.factors()
-        self._shared(lambda span: kernels.apply_and_eliminate(p, weights, terms, factors, span, out), last.count)
-        for along in middle:
+        terms, margin = (operator.rates, operator.strides, operator.pairs), operator.margin
+        if self.threads == 1:
+            return kernels.stage(p, weights, terms, tuple(along.factors() for along in middle), last.factors(), out)
+        self._shared(
+            lambda span: kernels.apply(p, weights, *terms, (span[0] + margin, span[1] + margin), out), self.grid.cells
+        )
+        for along in (last, *middle):
             self._shared(lambda span, along=along: along.solve(self._inside(out), span), along.count)
 
     def returned(self, u: Array, t: float, step: float) -> Array:
         """The transpose of :meth:`advanced`."""
         operator, lines = self._prepared(t, step)
-        state, first, second = self._rooms
+        state, first, second = self._own
         self._inside(state)[:] = self._inside(second)[:] = u.ravel()
         self._stage_back(operator, lines, second, (-1.0, step / 2), first)
         first += 2 * state
