@@ -187,7 +187,7 @@ def sees_coupled(variant: tuple[Experiment, float], case: str, size: Size, seed:
         partial(experiment, 0.0, particles) if stated else None,
         repeats=16 if size.quick else {FEW: 1000, MANY: 400}[case],
         seed=seed,
-        charts=lambda: (power_chart(6 if size.quick else 100, seed + 2),) if stated and case == FEW else (),
+        charts=lambda: (power_chart(4 if size.quick else 100, seed + 2),) if stated and case == FEW else (),
     )
 
 
