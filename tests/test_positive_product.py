@@ -224,6 +224,18 @@ def test_noise_25_times_stronger_one_way_is_followed_better_than_by_nine_points_
     assert ours < 0.3 * theirs
 
 
+def test_what_stands_still_for_a_while_stays_where_it_is() -> None:
+    """Noise and drift that begin at t = ½."""
+    problem = fpk.Problem(
+        ["-x0*Max(t - 0.5, 0)", "0"],
+        [["Max(t - 0.5, 0)", "0"], ["0", "Max(t - 0.5, 0)"]],
+        initial=fpk.Gaussian([1.0, 0.0], covariance=np.eye(2)),
+    )
+    grid = square(24)
+    p = start(problem, grid)
+    np.testing.assert_array_equal(POSITIVE.stepper(problem, grid).advanced(p, 0.0, 0.25), p)
+
+
 def test_noise_in_one_variable_only_is_enough() -> None:
     """dX = V dt, dV = −V dt + √2 dW: no noise along x, where the drift is upwinded."""
     A, D = np.array([[0.0, 1.0], [0.0, -1.0]]), np.diag([0.0, 1.0])

@@ -37,7 +37,7 @@ from fpk.problem import Problem
 #: θ for two and three dimensions.
 IMPLICITNESS = {2: 1 - 0.5**0.5, 3: 3 * (1 - 0.75**0.5)}
 #: Cells from which work is shared among threads: below, handing it over takes longer.
-SHARED_CELLS = 2**17
+SHARED_CELLS = 2**18
 THREADS = 2
 
 
