@@ -168,6 +168,14 @@ def test_axes_that_are_alike_are_computed_once():
     assert first is not second
 
 
+def test_old_propagators_make_room():
+    (axis, _) = separated(VP, fpk.Grid(-6, 6, cells=1024) ** 2)
+    axis.__dict__["generator"] = np.zeros((2, 2))  # what is kept does not depend on what it is
+    for t in np.linspace(0.1, 1.0, 10):
+        axis.propagator(0.0, t)
+    assert len(axis._kept) == 4
+
+
 @pytest.mark.parametrize("size", [5, 64, 65, 130])
 def test_exponentials_and_products_in_blocks(size):
     rng = np.random.default_rng(0)

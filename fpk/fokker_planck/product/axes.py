@@ -33,6 +33,8 @@ from fpk.problem import Problem
 SAME = 1e-12
 #: Largest norm Σ|Ep| / Σ|p| of a propagator that is trusted, and largest relative change of a Gibbs law.
 GROWTH, CHANGE = 10.0, 1e-6
+#: Bytes of propagators that are kept; the oldest make room.
+ROOM = 2**25
 #: Mass of a Gibbs law in the outermost cells, relative to the fullest cell, below which the box holds it.
 HELD = 1e-12
 
@@ -103,6 +105,8 @@ class Axis:
 
     def _once(self, key: Any, made: Callable[[], Any]) -> Any:
         if key not in self._kept:
+            if len(self._kept) >= max(4, ROOM // (8 * self.grid.cells**2)):
+                del self._kept[next(iter(self._kept))]
             self._kept[key] = made()
         return self._kept[key]
 
