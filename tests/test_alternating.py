@@ -13,7 +13,7 @@ from fpk.coefficients import Linear
 from fpk.fokker_planck.product import _lines as kernels
 from fpk.fokker_planck.product.alternating import (
     ALTERNATING,
-    IMPLICITNESS,
+    LIMITS,
     AlternatingSteps,
     Operator,
     lines_of,
@@ -130,12 +130,13 @@ def test_eliminations_solve_along_each_axis(grid, transposed, rng) -> None:
         np.testing.assert_allclose((A.T if transposed else A) @ x, r, atol=1e-12)
 
 
-@pytest.mark.parametrize("grid", [PLANE, SPACE])
-def test_a_step_is_that_of_hundsdorfer_and_verwer(grid, rng) -> None:
+@pytest.mark.parametrize(("grid", "courant", "which"), [(PLANE, 2.9, 0), (PLANE, 9.0, 1), (SPACE, 1.9, 0)])
+def test_a_step_is_that_of_hundsdorfer_and_verwer(grid, courant, which, rng) -> None:
     """Their stages as they are printed, for a steady operator, with dense matrices."""
-    fields, p, tau = fields_at(winding(grid.dimension), grid)(0.0), rng.random(grid.cells), 0.3
+    fields, p = fields_at(winding(grid.dimension), grid)(0.0), rng.random(grid.cells)
+    tau = courant / max(np.abs(f).max() / h for f, h in zip(fields.drift, grid.spacings, strict=True))
     parts = [one_axis(fields, grid, axis) for axis in range(grid.dimension)]
-    A, theta, one = sum(parts) + crossed(fields, grid), IMPLICITNESS[grid.dimension], np.eye(grid.cells)
+    A, theta, one = sum(parts) + crossed(fields, grid), LIMITS[grid.dimension][which][1], np.eye(grid.cells)
     y = y_0 = p + tau * A @ p
     for part in reversed(parts):
         y = np.linalg.solve(one - theta * tau * part, y - theta * tau * part @ p)
@@ -144,6 +145,31 @@ def test_a_step_is_that_of_hundsdorfer_and_verwer(grid, rng) -> None:
         z = np.linalg.solve(one - theta * tau * part, z - theta * tau * part @ y)
     found = steps(winding(grid.dimension), grid).advanced(p.reshape(grid.shape), 0.0, tau)
     np.testing.assert_allclose(found.ravel(), z, atol=1e-11)
+
+
+@pytest.mark.parametrize(("d", "cells", "strength"), [(2, 32, 1.0), (2, 32, 30.0), (3, 16, 1.0), (3, 16, 30.0)])
+@pytest.mark.parametrize("courant", [1.0, 2.9, 9.0, 40.0])
+def test_drift_does_not_make_steps_unstable(d, cells, strength, courant) -> None:
+    """200 steps with a drift against which noise is weak, or not; walls pile mass up in layers that wiggle, but nothing grows."""
+    A, D = {2: (ROTATING, FULL), 3: (TILTED, FULL_3D)}[d]
+    problem, grid = linear(strength * A, D, [1.5, 0.0, 0.0][:d], 0.6), fpk.Grid(-6, 6, cells=cells) ** d
+    stepper, p = steps(problem, grid), start(problem, grid)
+    tau = courant / operator_of(stepper.fields(0.0), grid).speed
+    for _ in range(200 if courant < 20 else 30):
+        p = stepper.advanced(p, 0.0, tau)
+    assert np.abs(p).sum() * grid.volume < 20
+
+
+def test_steps_divided_for_stability_are_those_of_that_length(rng) -> None:
+    problem, p = linear(30 * ROTATING, FULL, [1.5, 0.0], 0.6), rng.random((16, 16))
+    grid = fpk.Grid(-6, 6, cells=16) ** 2
+    stepper = steps(problem, grid)
+    tau = 25.0 / operator_of(stepper.fields(0.0), grid).speed  # three parts
+    found, u = stepper.advanced(p, 0.0, tau), rng.normal(size=p.shape)
+    assert abs((found * u).sum() - (p * stepper.returned(u, 0.0, tau)).sum()) < 1e-12 * np.abs(found * u).sum()
+    for _ in range(3):
+        p = stepper.advanced(p, 0.0, tau / 3)
+    np.testing.assert_array_equal(found, p)
 
 
 @pytest.mark.parametrize("grid", [PLANE, SPACE])
