@@ -46,6 +46,16 @@ def test_mass_and_signs_are_kept_to_the_last_bit_by_a_rough_flow():
     assert run.minimum >= 0
 
 
+def test_the_halves_of_a_step_read_the_velocity_at_their_own_times():
+    problem = fpk.Problem(
+        lambda x, t: np.full_like(x, 3 * np.cos(6 * t)) * [1.0, 0.5], 0.0, initial=fpk.Gaussian([0.0, 0.0], 0.4)
+    )
+    grid = fpk.Grid(-3, 3, cells=48) ** 2
+    run = conservative_product_flow(problem, grid, times=[0.5], steps=8)
+    mean = run.densities[0].ravel() @ grid.points * grid.volume
+    np.testing.assert_allclose(mean, 0.5 * np.sin(3.0) * np.array([1.0, 0.5]), atol=5e-3)
+
+
 def test_three_dimensions():
     A = np.array([[-0.3, -1.0, 0.2], [1.0, 0.1, 0.0], [0.0, 0.3, -0.2]])
     problem = fpk.Problem(fpk.Linear(A), 0.0, initial=fpk.Gaussian([0.8, -0.3, 0.2], 0.6))

@@ -161,6 +161,18 @@ def test_an_unresolved_axis_falls_back_to_the_well_balanced_flux():
     assert np.abs(kept - gibbs).sum() < 1e-10 * gibbs.sum()
 
 
+@pytest.mark.parametrize(
+    ("drift", "noise", "reach", "cells"), [("x - x**3", 0.2, 2, 64), ("2*x", 0.1, 3, 32)],
+    ids=["a Gibbs law that is not kept", "densities that grow"],
+)  # fmt: skip
+def test_each_of_the_guards_finds_a_fourier_axis_that_is_not_resolved(drift, noise, reach, cells):
+    problem = fpk.Problem(
+        [drift.replace("x", "x0"), drift.replace("x", "x1")], noise, initial=fpk.Gaussian([0, 0], 0.3)
+    )
+    (axis, _) = separated(problem, fpk.Grid(-reach, reach, cells=cells) ** 2)
+    assert not axis.resolved
+
+
 def test_axes_that_are_alike_are_computed_once():
     first, second = separated(VP, fpk.Grid(-6, 6, cells=32) ** 2)
     assert first is second
