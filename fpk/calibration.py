@@ -120,6 +120,14 @@ class WeightedRate:
         """None: the mean of many weights is normal."""
         return 0.0
 
+    def lower(self, tail: float) -> float:
+        """The lower end of the normal interval with probability ``tail`` below it, not below 0."""
+        return max(self.value - normal_quantile(tail) * self.error, 0.0)
+
+    def upper(self, tail: float) -> float:
+        """The upper end."""
+        return self.value + normal_quantile(tail) * self.error
+
     def __str__(self) -> str:
         return f"{self.value:.3g} ± {self.error:.1g}"
 

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fpk.calibration import Limited, Rate, held
-from fpk.charts import Chart, Series
+from fpk.calibration import Limited, Rate
+from fpk.charts import Chart
 from fpk.laws import Array
-from fpk.marginals import zero_estimate
-from fpk.study import Evidence
 
-#: Probability beyond either end of a drawn error bar.
-TAIL = 0.005
+from ._rates import plotted
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,24 +48,12 @@ class Usages:
     def chart(self, title: str, scales: Array, members: Sequence[int] | None = None) -> Chart:
         """Coverage by s bars over s, a curve for each class."""
         curves = tuple(
-            series(self.classes[k], scales, [rate_of(self.of(k) <= s) for s in scales])
+            plotted(self.classes[k], scales, [rate_of(self.of(k) <= s) for s in scales], kind="line")
             for k in (range(len(self.classes)) if members is None else members)
         )
         return Chart(title, "error bar scaled by", "share covered", curves, {"as stated": 1.0}, log_x=True)
 
 
-def counted(limits: Sequence[Limited], source: str, charts: tuple[Chart, ...] = ()) -> Evidence:
-    """Rates held against their limits, as evidence."""
-    first, names = held(limits, source=source)
-    return Evidence(first, zero_estimate(len(names)), names, charts=charts)
-
-
 def rate_of(events: NDArray[np.bool_]) -> Rate:
     """The rate of True among events of shape (n,)."""
     return Rate(int(np.count_nonzero(events)), len(events))
-
-
-def series(name: str, x: Sequence[float] | Array, rates: Sequence[Rate]) -> Series:
-    """Rates over x with their exact limits, as points."""
-    values, lower, upper = np.array([(rate.value, rate.lower(TAIL), rate.upper(TAIL)) for rate in rates]).T
-    return Series(name, np.asarray(x, float), values, lower, upper)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 import fpk
-from fpk.calibration import Limited, Rate, Tally, held, tally, weighted
+from fpk.calibration import Limited, Rate, Tally, tally, weighted
 from fpk.charts import Chart, Series
 from fpk.comparison import settle
 from fpk.difference import BETA, normal_quantile
@@ -26,6 +26,7 @@ from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome, Verdict
 
 from ._decisions import CODES, Repetitions, counted, law, outcomes, pieces, repetitions, weighted_repetitions
+from ._rates import plotted, within
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 #: Functionals; the tolerance, a third of the smallest effect; samples of a pilot.
@@ -45,17 +46,6 @@ def _planned(budget: float, rng: np.random.Generator) -> tuple[int, Array]:
 def _against(k: int, budget: Array) -> Array:
     """The bias (K,) that hides a positive difference in functional k."""
     return -budget * (np.arange(1, K + 1) == k)
-
-
-def _held(limited: list[Limited], source: str, *charts: Chart) -> Evidence:
-    first, names = held(limited, source)
-    return Evidence(first, zero_estimate(len(names)), names, charts=charts)
-
-
-def _curve(name: str, x: Array, rates: list[Rate]) -> Series:
-    """Rates with 99 % limits."""
-    y, lower, upper = np.array([(rate.value, rate.lower(0.005), rate.upper(0.005)) for rate in rates]).T
-    return Series(name, x, y, lower, upper, kind="line")
 
 
 # -- differences as large as the tolerance -------------------------------------------------------------------------------
@@ -104,7 +94,7 @@ def confirmation(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
         for k in range(1, K + 1)
         for beta, weights in _false_confirmations(variant, k, samples, budget, repeats, rng).items()
     ]
-    return _held(limited, "differences as large as the tolerance", *_confirmation_charts(variant, n, budget, size, rng))
+    return within(limited, "differences as large as the tolerance", _confirmation_charts(variant, n, budget, size, rng))
 
 
 def _false_confirmations(
@@ -157,7 +147,7 @@ def planning(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """
     rng = np.random.default_rng(seed)
     if case == PIPELINE:
-        return _held(_simulated(variant, size, rng), "simulations of planned size")
+        return within(_simulated(variant, size, rng), "simulations of planned size")
     budget = BUDGETS[case]
     parts = [_repeated_plan(variant, budget, 600, rng) for _ in range(100 if size.quick else 2000)]
     planned, thirds, quarter, strict = (_together(list(tallies)) for tallies in zip(*parts, strict=True))
@@ -167,7 +157,7 @@ def planning(variant: float, case: str, size: Size, seed: int) -> Evidence:
         Limited("undecided by a quarter of the particles", quarter.rate(CODES[2]), at_least=0.7 if budget else 0.9),
         Limited("no difference refuted at α = 1e-2", strict.rate(R), at_most=1e-2),
     ]
-    return _held(limited, "comparisons of planned size", *_characteristics(variant, budget, size, rng))
+    return within(limited, "comparisons of planned size", _characteristics(variant, budget, size, rng))
 
 
 def _repeated_plan(share: float, budget: float, repeats: int, rng: np.random.Generator) -> tuple[Tally, ...]:
@@ -201,7 +191,7 @@ def _characteristic(title: str, n: int, budget: Array, repeats: int, rng: np.ran
     for part in x:
         found = repetitions(repeats, n, rng, probabilities=law(1, part * DELTA))
         tallies.append(counted(outcomes(found, budget=budget, bias=_against(1, budget), tolerance=DELTA)))
-    curves = tuple(_curve(str(name), x, [one.rate(name) for one in tallies]) for name in CODES)
+    curves = tuple(plotted(str(name), x, [one.rate(name) for one in tallies], kind="line") for name in CODES)
     marks = {"δ": 1.0, "MDE": _null(n, budget, rng).mde / DELTA}
     return Chart(title, "difference / δ", "probability", curves, marks)
 
@@ -270,7 +260,7 @@ def minimum_detectable_effect(variant: tuple[float, float], case: str, size: Siz
     if not errors:
         rates = [_power(variant, 0.5, k, n, budget, repeats // 10, rng) for k in range(1, K + 1)]
         limited += [Limited(f"half of it in φ{k + 1} refuted", rate, at_most=0.5) for k, rate in enumerate(rates)]
-    return _held(limited, f"differences as large as the MDE, {case}", *_power_curve(variant, n, budget, size, rng))
+    return within(limited, f"differences as large as the MDE, {case}", _power_curve(variant, n, budget, size, rng))
 
 
 def _null(n: int, budget: Array, rng: np.random.Generator) -> Verdict:
@@ -301,7 +291,7 @@ def _power_curve(
     x = np.linspace(0.1, 1.3, 13)
     rates = [_power(formula, part, 2, n, budget, size.particles(2000), rng) for part in x]
     curve, level = (
-        _curve("φ2, adverse bias" if budget.any() else "φ2", x, rates),
+        plotted("φ2, adverse bias" if budget.any() else "φ2", x, rates, kind="line"),
         Series("0.99", x, 0 * x + 0.99, kind="reference"),
     )
     return (Chart("Power", "difference / MDE", "refuted", (curve, level), {"MDE": 1.0}),)

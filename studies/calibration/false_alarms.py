@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fpk.calibration import Limited, Rate, WeightedRate, held
+from fpk.calibration import Limited, Rate, WeightedRate
 from fpk.charts import Chart, Series
 from fpk.difference import Difference
 from fpk.marginals import Estimate, zero_estimate
@@ -31,13 +31,12 @@ from fpk.verdict import Outcome
 from fpk.wording import number_text
 
 from ._ideal import Draws, batches, critical, largest_gap, statistics
+from ._rates import plotted, within
 from ._tilted import tails
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 LEVELS = (1e-2, 1e-3, 1e-4)
 LEAST, MOST = 0.8, 1.3
-#: Ends of error bars.
-BAR = 0.005
 
 
 class Rule(NamedTuple):
@@ -63,20 +62,6 @@ def _counts(repeats: int, n: int, limits: list[float], seed: int) -> list[Rate]:
     return [Rate(int(k), repeats) for k in alarms]
 
 
-def _ratios(name: str, levels: tuple[float, ...] | list[float], rates: list[Rate] | list[WeightedRate]) -> Series:
-    """Rates over nominal levels, with error bars."""
-    level = np.array(levels)
-    values = np.array([rate.value for rate in rates]) / level
-    lower, upper = np.array([_ends(rate) for rate in rates]).T / level
-    return Series(name, level, values, lower, upper)
-
-
-def _ends(rate: Rate | WeightedRate) -> tuple[float, float]:
-    if isinstance(rate, Rate):
-        return rate.lower(BAR), rate.upper(BAR)
-    return rate.value - 2.576 * rate.error, rate.value + 2.576 * rate.error
-
-
 def _band(levels: tuple[float, ...], least: float, most: float) -> Series:
     x = np.array([min(levels), max(levels)])
     return Series(f"claimed, {least:g} to {most:g}", x, np.ones(2), np.full(2, least), np.full(2, most), "reference")
@@ -93,26 +78,25 @@ def _band(levels: tuple[float, ...], least: float, most: float) -> Series:
 )
 def neyman(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
     """Alarms of S over nominal."""
-    n, repeats, counted = (1_000, 1_000_000, 2) if size.quick else (1_000, 10**7, 3)
+    n, repeats, direct = (1_000, 1_000_000, 2) if size.quick else (1_000, 10**7, 3)
     limits = [variant.limit(n, level) for level in LEVELS]
-    counts = _counts(repeats, n, limits[:counted], seed)
-    weighed = _tail_rates(30_000, n, limits[counted:], seed)
+    counts = _counts(repeats, n, limits[:direct], seed)
+    weighed = _tail_rates(30_000, n, limits[direct:], seed)
     rates = [*counts, *weighed]
     claims = [
         Limited(f"false alarms at {level:g}", rate, at_least=LEAST * level, at_most=MOST * level)
         for level, rate in zip(LEVELS, rates, strict=True)
     ]
-    first, names = held(claims, f"S of {n:,} ideal samples")
-    drawn = [_ratios("counted", LEVELS[:counted], counts)]
-    drawn += [_ratios("importance sampling", LEVELS[counted:], weighed)] if weighed else []
+    series = [plotted("counted", LEVELS[:direct], counts, nominal=LEVELS[:direct])]
+    series += [plotted("importance sampling", LEVELS[direct:], weighed, nominal=LEVELS[direct:])] if weighed else []
     chart = Chart(
         f"False alarms of S, {n:,} samples",
         "nominal level",
         "rate / nominal",
-        (*drawn, _band(LEVELS, LEAST, MOST)),
+        (*series, _band(LEVELS, LEAST, MOST)),
         log_x=True,
     )
-    return Evidence(first, zero_estimate(len(names)), names, charts=(chart,) if variant == Rule() else ())
+    return within(claims, f"S of {n:,} ideal samples", (chart,) if variant == Rule() else ())
 
 
 def _tail_rates(repeats: int, n: int, limits: list[float], seed: int) -> list[WeightedRate]:
@@ -166,18 +150,17 @@ def whole_verdict(variant: Verdicts, case: str, size: Size, seed: int) -> Eviden
         alarms += [int(variant.refuted(found, level).sum()) for level in levels]
     rates = [Rate(int(k), repeats) for k in alarms]
     claims = [Limited(f"false alarms at {a:g}", rate, at_most=MOST * a) for a, rate in zip(levels, rates, strict=True)]
-    first, names = held(claims, f"verdicts on {n:,} ideal samples")
     chart = Chart(
         f"False alarms of the whole verdict, {n:,} samples",
         "nominal level",
         "rate / nominal",
         (
-            _ratios("counted", levels, rates),
+            plotted("counted", levels, rates, nominal=levels),
             Series("at most", np.array(LEVELS), np.full(len(LEVELS), MOST), kind="reference"),
         ),
         log_x=True,
     )
-    return Evidence(first, zero_estimate(len(names)), names, charts=(chart,) if variant == Verdicts() else ())
+    return within(claims, f"verdicts on {n:,} ideal samples", (chart,) if variant == Verdicts() else ())
 
 
 # -- the tails -------------------------------------------------------------------------------------------------------------
@@ -211,9 +194,7 @@ def rare_alarms(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
         for a, n in RARE.items()
     ]
     claims.append(Limited("counted over weighed", _both_ways(variant, size, seed), at_least=0.9, at_most=1.1))
-    first, names = held(claims, "tails of S, ideal samples")
-    charts = _tail_charts(size, seed) if variant == Rule() else ()
-    return Evidence(first, zero_estimate(len(names)), names, charts=charts)
+    return within(claims, "tails of S, ideal samples", _tail_charts(size, seed) if variant == Rule() else ())
 
 
 def _rare(variant: Rule, level: float, n: int, size: Size, seed: int) -> WeightedRate:
@@ -230,18 +211,19 @@ def _both_ways(variant: Rule, size: Size, seed: int) -> WeightedRate:
     """The counted rate over the one of importance sampling, at 1e-2 (quick) or 1e-4."""
     n, level, repeats, tilted = (1_000, 1e-2, 600_000, 30_000) if size.quick else (1_000, 1e-4, 25_000_000, 400_000)
     limit = variant.limit(n, level)
-    counted = _counts(repeats, n, [limit], seed + 2)[0]
+    direct = _counts(repeats, n, [limit], seed + 2)[0]
     weighed = tails(tilted, n, limits=[limit], seed=seed + 3).beyond(limit)
-    ratio = counted.value / weighed.value
+    ratio = direct.value / weighed.value
     return WeightedRate(
-        ratio, ratio * float(np.hypot(counted.error / counted.value, weighed.error / weighed.value)), tilted
+        ratio, ratio * float(np.hypot(direct.error / direct.value, weighed.error / weighed.value)), tilted
     )
 
 
 def _tail_charts(size: Size, seed: int) -> tuple[Chart, ...]:
     n, levels = RARE[1e-9], tuple(10.0**-k for k in range(3, 10))
     found = tails(_tilted_repeats(n, size), n, limits=[critical(n, a) for a in RARE], seed=seed)
-    curve = _ratios("importance sampling", levels, [found.beyond(critical(n, level)) for level in levels])
+    rates = [found.beyond(critical(n, level)) for level in levels]
+    curve = plotted("importance sampling", levels, rates, nominal=levels)
     deep = Chart(
         f"Tails of S, {n:,} samples", "nominal level", "rate / nominal", (curve, _band(levels, *WITHIN_TWO)), log_x=True
     )
@@ -253,9 +235,7 @@ def _tail_charts(size: Size, seed: int) -> tuple[Chart, ...]:
 def _by_samples(level: float, repeats: int, seed: int) -> Series:
     """Alarms over nominal at one level against the number of samples."""
     rates = [tails(repeats, n, limits=[critical(n, level)], seed=seed + n).beyond(critical(n, level)) for n in FEW]
-    values, errors = np.array([[rate.value, rate.error] for rate in rates]).T / level
-    ends = 2.576 * errors
-    return Series(f"level {number_text(level)}", np.array(FEW, float), values, values - ends, values + ends)
+    return plotted(f"level {number_text(level)}", FEW, rates, nominal=level)
 
 
 CLAIMS = (

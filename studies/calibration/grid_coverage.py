@@ -25,8 +25,9 @@ from fpk.charts import Chart
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._coverage import Usages, counted
+from ._coverage import Usages
 from ._grids import CLASSES, Rule, proven, refined, usages, weighted
+from ._rates import within
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 BUDGETS: dict[str, Rule] = {"one solution": weighted, "three resolutions": refined}
@@ -65,7 +66,7 @@ def _evidence(rule: Rule, factor: float, size: Size, seed: int, what: str) -> Ev
     problems, pace, least = QUICK if size.quick else FULL
     found = usages(rule, problems=problems, pace=pace, seed=seed)
     limits = found.limited(factor, least=least, each=() if size.quick else [EACH] * len(CLASSES))
-    return counted(limits, what, _charts(found, what) if factor == 1.0 else ())
+    return within(limits, what, _charts(found, what) if factor == 1.0 else ())
 
 
 def _charts(found: Usages, what: str) -> tuple[Chart, ...]:

@@ -33,7 +33,8 @@ from fpk.orders import order_of
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome, Verdict
 
-from ._coverage import counted, rate_of, series
+from ._coverage import rate_of
+from ._rates import plotted, within
 from ._sequences import noisy, one_signed
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
@@ -165,7 +166,7 @@ def order_interval(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
     if most is not None:
         limits.append(Limited("one order too high confirmed", rate_of(confirms_higher(middle, half)), at_most=most))
     charts = (_chart(drawn, covered, case),) if variant is enclosed else ()
-    return counted(limits, f"random error sequences, {case}", charts)
+    return within(limits, f"random error sequences, {case}", charts)
 
 
 def _chart(drawn: Sequences, covered: NDArray[np.bool_], case: str) -> Chart:
@@ -173,7 +174,7 @@ def _chart(drawn: Sequences, covered: NDArray[np.bool_], case: str) -> Chart:
     orders = np.unique(drawn.p)
     ends, nominal = orders[[0, -1]], 1 - (drawn.alpha or 0.05)
     curves = tuple(
-        series(name, orders, [rate_of(holds[drawn.p == p]) for p in orders])
+        plotted(name, orders, [rate_of(holds[drawn.p == p]) for p in orders])
         for name, holds in (("enclosure", covered), ("log–log t-interval, 95 %", covers(*slopes(drawn))))
     )
     reference = Series(f"{nominal:g}", ends, np.full(2, nominal), kind="reference")

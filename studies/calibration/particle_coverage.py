@@ -44,8 +44,9 @@ from fpk.particles.quasi import quasi_simulate
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._coverage import Usages, counted
+from ._coverage import Usages
 from ._particles import Asked, Rule, drawn, ensembles, usages, without_noise
+from ._rates import within
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 
@@ -124,7 +125,7 @@ def particle_budget(variant: float, case: str, size: Size, seed: int) -> Evidenc
     found = usages(setting.rule, problems=problems, seed=seed)
     limits = found.limited(variant, least=least, each=() if size.quick else setting.each)
     charts = (found.chart(f"Coverage of the budget of a time step, {case}", SCALES),) if variant == 1.0 else ()
-    return counted(limits, f"budget of a time step, {case}", charts)
+    return within(limits, f"budget of a time step, {case}", charts)
 
 
 # -- standard errors ---------------------------------------------------------------------------------------------------
@@ -202,4 +203,4 @@ def particle_bar(variant: float, case: str, size: Size, seed: int) -> Evidence:
     found, least = BARS[case].usages(size, seed)
     each = () if size.quick else [BARS[case].each] * len(found.classes)
     charts = (found.chart(f"Coverage of 95 % intervals, {case}", SCALES),) if variant == 1.0 else ()
-    return counted(found.limited(variant, least=least, each=each), f"standard errors, {case}", charts)
+    return within(found.limited(variant, least=least, each=each), f"standard errors, {case}", charts)

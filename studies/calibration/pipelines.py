@@ -21,11 +21,12 @@ from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
 from ._pipelines import PROBLEMS, Pair, Spoil, pairs
+from ._rates import plotted
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 ALPHA = 1e-2
 #: Probability that any pair exceeds its limit, were all exactly at nominal; the number of pairs; tails of the bars that are drawn.
-FAMILY, PAIRS, BAR = 0.01, 3 * len(PROBLEMS), 0.005
+FAMILY, PAIRS = 0.01, 3 * len(PROBLEMS)
 SURER, BOLDER = "a quarter of the standard errors", "budgets dropped"
 #: Problems with a pair whose bias shows as soon as no budget carries it.
 BIASED = (
@@ -99,17 +100,13 @@ def most(repeats: int) -> int:
 
 
 def _chart(case: str, found: list[Rate]) -> Chart:
-    """One point for each pair."""
-    points = [
-        _point(pair.name, place, rate) for place, (pair, rate) in enumerate(zip(pairs(case), found, strict=True), 1)
-    ]
-    nominal = Series("nominal", np.array([0.5, len(found) + 0.5]), np.full(2, ALPHA), kind="reference")
-    return Chart(f"False alarms, {case}", "pair", "rate of REFUTED", (*points, nominal))
-
-
-def _point(name: str, place: int, rate: Rate) -> Series:
-    value, lower, upper = (np.array([number]) for number in (rate.value, rate.lower(BAR), rate.upper(BAR)))
-    return Series(name, np.array([float(place)]), value, lower, upper)
+    """The rate of each pair."""
+    place = np.arange(float(len(found)))
+    nominal = Series("nominal", place, np.full(len(found), ALPHA), kind="reference")
+    names = tuple(pair.name for pair in pairs(case))
+    return Chart(
+        "False alarms", "pair", "rate of REFUTED", (plotted("rate of REFUTED", place, found), nominal), x_names=names
+    )
 
 
 CLAIMS = (

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fpk
-from fpk.calibration import Limited, Rate, held, tally
+from fpk.calibration import Limited, Rate, tally
 from fpk.charts import Chart, Series
 from fpk.difference import BETA
-from fpk.marginals import Vanishing, zero_estimate
+from fpk.marginals import Vanishing
 from fpk.particles.coupling import CoupledResidual
 from fpk.particles.exact_transition import ExactTransition
 from fpk.paths import two_time_panel
@@ -26,9 +26,10 @@ from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome, Verdict
 
 from ._pipelines import TURNED, TURNING, linear, rotation
+from ._rates import plotted, within
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
-WANTED, BAR = 0.95, 0.005
+WANTED = 0.95
 Check = Callable[[int], Verdict]
 
 
@@ -51,8 +52,7 @@ def sight(
     if clean is not None:
         alarms = seen(clean, repeats // 2, seed + 1)
         limited.append(Limited(f"{alarms} false alarms", alarms, at_most=1 - within_reach(repeats // 2)))
-    first, names = held(limited, source=f"verdicts over {repeats:,} repetitions")
-    return Evidence(first, zero_estimate(len(names)), names, charts=charts())
+    return within(limited, f"verdicts over {repeats:,} repetitions", charts())
 
 
 # -- a grid against the closed form ------------------------------------------------------------------------------------
@@ -210,8 +210,7 @@ def power_chart(repeats: int, seed: int) -> Chart:
 def _curve(name: str, repeats: int, seed: int) -> Series:
     experiment, errors = ERRORS[name]
     found = [seen(partial(experiment, excess, CURVED), repeats, seed) for excess in errors]
-    value, lower, upper = np.array([(rate.value, rate.lower(BAR), rate.upper(BAR)) for rate in found]).T
-    return Series(name, 100 * errors, value, lower, upper)
+    return plotted(name, 100 * errors, found)
 
 
 def _response(excess: float = 1e-3) -> float:
