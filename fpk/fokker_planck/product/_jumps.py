@@ -16,27 +16,45 @@ BLOCK = 1024
 
 
 @compiled
-def solve(M: Any, f: Any, out: Any) -> None:
-    """Fill ``out`` (d, n) with M⁻¹ f by Cholesky elimination; M (n, d, d) and f (d, n)."""
+def share_out(f: Any, shares: Any, offsets: Any, least: tuple[float, float], out: Any) -> None:
+    """Fill ``out`` (d, n) with (Σ_k ω_k e_k e_kᵀ)⁻¹ f: f (d, n), shares ω (k, n), offsets e (k, d).
+
+    The matrix gets least[0] times its trace, and least[1], on its diagonal, so that it has an inverse.
+    """
     d, n = f.shape
-    low, y = np.zeros((d, d)), np.zeros(d)
+    M, y = np.zeros((d, d)), np.zeros(d)
     for i in range(n):
+        M[:] = 0.0
+        for k in range(len(offsets)):
+            for a in range(d):
+                for b in range(a + 1):
+                    M[a, b] += shares[k, i] * offsets[k, a] * offsets[k, b]
+        ridge = least[0] * np.trace(M) + least[1]
         for a in range(d):
-            for b in range(a + 1):
-                rest = M[i, a, b]
-                for m in range(b):
-                    rest -= low[a, m] * low[b, m]
-                low[a, b] = np.sqrt(rest) if a == b else rest / low[b, b]
-        for a in range(d):
+            M[a, a] += ridge
             y[a] = f[a, i]
-            for m in range(a):
-                y[a] -= low[a, m] * y[m]
-            y[a] /= low[a, a]
-        for a in range(d - 1, -1, -1):
-            for m in range(a + 1, d):
-                y[a] -= low[m, a] * y[m]
-            y[a] /= low[a, a]
+        solve(M, y)
+        for a in range(d):
             out[a, i] = y[a]
+
+
+@compiled
+def solve(M: Any, y: Any) -> None:
+    """Solve M x = y by Cholesky elimination, in place; the lower triangle of M is given."""
+    d = len(y)
+    for a in range(d):
+        for b in range(a):
+            for m in range(b):
+                M[a, b] -= M[a, m] * M[b, m]
+            M[a, b] /= M[b, b]
+            M[a, a] -= M[a, b] * M[a, b]
+            y[a] -= M[a, b] * y[b]
+        M[a, a] = np.sqrt(M[a, a])
+        y[a] /= M[a, a]
+    for a in range(d - 1, -1, -1):
+        for m in range(a + 1, d):
+            y[a] -= M[m, a] * y[m]
+        y[a] /= M[a, a]
 
 
 @compiled

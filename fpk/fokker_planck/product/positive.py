@@ -168,23 +168,21 @@ def _central(drift: Array, stencil: Stencil) -> Jumps:
     shares = weights.copy()
     for f, k in zip(drift, _axes(stencil.offsets), strict=True):
         shares[k] += SHARE * np.abs(f)
-    flows = shares * np.tensordot(stencil.offsets, _shared(drift, shares, stencil.offsets), 1)
+    slope = np.empty(drift.shape)
+    kernels.share_out(
+        drift.reshape(len(drift), -1),
+        shares.reshape(count, -1),
+        stencil.offsets,
+        (ROUNDING, LEAST),
+        slope.reshape(len(drift), -1),
+    )
     up, down = np.zeros((2, count, *shape))
     for k, e in enumerate(stencil.offsets):
         here, there = ends(e, shape)
-        level, half = np.maximum(weights[k], np.abs(flows[k]) / 2), flows[k] / 2
+        half = shares[k] * np.tensordot(e, slope, 1) / 2
+        level = np.maximum(weights[k], np.abs(half))
         up[k][here], down[k][here] = (level + half)[here], (level - half)[there]
     return Jumps(stencil.offsets, up, down)
-
-
-def _shared(drift: Array, shares: Array, offsets: Whole) -> Array:
-    """(Σ_k ω_k e_k e_kᵀ)⁻¹ f, shape (d, *shape)."""
-    d = len(drift)
-    M = np.einsum("kn,ki,kj->nij", shares.reshape(len(shares), -1), offsets, offsets)
-    M += (ROUNDING * np.einsum("nii->n", M) + LEAST)[:, None, None] * np.eye(d)
-    out = np.empty((d, len(M)))
-    kernels.solve(M, drift.reshape(d, -1), out)
-    return out.reshape(drift.shape)
 
 
 def _with_axes(stencil: Stencil) -> Stencil:
