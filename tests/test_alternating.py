@@ -11,6 +11,7 @@ from scipy.linalg import expm
 import fpk
 from fpk.coefficients import Linear
 from fpk.fokker_planck.product import _lines as kernels
+from fpk.fokker_planck.product._team import spans
 from fpk.fokker_planck.product.alternating import (
     ALTERNATING,
     LIMITS,
@@ -18,7 +19,6 @@ from fpk.fokker_planck.product.alternating import (
     Operator,
     lines_of,
     operator_of,
-    spans,
 )
 from fpk.fokker_planck.product.fields import fields_at
 from fpk.grids import ProductGrid
@@ -193,7 +193,7 @@ def test_the_same_bits_for_any_number_of_threads(grid, rng) -> None:
     p, found = rng.random(grid.shape), []
     for threads in (1, 2, 3):
         stepper = steps(winding(grid.dimension), grid)
-        stepper.threads = threads
+        stepper.team.threads = threads
         found += [(stepper.advanced(p, 0.0, 0.1), stepper.returned(p, 0.0, 0.1))]
     for forward, back in found[1:]:
         np.testing.assert_array_equal(forward, found[0][0])

@@ -295,6 +295,18 @@ def test_denormal_numbers_do_not_arise_where_a_narrow_law_spreads() -> None:
     assert moved.min() > LEAST * 1e-100
 
 
+def test_the_same_bits_for_any_number_of_threads(rng) -> None:
+    grid, found = fpk.Grid(-2, 2, cells=37) * fpk.Grid(-2, 2, cells=61), []
+    p = rng.random(grid.shape)
+    for threads in (1, 2, 3):
+        jumps = steps(winding(), grid).jumps(0.0)
+        jumps.team.threads = threads
+        found.append((jumps.evolved(p, 0.1), jumps.evolved(p, 0.1, transposed=True)))
+    for forward, back in found[1:]:
+        np.testing.assert_array_equal(forward, found[0][0])
+        np.testing.assert_array_equal(back, found[0][1])
+
+
 @pytest.mark.parametrize("mean", [0.0, 0.3, 40.0, 1e5])
 def test_poisson_weights_have_their_mean_and_variance(mean) -> None:
     first, weights = poisson(mean, 1e-12)

@@ -68,19 +68,20 @@ def fit(climb: Any, up: Any, down: Any) -> None:
 
 
 @compiled
-def walk(y: Any, p: Any, weight: float, scale: float, rates: tuple[Any, Any, Any, Any], out: Any) -> None:
-    """Fill ``out`` with y + scale · A y + weight · p, all of shape (n,); ``rates`` are strides (k,), up and down (k, n), leaving (n,).
+def walk(
+    y: Any, p: Any, weight: float, scale: float, rates: tuple[Any, Any, Any, Any], out: Any, span: tuple[int, int]
+) -> None:
+    """Fill ``out`` with y + scale · A y + weight · p in the span; ``rates`` are strides (k,), up and down (k, n), leaving (n,).
 
     Up and down the other way round give the transpose.
     """
     strides, up, down, leaving = rates
-    n = len(y)
-    for a in range(0, n, BLOCK):
-        b = min(a + BLOCK, n)
+    for a in range(span[0], span[1], BLOCK):
+        b = min(a + BLOCK, span[1])
         stay(y[a:b], p[a:b], weight, scale, leaving[a:b], out[a:b])
         for k in range(len(strides)):
             s = strides[k]
-            first, last = max(a, s), min(b, n - s)
+            first, last = max(a, s), min(b, len(y) - s)
             if first < b:
                 arrive(up[k, first - s : b - s], scale, y[first - s : b - s], out[first:b])
             if a < last:

@@ -24,14 +24,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fpk.fokker_planck.product import _lines as kernels
+from fpk.fokker_planck.product._team import Team
 from fpk.fokker_planck.product.fields import Fields, fields_at, pairs
 from fpk.fokker_planck.stepping import Steps
 from fpk.grids import ProductGrid, once
@@ -40,9 +40,6 @@ from fpk.problem import Problem
 
 #: Courant numbers up to which steps are stable, and θ, for two and three dimensions: the most accurate first.
 LIMITS = {2: ((3.0, 1 - 0.5**0.5), (10.0, (1 + 3**-0.5) / 2)), 3: ((2.0, 3 * (1 - 0.75**0.5)),)}
-#: Cells from which work is shared among threads: below, handing it over takes longer.
-SHARED_CELLS = 2**18
-THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,12 +165,6 @@ def side_by_side(lines: Array) -> Array:
     return np.ascontiguousarray(groups.swapaxes(1, 2))
 
 
-def spans(count: int, threads: int) -> list[tuple[int, int]]:
-    """range(count) in contiguous pieces."""
-    cuts = [count * k // threads for k in range(threads + 1)]
-    return list(pairwise(cuts))
-
-
 def lines_of(operator: Operator, c: float) -> tuple[list[MiddleLines], LastLines]:
     """The factors of P along all axes but the last, last axes first, and along that."""
     shape = operator.shape
@@ -202,19 +193,9 @@ class AlternatingSteps(Steps):
     def __init__(self, fields: Callable[[float], Fields], grid: ProductGrid, *, steady: bool) -> None:
         self.fields, self.grid, self.steady = fields, grid, steady
         self.limits = LIMITS[grid.dimension]
-        self.threads = THREADS if grid.cells >= SHARED_CELLS else 1
+        self.team = Team(grid.cells)
         self._operator: tuple[float, Operator] | None = None
         self._lines: tuple[float, tuple[list[MiddleLines], LastLines]] | None = None
-
-    @once
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(max_workers=self.threads)
-
-    def _shared(self, work: Callable[[tuple[int, int]], None], count: int) -> None:
-        """Do the work on range(count) in pieces, one for each thread: what is done in one does not depend on the others."""
-        if self.threads == 1:
-            return work((0, count))
-        list(self._pool.map(work, spans(count, self.threads)))
 
     def _at(self, t: float) -> Operator:
         """A at t; the factors of P go with it."""
@@ -286,13 +267,13 @@ class AlternatingSteps(Steps):
         """P⁻¹ (weights[0] · p + weights[1] · A p)."""
         middle, last = lines
         terms, margin = (operator.rates, operator.strides, operator.pairs), operator.margin
-        if self.threads == 1:
+        if self.team.threads == 1:
             return kernels.stage(p, weights, terms, tuple(along.factors() for along in middle), last.factors(), out)
-        self._shared(
+        self.team.share(
             lambda span: kernels.apply(p, weights, *terms, (span[0] + margin, span[1] + margin), out), self.grid.cells
         )
         for along in (last, *middle):
-            self._shared(lambda span, along=along: along.solve(self._inside(out), span), along.count)
+            self.team.share(lambda span, along=along: along.solve(self._inside(out), span), along.count)
 
     def returned(self, u: Array, t: float, step: float) -> Array:
         """The transpose of :meth:`advanced`."""
@@ -319,9 +300,9 @@ class AlternatingSteps(Steps):
         """(weights[0] + weights[1] · Aᵀ) P⁻ᵀ x; P⁻ᵀ x is left in x."""
         middle, last = lines
         for along in (*reversed(middle), last):
-            self._shared(lambda span, along=along: along.solve(self._inside(x), span, transposed=True), along.count)
+            self.team.share(lambda span, along=along: along.solve(self._inside(x), span, transposed=True), along.count)
         terms, margin = (operator.rates, operator.strides, operator.pairs), operator.margin
-        self._shared(
+        self.team.share(
             lambda span: kernels.apply_transposed(x, weights, *terms, (span[0] + margin, span[1] + margin), out),
             self.grid.cells,
         )

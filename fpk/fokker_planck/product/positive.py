@@ -29,10 +29,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from fpk.fokker_planck.product import _jumps as kernels
+from fpk.fokker_planck.product._team import Team
 from fpk.fokker_planck.product.fields import Fields, fields_at
 from fpk.fokker_planck.product.selling import ROUNDING, Stencil, Whole, in_cells, stencil_of
 from fpk.fokker_planck.stepping import Steps
@@ -93,6 +95,11 @@ class Jumps:
         """The largest of these rates, and a little more, so that no cell loses more than it has."""
         return float(self.leaving.max()) * (1 + 1e-14) + LEAST
 
+    @once
+    def team(self) -> Team:
+        """Who works on large grids."""
+        return Team(self.leaving.size)
+
     def evolved(self, p: Array, step: float, *, transposed: bool = False) -> Array:
         """exp(step · A) p, or its transpose, of the grid's shape: mass is conserved, and nothing becomes negative."""
         first, weights = poisson(self.fastest * step, TAIL)
@@ -102,7 +109,7 @@ class Jumps:
         y, out = weights[-1] * start, np.empty_like(start)
         scale = 1.0 / self.fastest
         for weight in (*weights[-2::-1], *np.zeros(first)):
-            kernels.walk(y, start, weight, scale, rates, out)
+            self.team.share(partial(kernels.walk, y, start, weight, scale, rates, out), len(y))
             y, out = out, y
         return y.reshape(p.shape)
 
