@@ -27,6 +27,7 @@ from fpk.fokker_planck.product.fields import Fields, fields_at, pairs
 from fpk.fokker_planck.product.matrices import exponential
 from fpk.grids import Grid, ProductGrid, once
 from fpk.laws import Array, Gaussian
+from fpk.moments import linear_terms
 from fpk.problem import Problem
 
 #: Largest departure from a separable form, relative to the largest value.
@@ -141,52 +142,65 @@ def separated(problem: Problem, grid: ProductGrid) -> tuple[Axis, ...] | None:
     grid : ProductGrid
     """
     seen = []
-    for fields in _looks(problem, grid):
-        if not _splits(fields):
+    for own in _looks(problem, grid):
+        if own is None:
             return None
-        seen.append(fields)
+        seen.append(own)
     made: dict[Any, Axis | None] = {}
     axes = []
-    for i, grid_line in enumerate(grid.axes):
-        alike = (grid_line, *(_line(values, i).tobytes() for fields in seen for values in _own(fields, i)))
+    for i, line in enumerate(grid.axes):
+        alike = (line, *(own[i] for own in seen))
         if alike not in made:
-            made[alike] = _timed(_coordinate(problem, grid, i), grid_line, steady=problem.steady)
+            made[alike] = _timed(_coordinate(problem, grid, i), line, steady=problem.steady)
         axes.append(made[alike])
     return None if None in axes else tuple(axes)
 
 
 def _timed(problem: Problem, grid: Grid, *, steady: bool) -> Axis | None:
-    """The axis with its clock, where it has one."""
-    clock = STEADY if steady else time_change(problem, grid)
+    """The axis with its clock, where it has one; that of a linear form shows on few cells."""
+    plain = problem.drift.linear is not None and not problem.diffusion.state_dependent
+    looked = Grid(grid.lower, grid.upper, cells=8) if plain else grid
+    clock = STEADY if steady else time_change(problem, looked)
     return None if clock is None else Axis(problem, grid, clock)
 
 
-def _looks(problem: Problem, grid: ProductGrid) -> Iterator[Fields]:
-    """The fields at 17 times on a coarse grid, and at the first and the last of them on all cells (unless a linear form is known)."""
+def _looks(problem: Problem, grid: ProductGrid) -> Iterator[list[bytes] | None]:
+    """For each look what f_i and D_ii are along every axis, None where they are not functions of x_i alone or D has cross terms.
+
+    Matrices are looked at where a linear form is known; else the fields at 17 times on a coarse grid, and at the first and the last of them on all
+    cells.
+    """
     times = (0.0,) if problem.steady else tuple(t * problem.horizon for t in LOOKS)
+    if problem.drift.linear is not None and not problem.diffusion.state_dependent:
+        yield from (_of_matrices(problem, t) for t in times)
+        return
     coarse = ProductGrid(tuple(Grid(axis.lower, axis.upper, cells=8) for axis in grid.axes))
-    yield from map(fields_at(problem, coarse), times)
-    if problem.drift.linear is None or problem.diffusion.state_dependent:
-        yield from map(fields_at(problem, grid), sorted({times[0], times[-1]}))
+    yield from (_of_fields(fields) for fields in map(fields_at(problem, coarse), times))
+    yield from (_of_fields(fields) for fields in map(fields_at(problem, grid), sorted({times[0], times[-1]})))
 
 
-def _own(fields: Fields, i: int) -> tuple[Array, Array]:
-    """f_i and D_ii."""
-    return fields.drift[i], fields.diffusivity[pairs(fields.dimension).index((i, i))]
+def _of_matrices(problem: Problem, t: float) -> list[bytes] | None:
+    a, b, g = linear_terms(problem, t)
+    D = 0.5 * g @ g.T
+    own = np.stack([np.diag(a), b, np.diag(D)], axis=1)
+    for matrix in (a, D):
+        crossed = np.abs(matrix - np.diag(np.diag(matrix))).max()
+        if crossed > SAME * np.abs(matrix).max():
+            return None
+    return [row.tobytes() for row in own] if np.all(own[:, 2] > 0) else None
 
 
-def _splits(fields: Fields) -> bool:
-    """Whether f_i and D_ii > 0 vary along axis i only, and D has no cross terms."""
+def _of_fields(fields: Fields) -> list[bytes] | None:
     d = fields.dimension
     largest = [np.abs(D).max() for D in fields.diffusivity]
     own, crossed = (
-        [s for s, (i, j) in zip(largest, pairs(d), strict=True) if (i == j) is kind] for kind in (True, False)
+        [size for size, (i, j) in zip(largest, pairs(d), strict=True) if (i == j) is kind] for kind in (True, False)
     )
-    return (
-        min(own) > 0
-        and max(crossed) <= SAME * max(own)
-        and all(_along(v, i) for i in range(d) for v in _own(fields, i))
-    )
+    values = [(fields.drift[i], fields.diffusivity[pairs(d).index((i, i))]) for i in range(d)]
+    apart = all(_along(v, i) for i in range(d) for v in values[i])
+    if min(own) == 0 or max(crossed) > SAME * max(own) or not apart:
+        return None
+    return [b"".join(_line(v, i).tobytes() for v in values[i]) for i in range(d)]
 
 
 def _along(values: Array, axis: int) -> bool:
