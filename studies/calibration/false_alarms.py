@@ -6,12 +6,12 @@ and both ways are held against each other where both can be had. What is planned
 ==========================  ===========================================  =======================================================
 claim                       quick                                        full
 ==========================  ===========================================  =======================================================
-neyman, 1,000 samples       1e-2, 1e-3: 1,000 alarms or more counted     1e7 repetitions, all three levels counted: 1,000 alarms
-                            (standard error 3 %); 1e-4: weighed (2 %)    at 1e-4 (3 %)
+neyman, 1,000 samples       1e-2: 2,000 alarms counted (standard error   1e7 repetitions, all three levels counted: 1,000 alarms
+                            2 %); 1e-3, 1e-4: weighed (3 %)              at 1e-4 (3 %)
 whole, 1,000 samples        1e-2, 1e-3: 150 alarms or more (8 %)         1e7 repetitions, three levels: 700 alarms at 1e-4 (4 %)
-tails, 1,000 samples        2 % at 1e-4, 6 % at 1e-6                     1 %
-tails, 10,000 samples       9 % at 1e-9                                  1.5 %
-both ways, 1,000 samples    1e-2: 6,000 alarms counted (1.2 %), 1 %      1e-4: 2,500 alarms or more counted (2 %), .5 %
+tails, 1,000 samples        5 % at 1e-4, 8 % at 1e-6                     1 %
+tails, 10,000 samples       7 % at 1e-9                                  1.5 %
+both ways, 1,000 samples    1e-2: 3,000 alarms counted (1.8 %), 1.4 %    1e-4: 2,500 alarms or more counted (2 %), .5 %
 ==========================  ===========================================  =======================================================
 """
 
@@ -78,7 +78,7 @@ def _band(levels: tuple[float, ...], least: float, most: float) -> Series:
 )
 def neyman(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
     """Alarms of S over nominal."""
-    n, repeats, direct = (1_000, 1_000_000, 2) if size.quick else (1_000, 10**7, 3)
+    n, repeats, direct = (1_000, 200_000, 1) if size.quick else (1_000, 10**7, 3)
     limits = [variant.limit(n, level) for level in LEVELS]
     counts = _counts(repeats, n, limits[:direct], seed)
     weighed = _tail_rates(30_000, n, limits[direct:], seed)
@@ -165,8 +165,8 @@ def whole_verdict(variant: Verdicts, case: str, size: Size, seed: int) -> Eviden
 
 # -- the tails -------------------------------------------------------------------------------------------------------------
 
-#: Levels and the samples of a repetition; weights are too uneven to tell 1e-9 from fewer.
-RARE = {1e-4: 1_000, 1e-6: 1_000, 1e-9: 10_000}
+#: Levels, the samples of a repetition (weights are too uneven to tell 1e-9 from fewer), and the repetitions of the quick and of the full size.
+RARE = {1e-4: (1_000, 5_000, 400_000), 1e-6: (1_000, 25_000, 2_000_000), 1e-9: (10_000, 8_000, 200_000)}
 WITHIN_TWO = (0.5, 2.0)
 #: Samples of the curves that show how many are enough.
 FEW = (250, 500, 1_000, 2_000, 4_000)
@@ -186,30 +186,27 @@ def rare_alarms(variant: Rule, case: str, size: Size, seed: int) -> Evidence:
     """Alarms of S beyond levels that cannot be counted; both ways where both can be had."""
     claims = [
         Limited(
-            f"false alarms at {number_text(a)}, {n:,} samples",
-            _rare(variant, a, n, size, seed),
+            f"false alarms at {number_text(a)}, {RARE[a][0]:,} samples",
+            _rare(variant, a, size, seed),
             at_least=WITHIN_TWO[0] * a,
             at_most=WITHIN_TWO[1] * a,
         )
-        for a, n in RARE.items()
+        for a in RARE
     ]
-    claims.append(Limited("counted over weighed", _both_ways(variant, size, seed), at_least=0.9, at_most=1.1))
+    claims.append(Limited("counted over weighed", _both_ways(variant, size, seed), at_least=0.85, at_most=1.15))
     return within(claims, "tails of S, ideal samples", _tail_charts(size, seed) if variant == Rule() else ())
 
 
-def _rare(variant: Rule, level: float, n: int, size: Size, seed: int) -> WeightedRate:
+def _rare(variant: Rule, level: float, size: Size, seed: int) -> WeightedRate:
     """Alarms at one level, by importance sampling."""
+    n, quick, full = RARE[level]
     limit = variant.limit(n, level)
-    return tails(_tilted_repeats(n, size), n, limits=[limit], seed=seed).beyond(limit)
-
-
-def _tilted_repeats(n: int, size: Size) -> int:
-    return (50_000_000 if size.quick else 2_000_000_000) // n
+    return tails(quick if size.quick else full, n, limits=[limit], seed=seed).beyond(limit)
 
 
 def _both_ways(variant: Rule, size: Size, seed: int) -> WeightedRate:
     """The counted rate over the one of importance sampling, at 1e-2 (quick) or 1e-4."""
-    n, level, repeats, tilted = (1_000, 1e-2, 600_000, 30_000) if size.quick else (1_000, 1e-4, 25_000_000, 400_000)
+    n, level, repeats, tilted = (1_000, 1e-2, 300_000, 20_000) if size.quick else (1_000, 1e-4, 25_000_000, 400_000)
     limit = variant.limit(n, level)
     direct = _counts(repeats, n, [limit], seed + 2)[0]
     weighed = tails(tilted, n, limits=[limit], seed=seed + 3).beyond(limit)
@@ -220,8 +217,8 @@ def _both_ways(variant: Rule, size: Size, seed: int) -> WeightedRate:
 
 
 def _tail_charts(size: Size, seed: int) -> tuple[Chart, ...]:
-    n, levels = RARE[1e-9], tuple(10.0**-k for k in range(3, 10))
-    found = tails(_tilted_repeats(n, size), n, limits=[critical(n, a) for a in RARE], seed=seed)
+    (n, quick, full), levels = RARE[1e-9], tuple(10.0**-k for k in range(3, 10))
+    found = tails(quick // 2 if size.quick else full, n, limits=[critical(n, a) for a in RARE], seed=seed)
     rates = [found.beyond(critical(n, level)) for level in levels]
     curve = plotted("importance sampling", levels, rates, nominal=levels)
     deep = Chart(
@@ -276,6 +273,6 @@ CLAIMS = (
             "critical value − 10 %": "S is held against 90 % of its critical value",
             "three functionals": "the critical value is that of three functionals, S has four",
         },
-        "Independent samples, an exact continuous reference, four functionals. Counted alarms and weighed ones agree within 10 % at 1,000 samples.",
+        "Independent samples, an exact continuous reference, four functionals. Counted alarms and weighed ones agree within 15 % at 1,000 samples.",
     ),
 )
