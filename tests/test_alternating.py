@@ -241,3 +241,17 @@ def test_undershoots_happen_where_a_law_is_not_resolved_and_are_not_hidden() -> 
     p = solved(linear(ROTATING, FULL, [1.5, 0.0], 0.3), grid, 1.0, 20)
     assert p.min() < -1e-4
     assert not ALTERNATING.positive
+
+
+@pytest.mark.parametrize("t", ["0", "t"])
+def test_steps_chosen_by_themselves_leave_less_error_than_the_cells(t) -> None:
+    grid = fpk.Grid(-6, 6, cells=48) ** 2
+    problem = fpk.Problem(
+        [f"-x0 - 2*(1 + {t})*x1", f"2*(1 + {t})*x0 - x1"],
+        np.linalg.cholesky(2 * FULL),
+        initial=fpk.Gaussian([1.5, 0.0], covariance=0.3 * np.eye(2)),
+    )
+    count = ALTERNATING.steps_for(problem, grid, until=1.0)
+    coarse, fine = (solved(problem, grid, 1.0, n) for n in (count, 8 * count))
+    spatial = solved(problem, fpk.Grid(-6, 6, cells=144) ** 2, 1.0, 8 * count)[1::3, 1::3]  # the same centres
+    assert np.abs(coarse - fine).sum() < 0.2 * np.abs(fine - spatial).sum()

@@ -41,6 +41,9 @@ from fpk.problem import Problem
 #: Courant numbers up to which steps are stable, and θ, for two and three dimensions: the most accurate first.
 LIMITS = {2: ((3.0, 1 - 0.5**0.5), (10.0, (1 + 3**-0.5) / 2)), 3: ((2.0, 3 * (1 - 0.75**0.5)),)}
 
+#: Times at which the drift is looked at to choose a number of steps.
+LOOKS = 5
+
 
 @dataclass(frozen=True, eq=False)
 class Operator:
@@ -103,8 +106,12 @@ def operator_of(fields: Fields, grid: ProductGrid) -> Operator:
         rates[2 * d + k][...] = fields.diffusivity[rows[i, j]] / (2 * grid.spacings[i] * grid.spacings[j])
         for axis in (i, j):  # four points around a cell at the edge would reach out
             np.moveaxis(rates[2 * d + k], axis, 0)[[0, -1]] = 0.0
-    speeds = [np.abs(f).max() / h for f, h in zip(fields.drift, grid.spacings, strict=True)]
-    return Operator(grid.shape, table, float(max(speeds)))
+    return Operator(grid.shape, table, speed_of(fields, grid))
+
+
+def speed_of(fields: Fields, grid: ProductGrid) -> float:
+    """max |f_i|/h_i, cells per unit of time."""
+    return max(float(np.abs(f).max()) / h for f, h in zip(fields.drift, grid.spacings, strict=True))
 
 
 class Lines:
@@ -320,8 +327,10 @@ class AlternatingScheme:
         return not problem.noiseless
 
     def steps_for(self, problem: Problem, grid: ProductGrid, *, until: float) -> int:
-        """A quarter of the cells of the longest axis; at least 20, as in one dimension."""
-        return max(20, max(grid.shape) // 4)
+        """As many as keep the Courant number, on average over time, where steps are most accurate; at least 20, and a quarter of the longest axis."""
+        at, times = fields_at(problem, grid), [0.0] if problem.steady else np.linspace(0.0, until, LOOKS).tolist()
+        travelled = until * sum(speed_of(at(t), grid) for t in times) / len(times)
+        return max(20, max(grid.shape) // 4, math.ceil(travelled / LIMITS[grid.dimension][0][0]))
 
     def stepper(self, problem: Problem, grid: ProductGrid) -> Steps:
         """The steps, over densities of the grid's shape."""
