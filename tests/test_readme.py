@@ -17,7 +17,7 @@ def test_programs_run_as_printed(program, capsys):
     for name, value in list(names.items()):
         if name.startswith("test_"):
             value()
-    if "fpk.compare" in program:
+    if "print(fpk.compare" in program:
         printed = re.search(r"```text\n(.*?)\n  \.\.\.\n```", README.read_text(encoding="utf-8"), re.DOTALL)
         assert printed
         assert capsys.readouterr().out.startswith(printed[1])
