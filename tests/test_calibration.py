@@ -14,7 +14,10 @@ from fpk.calibration import Limited, Rate, Tally, held, tally, weighted
 from fpk.comparison import below_zero
 from fpk.difference import ALPHA, BETA
 from fpk.errors import ComparisonError
-from fpk.study import load_catalogue
+from fpk.records import judged
+from fpk.runner import run, tasks_of
+from fpk.store import Store
+from fpk.study import Size, load_catalogue
 from fpk.verdict import Outcome
 
 
@@ -89,8 +92,21 @@ def test_a_limit_of_zero_is_refused() -> None:
         held([Limited("rate", Rate(0, 5), at_most=0.0)], "draws")
 
 
+CATALOGUE = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
+
+
+@pytest.mark.parametrize("claim", [s.claim for s in CATALOGUE.studies if s.judging])
+def test_every_record_of_the_quick_study_holds(claim: str, tmp_path: Path) -> None:
+    """True claims are confirmed with probability .999 or more for any root seed; this one is fixed."""
+    tasks = tasks_of(CATALOGUE, CATALOGUE.selected([claim]), size=Size("quick"), root_seed=0)
+    records = [j.record for j in judged(CATALOGUE, list(run(tasks, Store(tmp_path))))]
+    assert not [f"{r.variant} · {r.case}: {r.verdict}, {r.error or r.reason}" for r in records if not r.holds]
+    for case in {r.case for r in records}:
+        verdicts = {r.verdict for r in records if r.case == case}
+        assert verdicts == {Outcome.CONFIRMED, Outcome.REFUTED}
+
+
 def test_studies_of_calibration_run_only_when_named_and_depend_on_the_rules_of_judging() -> None:
-    catalogue = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
-    counting = {s.claim for s in catalogue.studies if s.judging}
-    assert counting == {id for id in catalogue.claims if id.startswith("calibration.")}
-    assert all(s.only_when_named for s in catalogue.studies if s.judging)
+    counting = {s.claim for s in CATALOGUE.studies if s.judging}
+    assert counting == {id for id in CATALOGUE.claims if id.startswith("calibration.")}
+    assert all(s.only_when_named for s in CATALOGUE.studies if s.judging)
