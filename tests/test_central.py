@@ -16,6 +16,7 @@ from fpk.fokker_planck.product.fields import Fields, pairs
 from fpk.grids import Grid
 
 PLANE = Grid(-2, 1, cells=13) * Grid(0, 3, cells=17)
+EVEN = Grid(-2, 1, cells=14) * Grid(0, 3, cells=10)
 SPACE = Grid(-1, 1, cells=9) * Grid(0, 1, cells=11) * Grid(-2, 0, cells=12)
 
 
@@ -57,7 +58,7 @@ def random_fields(grid, *, varying, seed=0):
 
 
 @pytest.mark.parametrize("varying", [False, True])
-@pytest.mark.parametrize("grid", [PLANE, SPACE], ids=["plane", "space"])
+@pytest.mark.parametrize("grid", [PLANE, EVEN, SPACE], ids=["plane", "even plane", "space"])
 def test_the_operator_and_its_transpose_are_those_of_kronecker_products(grid, varying):
     fields = random_fields(grid, varying=varying)
     A, p = matrix_of(fields, grid), np.random.default_rng(1).normal(size=grid.shape)

@@ -5,7 +5,11 @@ All arrays are *framed*: :data:`REACH` zeros (or, in what was computed, untouche
 
 from __future__ import annotations
 
+from typing import Any
+
 from numba import njit  # type: ignore[import-untyped]
+from numba.core import types  # type: ignore[import-untyped]
+from numba.extending import intrinsic  # type: ignore[import-untyped]
 
 from fpk.laws import Array
 
@@ -14,13 +18,26 @@ compiled = njit(cache=True, error_model="numpy", fastmath=ASSUMED, nogil=True)
 inlined = njit(cache=True, error_model="numpy", fastmath=ASSUMED, nogil=True, inline="always")
 
 ORDER = 8
-#: Cells on each side that a difference reads, and rows a ring holds.
+#: Cells on each side that a difference reads, and rows a ring holds: those that two neighbouring rows read.
 REACH = ORDER // 2
-ROUND = 2 * REACH + 1
+ROUND = 2 * REACH + 2
 #: S u = Σ FIRST_k (u_{+k} − u_{−k}) and δ u = Σ SECOND_k (u_{+k} + u_{−k}) + CENTRE u (Fornberg 1988).
 FIRST = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 SECOND = (8 / 5, -1 / 5, 8 / 315, -1 / 560)
 CENTRE = -205 / 72
+
+
+@intrinsic
+def wide_vectors(typing: Any) -> Any:
+    """Ask for vectors of 512 bits in the function that calls this, where the machine has them; it stays out of line, so as not to lose them."""
+
+    def generated(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        attributes = builder.function.attributes
+        attributes.add("noinline")
+        set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite knows attributes that are words only
+        return context.get_dummy_value()
+
+    return types.void(), generated
 
 
 @inlined
@@ -77,17 +94,98 @@ def across(q: Array, r: Array, at: int, curved: Array, row: int, weight: float, 
 
 
 @inlined
+def reached(at: int, count: int) -> tuple[int, ...]:
+    """The ring's indices of the ten rows that the row ``at`` and the next one read."""
+    first = wrapped(at + count - REACH, count)
+    return (
+        first,
+        wrapped(first + 1, count),
+        wrapped(first + 2, count),
+        wrapped(first + 3, count),
+        wrapped(first + 4, count),
+        wrapped(first + 5, count),
+        wrapped(first + 6, count),
+        wrapped(first + 7, count),
+        wrapped(first + 8, count),
+        wrapped(first + 9, count),
+    )
+
+
+@compiled
 def completed(
-    q: Array, r: Array, at: int, curved: Array, row: int, weight: float, mix: Array, p: Array, v: Array, y: Array
+    q: Array,
+    r: Array,
+    at: int,
+    curved: Array,
+    row: int,
+    weight: float,
+    mix: Array,
+    p: Array,
+    v: Array,
+    y: Array,
+    i: int,
 ) -> None:
-    """The stage y ← a v + s (r + S q + weight δ(curved)) + m p + b y, with rings q and r and the row of ``curved`` that is completed."""
-    count, around = len(q), len(curved)
+    """The stage y ← a v + s (r + S q + weight δ(curved)) + m p + b y of row i of p, v and y, with rings q and r; row is that of ``curved``."""
+    wide_vectors()  # type: ignore[call-arg]
+    a, b = reached(at, len(q)), reached(row, len(curved))
     for j in range(r.shape[1] - 2 * REACH):
         c = j + REACH
         second, first = CENTRE * curved[row, c], r[at, c]
         for k in range(REACH):
-            below, above = wrapped(at + count - 1 - k, count), wrapped(at + 1 + k, count)
-            lower, upper = wrapped(row + around - 1 - k, around), wrapped(row + 1 + k, around)
-            first += FIRST[k] * (q[above, c] - q[below, c])
-            second += SECOND[k] * (curved[upper, c] + curved[lower, c])
-        y[c] = mix[0] * v[c] + mix[1] * (first + weight * second) + mix[2] * p[c] + mix[3] * y[c]
+            first += FIRST[k] * (q[a[REACH + 1 + k], c] - q[a[REACH - 1 - k], c])
+            second += SECOND[k] * (curved[b[REACH + 1 + k], c] + curved[b[REACH - 1 - k], c])
+        y[i, c] = mix[0] * v[i, c] + mix[1] * (first + weight * second) + mix[2] * p[i, c] + mix[3] * y[i, c]
+
+
+@compiled
+def completed_pair(
+    q: Array,
+    r: Array,
+    at: int,
+    curved: Array,
+    row: int,
+    weight: float,
+    mix: Array,
+    p: Array,
+    v: Array,
+    y: Array,
+    i: int,
+) -> None:
+    """:func:`completed` for the rows i and i + 1 of p, v and y at once, which read ten rows and not eighteen; at and row are of the first."""
+    wide_vectors()  # type: ignore[call-arg]
+    a, b = reached(at, len(q)), reached(row, len(curved))
+    for j in range(r.shape[1] - 2 * REACH):
+        c = j + REACH
+        second, first = CENTRE * curved[b[REACH], c], r[a[REACH], c]
+        other, slope = CENTRE * curved[b[REACH + 1], c], r[a[REACH + 1], c]
+        for k in range(REACH):
+            first += FIRST[k] * (q[a[REACH + 1 + k], c] - q[a[REACH - 1 - k], c])
+            slope += FIRST[k] * (q[a[REACH + 2 + k], c] - q[a[REACH - k], c])
+            second += SECOND[k] * (curved[b[REACH + 1 + k], c] + curved[b[REACH - 1 - k], c])
+            other += SECOND[k] * (curved[b[REACH + 2 + k], c] + curved[b[REACH - k], c])
+        one = mix[0] * v[i, c] + mix[1] * (first + weight * second) + mix[2] * p[i, c] + mix[3] * y[i, c]
+        two = mix[0] * v[i + 1, c] + mix[1] * (slope + weight * other) + mix[2] * p[i + 1, c] + mix[3] * y[i + 1, c]
+        y[i, c], y[i + 1, c] = one, two
+
+
+@inlined
+def complete(
+    q: Array,
+    r: Array,
+    at: int,
+    curved: Array,
+    row: int,
+    weight: float,
+    mix: Array,
+    p: Array,
+    v: Array,
+    y: Array,
+    i: int,
+    span: tuple[int, int],
+) -> None:
+    """Complete what row i, entering, lets complete: rows m = i − REACH of the span, odd ones with the one before, that of ``at`` and ``row``."""
+    m = i - REACH
+    if m > span[0] and m % 2 == 1:
+        completed_pair(q, r, at, curved, row, weight, mix, p, v, y, i - 1)
+    elif m == span[1] - 1 and m % 2 == 0:
+        completed(q, r, wrapped(at + 1, ROUND), curved, wrapped(row + 1, len(curved)), weight, mix, p, v, y, i)

@@ -28,7 +28,7 @@ from itertools import product
 
 import numpy as np
 
-from fpk.fokker_planck.product.central import Central, Room, framed, symbols, unframed
+from fpk.fokker_planck.product.central import Central, Room, blank, framed, symbols, unframed
 from fpk.fokker_planck.product.differences import ORDER
 from fpk.fokker_planck.product.fields import Fields, fields_at, pairs
 from fpk.fokker_planck.stepping import Steps
@@ -194,7 +194,8 @@ class Exponential:
     def _summed(self, v: Array, ellipse: Ellipse, alpha: Array, transposed: bool) -> Array:
         """Σ α_k F_k(A) v for a framed v: b_k = α_k v + (A − c) b_{k+1}/γ − κ b_{k+2}."""
         scale, kappa = 1 / ellipse.capacity, ellipse.flatness
-        now, before = alpha[-1] * v, np.zeros_like(v)
+        now, before = blank(self.operator.grid.shape), blank(self.operator.grid.shape)
+        np.multiply(v, alpha[-1], out=now)
         with Room(self.operator.grid, varying=not self.operator.fields.uniform_noise) as room:
             for k in range(len(alpha) - 2, -1, -1):
                 mix = np.array([alpha[k], scale, -ellipse.centre * scale, -kappa if k else -2 * kappa])

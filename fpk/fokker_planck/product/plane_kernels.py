@@ -14,9 +14,10 @@ from fpk.fokker_planck.product.differences import (
     SECOND,
     along,
     compiled,
-    completed,
+    complete,
     inlined,
     multiplied,
+    wide_vectors,
     wrapped,
 )
 from fpk.laws import Array
@@ -37,6 +38,7 @@ def uniform_stage(
     stop: int,
 ) -> None:
     """With one D for all cells, which is in the weights."""
+    wide_vectors()  # type: ignore[call-arg]
     q, r, flux = rings[0], rings[1], rows[0]
     for i in range(start - REACH, stop + REACH):
         at = (i + ROUND) % ROUND
@@ -46,8 +48,8 @@ def uniform_stage(
             along(row, row, row, flux, f[0, i], w, q[at], r[at])
         else:
             q[at] = 0.0
-        if i - REACH >= start:
-            completed(q, r, wrapped(at + ROUND - REACH, ROUND), p, i, w[4], mix, p[i], v[i], y[i])
+        before = wrapped(at + ROUND - REACH - 1, ROUND)
+        complete(q, r, before, p, i - 1, w[4], mix, p, v, y, i, (start, stop))
 
 
 @compiled
@@ -65,6 +67,7 @@ def varying_stage(
     stop: int,
 ) -> None:
     """With D as (3, n₁, n₂)."""
+    wide_vectors()  # type: ignore[call-arg]
     q, r, curved = rings[0], rings[1], rings[2]
     flux, second, cross = rows[0], rows[1], rows[2]
     for i in range(start - REACH, stop + REACH):
@@ -79,9 +82,8 @@ def varying_stage(
         else:
             q[at] = 0.0
             curved[at] = 0.0
-        if i - REACH >= start:
-            leaving = wrapped(at + ROUND - REACH, ROUND)
-            completed(q, r, leaving, curved, leaving, w[4], mix, p[i], v[i], y[i])
+        before = wrapped(at + ROUND - REACH - 1, ROUND)
+        complete(q, r, before, curved, before, w[4], mix, p, v, y, i, (start, stop))
 
 
 @inlined
@@ -140,6 +142,7 @@ def transposed_stage(
     stop: int,
 ) -> None:
     """With Aᵀ; D as (3, n₁, n₂), or (3, 1, n₂) where it is the same in all rows."""
+    wide_vectors()  # type: ignore[call-arg]
     q, r = rings[0], rings[1]
     stride = 1 if D.shape[1] > 1 else 0
     for i in range(start - REACH, stop + REACH):

@@ -16,9 +16,10 @@ from fpk.fokker_planck.product.differences import (
     along,
     along_once,
     compiled,
-    completed,
+    complete,
     inlined,
     multiplied,
+    wide_vectors,
     wrapped,
 )
 from fpk.laws import Array
@@ -38,6 +39,7 @@ def _added_across(plane: Array, row: int, weight: float, q: Array) -> None:
 @compiled
 def _entered(p: Array, f: Array, m: int, w: Array, q: Array, r: Array, inner: Array, flux: Array) -> None:
     """The framed plane p, number m, with uniform D: r gets all differences within the plane, q what S₁ acts on."""
+    wide_vectors()  # type: ignore[call-arg]
     for i in range(-REACH, f.shape[2] + REACH):
         at = (i + ROUND) % ROUND
         if 0 <= i < f.shape[2]:
@@ -67,6 +69,7 @@ def uniform_stage(
     stop: int,
 ) -> None:
     """With one D for all cells, which is in the weights."""
+    wide_vectors()  # type: ignore[call-arg]
     n2, n3 = f.shape[2] + 2 * REACH, f.shape[3] + 2 * REACH
     q, r, inner = rings[0], rings[1], rows[: 2 * ROUND].reshape(2, ROUND, n3)
     for i in range(start - REACH, stop + REACH):
@@ -76,8 +79,8 @@ def uniform_stage(
             _entered(plane, f, i, w, q[at].reshape(n2, n3), r[at].reshape(n2, n3), inner, rows[2 * ROUND])
         else:
             q[at] = 0.0
-        if i - REACH >= start:
-            completed(q, r, wrapped(at + ROUND - REACH, ROUND), p, i, w[8], mix, p[i], v[i], y[i])
+        before = wrapped(at + ROUND - REACH - 1, ROUND)
+        complete(q, r, before, p, i - 1, w[8], mix, p, v, y, i, (start, stop))
 
 
 @compiled
@@ -95,6 +98,7 @@ def _entered_varying(
     rows: Array,
 ) -> None:
     """The framed plane p, number m, with varying D: r and q as with uniform D, and curved ← D₁₁ p."""
+    wide_vectors()  # type: ignore[call-arg]
     flux, second, cross, once = rows[0], rows[1], rows[2], rows[3]
     for i in range(f.shape[2]):
         multiplied(D[0, m, i], p[i + REACH], curved[i + REACH])
@@ -132,6 +136,7 @@ def varying_stage(
     stop: int,
 ) -> None:
     """With D as (6, n₁, n₂, n₃)."""
+    wide_vectors()  # type: ignore[call-arg]
     n2, n3 = f.shape[2] + 2 * REACH, f.shape[3] + 2 * REACH
     q, r, curved, planes = rings[0], rings[1], rings[2], rings[3, :2].reshape(2, n2, n3)
     inner, rest = rows[: 2 * ROUND].reshape(2, ROUND, n3), rows[2 * ROUND :]
@@ -143,9 +148,8 @@ def varying_stage(
         else:
             q[at] = 0.0
             curved[at] = 0.0
-        if i - REACH >= start:
-            leaving = wrapped(at + ROUND - REACH, ROUND)
-            completed(q, r, leaving, curved, leaving, w[8], mix, p[i], v[i], y[i])
+        before = wrapped(at + ROUND - REACH - 1, ROUND)
+        complete(q, r, before, curved, before, w[8], mix, p, v, y, i, (start, stop))
 
 
 @inlined
@@ -181,6 +185,7 @@ def _read_within(
 @compiled
 def _read_plane(u: Array, f: Array, D: Array, m: int, w: Array, q: Array, s: Array, r: Array) -> None:
     """The framed plane u, number m: q ← S₂ u, s ← S₃ u, and r gets all terms without S₁ and δ₁."""
+    wide_vectors()  # type: ignore[call-arg]
     stride = 1 if D.shape[1] > 1 else 0
     for i in range(f.shape[2]):
         row = i + REACH
@@ -236,6 +241,7 @@ def transposed_stage(
     stop: int,
 ) -> None:
     """With Aᵀ; D as (6, n₁, n₂, n₃), or (6, 1, 1, n₃) where it is the same everywhere."""
+    wide_vectors()  # type: ignore[call-arg]
     n2, n3 = f.shape[2] + 2 * REACH, f.shape[3] + 2 * REACH
     stride = 1 if D.shape[1] > 1 else 0
     for i in range(start - REACH, stop + REACH):
