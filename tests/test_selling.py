@@ -8,7 +8,7 @@ import pytest
 import fpk
 from fpk.errors import SchemeError
 from fpk.fokker_planck.product.fields import pairs
-from fpk.fokker_planck.product.selling import REACH, decomposed, stencil_of
+from fpk.fokker_planck.product.selling import LENGTH, REACH, decomposed, stencil_of
 
 BOX = fpk.Grid(-3, 3, cells=24) * fpk.Grid(-2, 2, cells=32)
 
@@ -39,12 +39,19 @@ def test_weights_are_not_negative_and_sum_to_the_tensor(rng, d, condition) -> No
     assert np.abs(reconstructed(weights, offsets) - D).max() < 1e-15 * condition**1.5 + 1e-14
 
 
+def test_fields_that_jump_from_cell_to_cell_are_decomposed_as_well(rng) -> None:
+    D = directed_tensors(rng, 3, 40_000, 1e4)
+    weights, offsets = decomposed(D)
+    assert np.isfinite(weights).all()
+    assert np.abs(reconstructed(weights, offsets) - D).max() < 1e-9
+
+
 @pytest.mark.parametrize("d", [2, 3])
 def test_offsets_are_no_longer_than_the_root_of_the_condition(rng, d) -> None:
-    D = directed_tensors(rng, d, 2000, 25.0)
-    weights, offsets = decomposed(D)
-    lengths = np.where(weights > 0, np.linalg.norm(offsets, axis=2), 0)
-    assert lengths.max() <= 2 * 25**0.5 * (d - 1)
+    for condition in (3.0, 25.0, 400.0):
+        D = directed_tensors(rng, d, 10_000, condition)
+        weights, offsets = decomposed(D)
+        assert np.where(weights > 0, np.abs(offsets).max(axis=2), 0).max() <= LENGTH * condition**0.5
 
 
 def test_known_tensors_have_known_offsets() -> None:

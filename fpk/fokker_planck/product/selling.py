@@ -11,7 +11,7 @@ then λ = −b_i · D b_j belongs to the offset that is orthogonal to all the ot
 b_i · D b_j > 0 and mend the others, until none is left. A D that varies continuously has continuous λ_k: they rise and fall like tents.
 
 Offsets are about as long as the root of the condition of D. Where D is singular along a curve, as G(x) often is, they are without bound: a trace of
-noise in all directions, 1/400 of the strongest, keeps them within :data:`REACH` there.
+noise in all directions, 1/256 of the strongest, keeps them within :data:`REACH` there.
 
 References
 ----------
@@ -38,8 +38,8 @@ compiled = njit(cache=True, error_model="numpy", fastmath=False, nogil=True)
 
 #: The longest offset of a stencil along any axis, in cells.
 REACH = 16
-#: Offsets of a matrix of condition κ are no longer than this times √κ in any entry (seen in 10⁵ random matrices, not proven).
-LENGTH = 0.8
+#: Offsets of a matrix of condition κ are no longer than this times √κ in any entry (seen in 10⁵ random matrices of each kind, not proven).
+LENGTH = 1.0
 #: Noise that may be added to bring neighbours within reach, as a part of the strongest and averaged over the box.
 RAISED = 1e-3
 #: Products b_i · D b_j and weights that are not above this multiple of the terms they come from are round-off.
@@ -198,16 +198,26 @@ def _ratio(most: float, least: float) -> str:
 
 @compiled
 def obtuse_superbases(matrices: Any, bases: Any) -> None:
-    """Fill ``bases`` (n, d + 1, d), each from the one before, as fields vary slowly; zeros where none is found."""
-    d = matrices.shape[1]
-    base = np.zeros((d + 1, d), np.int64)
+    """Fill ``bases`` (n, d + 1, d), each from the one before, as fields vary slowly, or else from the axes; zeros where none is found."""
+    base = np.zeros(bases.shape[1:], np.int64)
+    _reset(base)
     for n in range(len(matrices)):
-        if not base.any():
-            for i in range(d):
-                base[i, i], base[d, i] = 1, -1
-        if not _made_obtuse(matrices[n], base):
-            base[:] = 0
-        bases[n] = base
+        found = _made_obtuse(matrices[n], base)
+        if not found:
+            _reset(base)
+            found = _made_obtuse(matrices[n], base)
+        bases[n] = base if found else 0 * base
+        if not found:
+            _reset(base)
+
+
+@compiled
+def _reset(base: Any) -> None:
+    """The superbase of the axes."""
+    d = base.shape[1]
+    base[:] = 0
+    for i in range(d):
+        base[i, i], base[d, i] = 1, -1
 
 
 @compiled
