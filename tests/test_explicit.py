@@ -17,7 +17,8 @@ from fpk.fokker_planck.product.fields import Fields, fields_at
 from fpk.grids import Grid
 
 PLANE = Grid(-4, 4, cells=16) * Grid(-4, 4, cells=14)
-SPACE = Grid(-3, 3, cells=9) ** 3
+SMALL = Grid(-3, 3, cells=10) * Grid(-3, 3, cells=9)
+SPACE = Grid(-3, 3, cells=8) ** 3
 
 
 def spiral(**given):
@@ -64,7 +65,7 @@ def test_chebyshev_and_faber_degrees_grow_like_the_root_of_damping_and_like_freq
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("grid", [PLANE, SPACE], ids=["plane", "space"])
+@pytest.mark.parametrize("grid", [SMALL, SPACE], ids=["plane", "space"])
 def test_exponentials_are_those_of_dense_matrices(grid, transposed):
     rng = np.random.default_rng(0)
     drift = -grid.points.T.reshape(grid.dimension, *grid.shape) + 0.5 * rng.normal(
@@ -80,17 +81,17 @@ def test_exponentials_are_those_of_dense_matrices(grid, transposed):
 
 def test_ellipses_hold_the_eigenvalues_of_the_operator():
     for problem in (spiral(), swaying()):
-        fields = fields_at(problem, PLANE)(0.4)
-        found = Exponential(fields, PLANE)
+        fields = fields_at(problem, SMALL)(0.4)
+        found = Exponential(fields, SMALL)
         ellipse = enclosing(found.damping, found.frequency, 1.0)
-        z = np.linalg.eigvals(dense(fields, PLANE)) - ellipse.centre
+        z = np.linalg.eigvals(dense(fields, SMALL)) - ellipse.centre
         assert np.all((z.real / ellipse.real) ** 2 + (z.imag / ellipse.imaginary) ** 2 < 1 + 0.5 / ellipse.real)
 
 
 def test_bounds_include_cross_terms():
-    correlated = Fields(np.zeros((2, *PLANE.shape)), np.array([1.0, 0.99, 1.0]).reshape(3, 1, 1))
-    damping = Exponential(correlated, PLANE).damping
-    assert damping.max() >= 0.98 * -np.linalg.eigvals(dense(correlated, PLANE)).real.min()
+    correlated = Fields(np.zeros((2, *SMALL.shape)), np.array([1.0, 0.99, 1.0]).reshape(3, 1, 1))
+    damping = Exponential(correlated, SMALL).damping
+    assert damping.max() >= 0.98 * -np.linalg.eigvals(dense(correlated, SMALL)).real.min()
     assert damping.min() >= 0
 
 

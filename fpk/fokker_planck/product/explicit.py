@@ -193,12 +193,14 @@ class Exponential:
 
     def _summed(self, v: Array, ellipse: Ellipse, alpha: Array, transposed: bool) -> Array:
         """Σ α_k F_k(A) v for a framed v: b_k = α_k v + (A − c) b_{k+1}/γ − κ b_{k+2}."""
-        scale, kappa = 1 / ellipse.capacity, ellipse.flatness
+        scale, count = 1 / ellipse.capacity, len(alpha)
         now, before = blank(self.operator.grid.shape), blank(self.operator.grid.shape)
         np.multiply(v, alpha[-1], out=now)
+        back = np.full(count, -ellipse.flatness)
+        back[0] *= 2
+        mixes = np.stack([alpha, np.full(count, scale), np.full(count, -ellipse.centre * scale), back], axis=1)
         with Room(self.operator.grid, varying=not self.operator.fields.uniform_noise) as room:
-            for k in range(len(alpha) - 2, -1, -1):
-                mix = np.array([alpha[k], scale, -ellipse.centre * scale, -kappa if k else -2 * kappa])
+            for mix in mixes[-2::-1]:
                 self.operator.staged(room, now, mix, v, before, transposed=transposed)
                 now, before = before, now
         return now
