@@ -10,7 +10,14 @@ import pytest
 import fpk
 from fpk.errors import GridError, MassAtEdges, NonFinite, SchemeError
 from fpk.fokker_planck.discretisation import POSITIVE
-from fpk.fokker_planck.product.discretisation import ACCURATE
+from fpk.fokker_planck.product.discretisation import (
+    ACCURATE,
+    CHOICES,
+    POSITIVE_CHOICES,
+    SEPARABLE,
+    ProductScheme,
+    discretised,
+)
 from fpk.grids import Grid
 from fpk.particles.exact_transition import ExactTransition
 from fpk.paths import two_time_panel
@@ -212,3 +219,18 @@ def test_coefficients_that_are_not_finite_are_refused_with_their_place():
 
 def test_a_solution_says_what_it_was_computed_with(solved):
     assert solved.source == "grid, Central8 + Faber exponential, 96 × 96 cells, 1 step"
+
+
+@pytest.mark.parametrize("scheme", [*CHOICES, *POSITIVE_CHOICES], ids=str)
+def test_schemes_that_are_chosen_by_themselves_keep_the_protocol(scheme):
+    assert isinstance(scheme, ProductScheme)
+    assert scheme.order >= 2
+    assert not scheme.suits(
+        fpk.Problem(["-x0", "-x1"], 0.0, initial=fpk.Gaussian([0.0, 0.0], 1.0)), Grid(-6, 6, cells=32) ** 2
+    )
+
+
+def test_separable_problems_take_propagators_and_others_central_differences():
+    wells = fpk.Problem(["x0 - x0**3", "-x1"], [0.8, 0.7], initial=fpk.Gaussian([0.5, 0.0], 0.4))
+    chosen = [discretised(p, Grid(-4, 4, cells=32) ** 2, until=1.0).scheme for p in (wells, spiral())]
+    assert chosen == [SEPARABLE, ACCURATE]
