@@ -148,3 +148,12 @@ def test_default_steps_leave_the_error_they_aim_at():
     one, two = (next(q for _, q in stepper.run(p, (1.0,), n)) for n in (steps, 2 * steps))
     assert 1e-10 < np.abs(one - two).sum() * PLANE.volume < explicit.TARGET
     assert scheme.steps_for(spiral(), PLANE, until=1.0) == 1
+
+
+def test_default_steps_are_found_for_laws_narrower_than_a_pilot_cell():
+    narrow = fpk.Problem(["-x0 - x1*sin(3*t)", "x0*cos(2*t) - x1"], 0.5, initial=fpk.Gaussian([0.53, 0.0], 0.06))
+    grid = Grid(-3, 3, cells=150) ** 2
+    assert 4 < CentralFaber().steps_for(narrow, grid, until=1.0) < 200
+    pilot, p = explicit.thinned(grid, np.exp(narrow.initial.log_density(grid.points)).reshape(grid.shape))
+    assert pilot.shape == (30, 30)
+    assert p.sum() * pilot.volume == pytest.approx(1.0, abs=1e-12)

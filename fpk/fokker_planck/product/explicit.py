@@ -228,14 +228,24 @@ class CentralFaber:
         """One where the coefficients are steady; else as many as leave an error of :data:`TARGET` in time, found on a coarse grid."""
         if problem.steady or until == 0:
             return 1
-        axes = tuple(Grid(a.lower, a.upper, cells=min(a.cells, PILOT)) for a in grid.axes)
-        return found_steps(self.stepper(problem, ProductGrid(axes)), problem, until)
+        pilot, start = thinned(grid, np.exp(problem.initial.log_density(grid.points)).reshape(grid.shape))
+        return found_steps(self.stepper(problem, pilot), start, until)
 
 
-def found_steps(stepper: FaberStepper, problem: Problem, until: float) -> int:
+def thinned(grid: ProductGrid, p: Array) -> tuple[ProductGrid, Array]:
+    """A grid of at most :data:`PILOT` cells along each axis, and the means of p over its cells."""
+    parts = [-(-n // PILOT) for n in grid.shape]
+    cells = [n // k for n, k in zip(grid.shape, parts, strict=True)]
+    ends = [a.lower + a.spacing * n * k for a, n, k in zip(grid.axes, cells, parts, strict=True)]
+    axes = tuple(Grid(a.lower, b, cells=n) for a, b, n in zip(grid.axes, ends, cells, strict=True))
+    for axis, (n, k) in enumerate(zip(cells, parts, strict=True)):
+        kept = np.take(p, range(n * k), axis=axis)
+        p = kept.reshape(*kept.shape[:axis], n, k, *kept.shape[axis + 1 :]).mean(axis=axis + 1)
+    return ProductGrid(axes), p
+
+
+def found_steps(stepper: FaberStepper, start: Array, until: float) -> int:
     """The fewest fourth-order steps whose error in L¹ is below :data:`TARGET`, from the changes when steps are doubled."""
-    grid = stepper.grid
-    start = np.exp(problem.initial.log_density(grid.points)).reshape(grid.shape)
 
     def solved(steps: int) -> Array:
         return next(p for _, p in stepper.run(start, (until,), steps))
