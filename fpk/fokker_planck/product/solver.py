@@ -65,8 +65,8 @@ def solved(
 
     Accuracy
     --------
-    By default of eighth order in the cell widths for smooth laws (sixth where the coordinates are independent): a rotating Gaussian that starts with a
-    standard deviation of 1.6 cells is wrong by 1.4e-5 in L1 later, of 3.2 cells by 7e-8.
+    By default of eighth order in the cell widths for smooth laws (sixth where the coordinates are independent): a rotating
+    Gaussian that starts with a standard deviation of 1.6 cells is wrong by 1.4e-5 in L1 later, of 3.2 cells by 7e-8.
 
     Examples
     --------
