@@ -234,3 +234,42 @@ def test_separable_problems_take_propagators_and_others_central_differences():
     wells = fpk.Problem(["x0 - x0**3", "-x1"], [0.8, 0.7], initial=fpk.Gaussian([0.5, 0.0], 0.4))
     chosen = [discretised(p, Grid(-4, 4, cells=32) ** 2, until=1.0).scheme for p in (wells, spiral())]
     assert chosen == [SEPARABLE, ACCURATE]
+
+
+def random_linear(rng):
+    """Rotation, contraction and correlated noises, as they come."""
+    drift = rng.normal(size=(2, 2))
+    drift -= (np.linalg.eigvals(drift).real.max() + rng.uniform(0.2, 1.5)) * np.eye(2)
+    noise = 0.7 * np.eye(2) + 0.3 * rng.normal(size=(2, 2))
+    return fpk.Problem(fpk.Linear(drift), noise, initial=fpk.Gaussian(rng.normal(size=2), rng.uniform(0.4, 0.7)))
+
+
+def test_bars_cover_the_errors_of_random_linear_problems():
+    finite = 0
+    for seed in range(12):
+        problem = random_linear(np.random.default_rng(seed))
+        exact = fpk.exact(problem, times=[0.6])
+        panel = fpk.law_panel({0.6: exact.law(0.6)})
+        found, wanted = fpk.solve(problem, Grid(-8, 8, cells=80) ** 2, times=[0.6]).expect(panel), exact.expect(panel)
+        assert np.all(np.abs(found.value - wanted.value) < found.bias_bound)
+        assert np.all(np.abs(found.thresholds - wanted.thresholds) < found.threshold_bound)
+        finite += bool(np.all(np.isfinite(found.bias_bound)))
+    assert finite >= 6  # elsewhere half of the cells cannot hold the law
+
+
+def test_a_law_that_becomes_narrower_than_the_cells_is_not_taken_for_a_small_box():
+    squeezed = fpk.Problem(
+        fpk.Linear(-3 * np.eye(2) + np.array([[0.0, 1.0], [0.0, 0.0]])), 0.05, initial=fpk.Gaussian([1.0, 0.0], 0.5)
+    )
+    with pytest.raises(GridError, match="narrower than the cells"):
+        fpk.solve(squeezed, Grid(-4, 4, cells=32) ** 2, times=[1.0])
+
+
+def test_bars_cover_what_a_tight_box_cuts_off():
+    problem, edge = spiral(std=0.5), 4.1
+    exact = fpk.exact(problem, times=[1.0])
+    solution = fpk.solve(problem, Grid(-edge, edge, cells=64) ** 2, times=[1.0])
+    panel = fpk.law_panel({1.0: exact.law(1.0)})
+    error = np.abs(solution.expect(panel).value - exact.expect(panel).value)
+    assert error.max() > 1e-7
+    assert np.all(error < solution.floor)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fpk.errors import MassAtEdges, NonFinite
+from fpk.errors import GridError, MassAtEdges, NonFinite
 from fpk.fokker_planck.product.discretisation import ProductDiscretisation, discretised, named_box
 from fpk.fokker_planck.product.solutions import ProductMarginals
 from fpk.grids import ProductGrid
@@ -18,6 +18,8 @@ from fpk.problem import Problem
 #: Mass near the edges of a box: more is an error, less goes into the budget. And how near, as a share of the cells along an axis.
 EDGE_LIMIT = 1e-3
 EDGE_CELLS = 0.02
+#: Undershoots beyond this share of the peak are those of a law that the cells do not resolve.
+RIPPLES = 1e-6
 #: What a functional may make of mass that was lost: √(2k + 1) for the fourth Legendre polynomial.
 LARGEST = 3.0
 
@@ -101,11 +103,21 @@ def mass_at_edges(plan: ProductDiscretisation, times: tuple[float, ...], densiti
     outer *= plan.grid.volume
     worst = int(np.argmax(outer))
     if outer[worst] > EDGE_LIMIT:
+        _check_ripples(plan, times[worst], densities[worst])
         raise MassAtEdges(
             f"the box {named_box(plan.grid)} is too small: {outer[worst]:.2g} of the mass sits at its edges, or left, at "
             f"t={times[worst]:g} (allowed {EDGE_LIMIT:g}). Widen the grid."
         )
     return float(outer[worst])
+
+
+def _check_ripples(plan: ProductDiscretisation, t: float, p: Array) -> None:
+    """Refuse a density whose ripples, and not the law, reach the edges."""
+    if p.min() < -RIPPLES * p.max():
+        raise GridError(
+            f"p_t at t={t:g} falls to {p.min():.3g} (peak {p.max():.3g}) and its ripples reach the edges: the law is narrower than the cells "
+            f"of {plan.grid}. Use more cells, or positive=True."
+        )
 
 
 def _rims(densities: Array, axis: int) -> Array:
