@@ -8,7 +8,7 @@ from typing import Any
 from fpk.mutants.changes import Change, Function, parts, then, times
 from fpk.mutants.planting import Mutant
 
-STEPPER = "fokker_planck.stepping:Stepper.run"
+STEPPER = "fokker_planck.stepping:Steps.run"
 
 
 ASSEMBLED = "fokker_planck.fluxes:_assembled"
