@@ -1,4 +1,4 @@
-r"""Grid solutions of the Fokker–Planck and continuity equations in one dimension.
+r"""Grid solutions of the Fokker–Planck and continuity equations in one dimension; :mod:`product` has two and three.
 
     ∂_t p = −∂_x J,   J = f p − ∂_x (D p),   D = ½ g².
 

@@ -17,7 +17,7 @@ from fpk.errors import GridError, ProblemError
 from fpk.fokker_planck.product.slices import Slice, logarithm, sliced, tensor_spline
 from fpk.grids import ProductGrid, stored_index
 from fpk.laws import Array, TabulatedLaw
-from fpk.marginals import LUCK, Estimate
+from fpk.marginals import Estimate, without_luck
 from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
 from fpk.paths import TwoTimeBlock
 
@@ -139,9 +139,9 @@ class ProductMarginals:
         change = SAFETY * np.abs(plain.thresholds - coarse.thresholds)
         return replace(
             plain,
-            bias_bound=np.maximum(budget, LUCK * budget.max(initial=0.0)) + self.floor,
+            bias_bound=without_luck(budget) + self.floor,
             coarser=coarse.value,
-            threshold_bound=np.maximum(change, LUCK * change.max(initial=0.0)) + self.floor,
+            threshold_bound=without_luck(change) + self.floor,
         )
 
     def unbudgeted(self, panel: Panel) -> Estimate:
