@@ -17,24 +17,28 @@ Risken (1989), The Fokker–Planck Equation, §4.2 and §8.1; Karlin and Taylor 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from fpk.errors import GridError, ProblemError, SchemeError
+from fpk.errors import GridError, SchemeError
 from fpk.fokker_planck.discretisation import Discretisation, Scheme, discretised
 from fpk.fokker_planck.fluxes import Rates
+from fpk.fokker_planck.payoffs import Payoff, checked_interval, read_payoff
 from fpk.fokker_planck.splines import quintic, splined
 from fpk.fokker_planck.stationary import steady_rates
 from fpk.fokker_planck.stepping import Factored
-from fpk.grids import Grid, stored_index
+from fpk.grids import Grid, ProductGrid, stored_index
 from fpk.laws import Array
 from fpk.paths import TwoTimeBlock
 from fpk.problem import Problem
 
-Payoff = Callable[[Array], Array]
+if TYPE_CHECKING:
+    from fpk.fokker_planck.product.backward import ProductBackwardSolution
+    from fpk.fokker_planck.product.discretisation import ProductScheme
+
 #: Cells a grid needs so that no cell loses mass through both walls.
 APART = 10
 #: Cells next to a wall whose mean exit times are interpolated.
@@ -93,25 +97,8 @@ def _inside(grid: Grid, x: Array) -> Array:
     return x
 
 
-def _read(payoff: Payoff, grid: Grid) -> Array:
-    """The payoff at the cell centres, shape (cells,)."""
-    if not callable(payoff):
-        raise ProblemError(f"payoff must be a function of positions, got {payoff!r}: pass lambda x: x**2, say.")
-    with np.errstate(all="ignore"):  # what is not finite is refused here, with its place
-        values = np.asarray(payoff(grid.centers[:, None]))
-    wanted = f"the payoff must give one finite number for each of the {grid.cells} positions of shape ({grid.cells}, 1)"
-    if values.size != grid.cells or values.dtype.kind not in "biuf":
-        raise ProblemError(
-            f"{wanted}, got {values.dtype} of shape {values.shape}. Return an array like x; complex payoffs in two parts."
-        )
-    u = values.reshape(grid.cells).astype(float)
-    if not np.all(np.isfinite(u)):
-        at = int(np.argmin(np.isfinite(u)))
-        raise ProblemError(f"{wanted}, it is {u[at]} at x={grid.centers[at]:.4g}. Mend it there, or take another grid.")
-    return u
-
-
-def backward(
+@overload
+def backward(  # noqa: D418 (every public function has one here)
     problem: Problem,
     grid: Grid,
     *,
@@ -121,13 +108,43 @@ def backward(
     steps: int | None = None,
     scheme: Scheme | None = None,
 ) -> BackwardSolution:
+    """In one dimension."""
+    ...
+
+
+@overload
+def backward(  # noqa: D418 (every public function has one here)
+    problem: Problem,
+    grid: ProductGrid,
+    *,
+    payoff: Payoff,
+    times: Sequence[float],
+    until: float | None = None,
+    steps: int | None = None,
+    scheme: ProductScheme | None = None,
+) -> ProductBackwardSolution:
+    """In two and three dimensions."""
+    ...
+
+
+def backward(
+    problem: Problem,
+    grid: Grid | ProductGrid,
+    *,
+    payoff: Payoff,
+    times: Sequence[float],
+    until: float | None = None,
+    steps: int | None = None,
+    scheme: Any = None,
+) -> BackwardSolution | ProductBackwardSolution:
     """Solve the backward equation u(x, s) = E[payoff(X_until) | X_s = x]; with absorbing walls, of the paths still inside.
 
     Parameters
     ----------
     problem : Problem
-        d = 1; its initial law is not used.
-    grid : Grid
+        Its initial law is not used. What follows is about one dimension; for two and three see
+        :func:`fpk.fokker_planck.product.backward.taken_back`.
+    grid : Grid or ProductGrid
         As for :func:`fpk.solve`. An open problem is reflected at the ends of the grid: u is right where paths do not reach them.
     payoff : callable
         φ over positions of shape (n, 1); returns (n,) or (n, 1).
@@ -140,7 +157,7 @@ def backward(
 
     Returns
     -------
-    BackwardSolution
+    BackwardSolution or ProductBackwardSolution
 
     Raises
     ------
@@ -162,14 +179,13 @@ def backward(
     >>> round(float(u.on(np.array([2.0]), 0.0)[0] * np.e), 6)
     2.0
     """
-    until = problem.horizon if until is None else float(until)
-    wanted, (until,) = problem.checked_times(times), problem.checked_times([until])
-    if wanted[-1] > until * (1 + 1e-12):
-        raise ProblemError(
-            f"u(·, s) = E[payoff(X_t) | X_s] was asked for at s={wanted[-1]:g}, after t = until = {until:g}. Ask for times up to {until:g}."
-        )
+    if isinstance(grid, ProductGrid):
+        from fpk.fokker_planck.product.backward import taken_back
+
+        return taken_back(problem, grid, payoff=payoff, times=times, until=until, steps=steps, scheme=scheme)
+    wanted, until = checked_interval(problem, times, until)
     plan = discretised(problem, grid, steps=steps, scheme=scheme)
-    u = _read(payoff, grid)
+    u = read_payoff(payoff, grid.centers[:, None])
     path = tuple(sorted({*wanted, until}))
     found = {t: values for t, values in plan.back(u, path) if t in wanted}
     return BackwardSolution(grid, wanted, np.stack([found[t] for t in wanted]), until, plan)
