@@ -19,7 +19,6 @@ user's, and differences up to δ are never refuted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -108,7 +107,7 @@ def settle(
     ComparisonError
         If shapes differ, or both ``tolerance`` and ``effect`` are given.
     """
-    evidence = Difference(first, second, tuple(names) or tuple(f"value {k}" for k in range(len(first.value))))
+    evidence = Difference(first, second, _named(first, names))
     delta = _tolerance(tolerance, effect)
     slack = delta if (tolerance is not None and delta is not None) else 0.0
     test = _deterministic_test if evidence.deterministic else _sampled_test
@@ -141,28 +140,28 @@ def vanishes(
     return settle(residual, zero, effect=effect, tolerance=tolerance, kind="identity", agreement=agreement)
 
 
-def below_zero(quantity: Estimate, *, alpha: float = ALPHA, beta: float = BETA) -> Verdict:
+def below_zero(quantity: Estimate, *, names: Sequence[str] = (), alpha: float = ALPHA, beta: float = BETA) -> Verdict:
     """The verdict on a one-sided bound: is every component of ``quantity`` strictly negative?
 
     CONFIRMED if value + z_β se + bound < 0 everywhere, REFUTED if value − z_α se − bound > 0 somewhere.
     """
-    evidence = Difference(
-        quantity, zero_estimate(len(quantity.value)), tuple(f"value {k}" for k in range(len(quantity.value)))
-    )
+    evidence = Difference(quantity, zero_estimate(len(quantity.value)), _named(quantity, names))
     upper = evidence.d + normal_quantile(beta) * evidence.se + evidence.b
     lower = evidence.d - normal_quantile(alpha / len(evidence.d)) * evidence.se - evidence.b
+    worst, nearest = evidence.names[int(lower.argmax())], evidence.names[int(upper.argmax())]
     if np.any(lower > 0):
-        outcome, reason, remedy = Outcome.REFUTED, f"the bound is exceeded by at least {lower.max():.3g}.", ""
+        reason = f"the bound is exceeded by at least {lower.max():.3g} ({worst})."
+        outcome, remedy = Outcome.REFUTED, ""
     elif np.all(upper < 0):
         outcome, reason, remedy = (
             Outcome.CONFIRMED,
-            f"the bound holds everywhere with at least {-upper.max():.3g} to spare.",
+            f"the bound holds everywhere with at least {-upper.max():.3g} to spare ({nearest}).",
             "",
         )
     else:
         outcome, reason, remedy = (
             Outcome.UNDECIDED,
-            "the enclosure contains the bound.",
+            f"the enclosure contains the bound ({nearest}).",
             "refine, or move away from equality.",
         )
     return Verdict(
@@ -194,9 +193,11 @@ def monotone(quantity: Estimate, *, increasing: bool = True, alpha: float = ALPH
         D @ quantity.value, np.abs(D) @ quantity.bias_bound, covariance=C, samples=quantity.samples, proven=quantity.proven,
         source=f"{'decrease' if increasing else 'increase'} of {quantity.source or 'the values'}",
     )  # fmt: skip
-    return replace(
-        below_zero(drops, alpha=alpha, beta=beta), names=tuple(f"value {k} to {k + 1}" for k in range(count - 1))
-    )
+    return below_zero(drops, names=[f"value {k} to {k + 1}" for k in range(count - 1)], alpha=alpha, beta=beta)
+
+
+def _named(quantity: Estimate, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names) or tuple(f"value {k}" for k in range(len(quantity.value)))
 
 
 def _tolerance(tolerance: float | None, effect: float | None) -> float | None:

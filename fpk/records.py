@@ -141,7 +141,7 @@ def _fitting(verdict: Verdict, done: Done, mistakes: Mapping[str, Evidence]) -> 
 
 def _verdict(claim: Claim, evidence: Evidence, smallest: float | None, alpha: float) -> Verdict:
     if claim.kind == "bound":
-        return below_zero(evidence.first, alpha=alpha)
+        return below_zero(evidence.first, names=evidence.names, alpha=alpha)
     if claim.kind == "order":
         floor = float(evidence.first.bias_bound.max())
         return order_of(

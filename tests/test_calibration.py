@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from zlib import crc32
 
@@ -92,7 +93,8 @@ def test_a_limit_of_zero_is_refused() -> None:
         held([Limited("rate", Rate(0, 5), at_most=0.0)], "draws")
 
 
-CATALOGUE = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
+ROOT = Path(fpk.__file__).parents[1]
+CATALOGUE = load_catalogue(ROOT / "studies")
 
 
 @pytest.mark.parametrize("claim", [s.claim for s in CATALOGUE.studies if s.judging])
@@ -104,6 +106,14 @@ def test_every_record_of_the_quick_study_holds(claim: str, tmp_path: Path) -> No
     for case in {r.case for r in records}:
         verdicts = {r.verdict for r in records if r.case == case}
         assert verdicts == {Outcome.CONFIRMED, Outcome.REFUTED}
+
+
+def test_the_published_study_is_that_of_the_catalogue_and_holds() -> None:
+    """Written by ``fpk run calibration -j 2 --report reports/calibration``, half an hour."""
+    published = json.loads((ROOT / "reports" / "calibration" / "verdicts.json").read_text())
+    stated = {(s.claim, *check) for s in CATALOGUE.studies if s.judging for check in s.checks}
+    assert {(row["id"], row["variant"], row["case"]) for row in published} == stated
+    assert all(row["verdict"] == row["expected"] for row in published)
 
 
 def test_studies_of_calibration_run_only_when_named_and_depend_on_the_rules_of_judging() -> None:

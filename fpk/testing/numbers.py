@@ -135,7 +135,7 @@ def assert_positive(marginals: Any, *, tolerance: float = 1e-12) -> Verdict:
     source = getattr(grid, "source", "grid")
     undershoot = Estimate(-lowest - tolerance, np.full(len(lowest), ROUND_OFF))
     names = tuple(f"smallest density / peak at t={t:.4g}" for t in grid.times)
-    verdict = replace(below_zero(undershoot), names=names, pair=(source, "no density below zero"), tolerance=tolerance)
+    verdict = replace(below_zero(undershoot, names=names), pair=(source, "no density below zero"), tolerance=tolerance)
     check = call_text("assert_positive", "marginals", tolerance=tolerance)
     return held(verdict, lowest, np.full(len(lowest), -tolerance), check)
 
