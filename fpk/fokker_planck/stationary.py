@@ -16,17 +16,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from fpk.errors import SchemeError
 from fpk.fokker_planck.discretisation import check_fit
 from fpk.fokker_planck.fluxes import Rates, WellBalanced6, check_noise
+from fpk.fokker_planck.steady import require_steady
 from fpk.fokker_planck.stepping import Factored
-from fpk.grids import Grid
+from fpk.grids import Grid, ProductGrid
 from fpk.laws import Array, TabulatedLaw
 from fpk.problem import Problem
+
+if TYPE_CHECKING:
+    from fpk.fokker_planck.product.discretisation import ProductScheme
+    from fpk.fokker_planck.product.stationary import ProductStationaryLaw
 
 #: Shift of the inverse iteration for the null vector, relative to the largest rate, and the most iterations it may take.
 NEXT_TO_ZERO, ROUNDS = 1e-11, 30
@@ -105,17 +110,38 @@ class StationaryLaw:
         return float(-self.spectrum[0].real)
 
 
-def stationary(problem: Problem, grid: Grid, *, flux: Any = None) -> StationaryLaw:
-    """The stationary law of a steady one-dimensional problem on a grid.
+@overload
+def stationary(  # noqa: D418 (every public function has one here)
+    problem: Problem, grid: Grid, *, flux: Any = None
+) -> StationaryLaw:
+    """In one dimension."""
+    ...
+
+
+@overload
+def stationary(  # noqa: D418 (every public function has one here)
+    problem: Problem, grid: ProductGrid, *, scheme: ProductScheme | None = None
+) -> ProductStationaryLaw:
+    """In two and three dimensions."""
+    ...
+
+
+def stationary(
+    problem: Problem, grid: Grid | ProductGrid, *, flux: Any = None, scheme: Any = None
+) -> StationaryLaw | ProductStationaryLaw:
+    """The stationary law of a steady problem on a grid. What follows is about one dimension.
 
     Parameters
     ----------
     problem : Problem
         Drift and diffusion independent of t; its initial law is not used. State the potential
         (:class:`fpk.coefficients.GradientDrift`) for a Gibbs law to round-off.
-    grid : Grid
+    grid : Grid or ProductGrid
         An open problem gets reflecting walls at the ends of the grid: look at the density there if nothing confines the process.
+        For products see :func:`fpk.fokker_planck.product.stationary.at_rest`.
     flux : WellBalanced6 (default) or ScharfetterGummel
+    scheme : ProductScheme
+        For product grids only.
 
     Raises
     ------
@@ -136,6 +162,12 @@ def stationary(problem: Problem, grid: Grid, *, flux: Any = None) -> StationaryL
     >>> float(law.density @ law.grid.widths)
     1.0
     """
+    if isinstance(grid, ProductGrid):
+        from fpk.fokker_planck.product.stationary import at_rest
+
+        _refuse(flux, "flux", "product grids take scheme=")
+        return at_rest(problem, grid, scheme=scheme)
+    _refuse(scheme, "scheme", "one dimension takes flux=")
     if problem.boundary.kind == "absorbing":
         raise SchemeError(
             "a problem with absorbing walls has no stationary law: everything leaves. Use boundary no_flux, or first_passage."
@@ -144,6 +176,11 @@ def stationary(problem: Problem, grid: Grid, *, flux: Any = None) -> StationaryL
     q = _null_vector(rates)
     density = q / grid.center_stretch
     return StationaryLaw(problem, grid, density / (density @ grid.widths), rates)
+
+
+def _refuse(given: Any, name: str, rule: str) -> None:
+    if given is not None:
+        raise SchemeError(f"{name}={given!r} is not for this grid: {rule}. Leave it out for the default.")
 
 
 def steady_rates(problem: Problem, grid: Grid, flux: Any, *, what: str) -> Rates:
@@ -166,25 +203,6 @@ def steady_rates(problem: Problem, grid: Grid, flux: Any, *, what: str) -> Rates
     check_noise(problem, grid)
     require_steady(problem, what)
     return flux.rates(problem, grid)(0.0)
-
-
-def require_steady(problem: Problem, what: str) -> None:
-    """Refuse coefficients that depend on t; functions are probed at five times.
-
-    Raises
-    ------
-    SchemeError
-        Naming the coefficient.
-    """
-    probe = np.concatenate([problem.initial.sample(16, np.random.default_rng(0)), [[0.1]]])
-    for coefficient in (problem.drift, problem.diffusion):
-        first = coefficient(probe, 0.0)
-        moments = () if coefficient.steady else np.linspace(0.0, problem.horizon, 5)[1:]
-        if any(not np.array_equal(coefficient(probe, t), first) for t in moments):
-            raise SchemeError(
-                f"{what} needs coefficients that do not depend on t; the {coefficient.name} of {problem.name or 'this problem'} does. "
-                "Freeze it at one time: lambda x, t: f(x, t0)."
-            )
 
 
 def _shifted(rates: Rates, shift: float) -> Callable[[Array], Array]:
