@@ -109,3 +109,14 @@ def test_cells_too_wide_for_the_drift_are_refused():
     steep = fpk.Problem(["x0 - x0**3", "x1 - x1**3"], 0.2, initial=fpk.Gaussian([0.3, 0.0], 0.3))
     with pytest.raises(SchemeError, match="let waves grow"):
         fpk.solve(steep, fpk.Grid(-4, 4, cells=32) ** 2, times=[1.0], scheme=SPECTRAL)
+
+
+def test_steps_of_coefficients_that_change_are_found() -> None:
+    """Sub-VP-like noise: a number of steps by itself, and an error in time below the one in space."""
+    noise = fpk.Problem(
+        fpk.Linear(lambda t: -0.5 - t), lambda t: 0.6 + t, initial=fpk.Gaussian([0.5, 0.0], covariance=0.2 * np.eye(2))
+    )
+    grid = fpk.Grid(-5, 5, cells=48) ** 2
+    found = fpk.solve(noise, grid, times=[0.5], scheme=SPECTRAL)
+    exact = np.exp(fpk.exact(noise, times=[0.5]).law(0.5).log_density(grid.points)).reshape(grid.shape)
+    assert np.abs(found.density(0.5) - exact).sum() * grid.volume < 1e-6

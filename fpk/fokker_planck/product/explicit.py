@@ -25,6 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -226,10 +227,7 @@ class CentralFaber:
 
     def steps_for(self, problem: Problem, grid: ProductGrid, *, until: float) -> int:
         """One where the coefficients are steady; else as many as leave an error of :data:`TARGET` in time, found on a coarse grid."""
-        if problem.steady or until == 0:
-            return 1
-        pilot, start = thinned(grid, np.exp(problem.initial.log_density(grid.points)).reshape(grid.shape))
-        return found_steps(self.stepper(problem, pilot), start, until)
+        return piloted_steps(self, problem, grid, until)
 
 
 def thinned(grid: ProductGrid, p: Array) -> tuple[ProductGrid, Array]:
@@ -244,7 +242,15 @@ def thinned(grid: ProductGrid, p: Array) -> tuple[ProductGrid, Array]:
     return ProductGrid(axes), p
 
 
-def found_steps(stepper: FaberStepper, start: Array, until: float) -> int:
+def piloted_steps(scheme: Any, problem: Problem, grid: ProductGrid, until: float) -> int:
+    """Steps of a scheme that is exact in time where the coefficients are steady; else found on a coarse grid."""
+    if problem.steady or until == 0:
+        return 1
+    pilot, start = thinned(grid, np.exp(problem.initial.log_density(grid.points)).reshape(grid.shape))
+    return found_steps(scheme.stepper(problem, pilot), start, until)
+
+
+def found_steps(stepper: Steps, start: Array, until: float) -> int:
     """The fewest fourth-order steps whose error in L¹ is below :data:`TARGET`, from the changes when steps are doubled."""
 
     def solved(steps: int) -> Array:

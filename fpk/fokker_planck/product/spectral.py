@@ -38,10 +38,10 @@ from fpk.fokker_planck.product.explicit import (
     averaged,
     enclosing,
     faber_coefficients,
-    found_steps,
+    piloted_steps,
 )
 from fpk.fokker_planck.product.fields import Fields, pairs
-from fpk.grids import Grid, ProductGrid
+from fpk.grids import ProductGrid
 from fpk.laws import Array
 from fpk.problem import Problem
 
@@ -203,10 +203,7 @@ class Spectral:
 
     def steps_for(self, problem: Problem, grid: ProductGrid, *, until: float) -> int:
         """One where the coefficients are steady; else as many as leave an error of 1e-8 in time, found on a coarse grid."""
-        if problem.steady or until == 0:
-            return 1
-        axes = tuple(Grid(a.lower, a.upper, cells=min(a.cells, PILOT)) for a in grid.axes)
-        return found_steps(self.stepper(problem, ProductGrid(axes)), problem, until)
+        return piloted_steps(self, problem, grid, until)
 
 
 SPECTRAL = Spectral()
