@@ -110,10 +110,10 @@ def test_a_tensor_that_depends_on_x_adds_its_divergence():
     a, b, d, c = *SLOPE, "(1 + sin(x0)**2/2)", "(cos(x1)/4)"
     drift = [f"-{d}*{a} - {c}*{b} + sin(x0)*cos(x0) - sin(x1)/4", f"-{c}*{a} - {b}"]
     noise = [[f"sqrt(2*({d} - {c}**2))", f"sqrt(2)*{c}"], ["0", "sqrt(2)"]]
-    grid = Grid(-3.6, 3.6, cells=72) * Grid(-6.2, 6.2, cells=72)
+    grid = Grid(-3.6, 3.6, cells=56) * Grid(-6.2, 6.2, cells=56)
     found = stationary(fpk.Problem(drift, noise, initial=START), grid)
-    assert l1(found, gibbs(well, grid)) < 2e-6
-    assert np.abs(found.current).max() < 1e-5
+    assert l1(found, gibbs(well, grid)) < 1e-5
+    assert np.abs(found.current).max() < 1e-4
 
 
 def test_noise_on_velocities_alone_gives_the_law_of_positions_too():
@@ -169,13 +169,13 @@ def test_the_positive_scheme_keeps_gibbs_laws_to_round_off():
     assert l1(found, gaussian(solve_continuous_lyapunov(drift, -2 * D), grid)) < 1e-12
 
 
-def test_late_solutions_settle_in_it(rotating):
-    late = fpk.solve(spiral(), rotating.grid, times=[1.0])
-    early = np.abs(late.density(1.0) - rotating.density).sum() * rotating.grid.volume
-    settled = fpk.Problem(fpk.Linear(A), np.linalg.cholesky(2 * D), initial=START, horizon=16.0)
-    end = fpk.solve(settled, rotating.grid, times=[16.0]).density(16.0)
+def test_late_solutions_settle_in_it():
+    late = fpk.Problem(fpk.Linear(A), np.linalg.cholesky(2 * D), initial=fpk.Gaussian([1.5, 0.0], 0.6), horizon=16.0)
+    grid = Grid(-6, 6, cells=48) ** 2
+    solution, rest = fpk.solve(late, grid, times=[1.0, 16.0]), stationary(spiral(), grid).density
+    early, end = (np.abs(solution.density(t) - rest).sum() * grid.volume for t in (1.0, 16.0))
     assert early > 0.1
-    assert np.abs(end - rotating.density).sum() * rotating.grid.volume < 1e-6
+    assert end < 1e-6
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +191,15 @@ def test_expectations_come_with_a_budget_that_covers(rotating, exact):
     assert np.all(np.abs(found.thresholds - wanted.thresholds) <= found.threshold_bound)
     assert found.bias_bound.max() < 1e-3
     assert str(fpk.compare(exact, rotating, tolerance=0.01)).startswith("CONFIRMED")
+
+
+def test_the_budget_knows_of_the_mass_that_leaks_from_a_narrow_box(exact):
+    panel, grid = law_panel({0.3: exact.law(0.3)}), Grid(-4, 4, cells=96) ** 2
+    found, wanted = stationary(spiral(), grid).expect(panel), exact.expect(panel)
+    errors = np.abs(found.value - wanted.value)
+    assert np.all(errors <= found.bias_bound)
+    assert errors.max() > 5e-6
+    assert np.abs(found.value - np.asarray(found.coarser)).max() < errors.max() / 3
 
 
 def test_joint_laws_of_the_process_at_rest_tell_which_way_it_turns(rotating, exact):
@@ -215,6 +224,12 @@ SMALL = Grid(-6, 6, cells=32) ** 2
 def test_what_nothing_confines_is_refused(drift, scheme):
     with pytest.raises(MassAtEdges, match="give the process a drift that confines it"):
         stationary(fpk.Problem(drift, 1.0, initial=START), SMALL, scheme=scheme)
+
+
+def test_wells_from_which_the_process_escapes_for_ever_are_refused():
+    escaping = fpk.Problem(["-x0 + x0**3/4", "-x1"], 0.6**0.5, initial=START)
+    with pytest.raises(MassAtEdges, match=r"leaves at the rate 0\.0"):
+        stationary(escaping, Grid(-3.5, 3.5, cells=64) * Grid(-3.5, 3.5, cells=48), scheme=ACCURATE)
 
 
 def test_boxes_that_are_too_small_and_cells_that_are_too_wide_are_refused():
