@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from scipy.linalg import solve_continuous_lyapunov
 
 import fpk
 from fpk.errors import GridError, MassAtEdges, SchemeError
+from fpk.fokker_planck.product.alternating import ALTERNATING
 from fpk.fokker_planck.product.discretisation import ACCURATE
 from fpk.fokker_planck.product.positive import POSITIVE
+from fpk.fokker_planck.product.spectral import SPECTRAL
 from fpk.fokker_planck.stationary import stationary
 from fpk.grids import Grid
 from fpk.panels import law_panel
@@ -146,6 +150,11 @@ def test_barriers_make_the_gap_of_one_dimension():
     assert found.density[:40].sum() == pytest.approx(found.density[40:].sum(), rel=1e-4)
 
 
+def test_fourier_differences_agree():
+    grid, scheme = Grid(-5.5, 5.5, cells=44) ** 2, cast(Any, SPECTRAL)
+    assert l1(stationary(spiral(), grid, scheme=scheme), gaussian(REST, grid)) < 1e-8
+
+
 def test_separable_problems_rest_in_products():
     found = stationary(fpk.Problem(["-x0", "-2*x1"], 1.0, initial=START), Grid(-5, 5, cells=64) ** 2)
     assert "separable" in str(found)
@@ -250,6 +259,8 @@ def test_what_has_no_stationary_law_is_refused_with_the_remedy():
         stationary(fpk.Problem(lambda x, t: -x * (1 + t), 1.0, initial=START), SMALL)
     with pytest.raises(SchemeError, match="no scheme on a product grid suits"):
         stationary(fpk.Problem(fpk.Linear(A), 0.0, initial=START), SMALL)
+    with pytest.raises(SchemeError, match="needs exponential steps; those of central differences"):
+        stationary(spiral(), SMALL, scheme=ALTERNATING)
     with pytest.raises(SchemeError, match="product grids take scheme="):
         stationary(spiral(), SMALL, flux="upwind")  # type: ignore[call-overload]
     with pytest.raises(SchemeError, match="one dimension takes flux="):

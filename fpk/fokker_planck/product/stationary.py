@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from fpk.errors import GridError, MassAtEdges
+from fpk.errors import GridError, MassAtEdges, SchemeError
 from fpk.fokker_planck.product.differences import FIRST
 from fpk.fokker_planck.product.discretisation import ProductDiscretisation, discretised, named_box
 from fpk.fokker_planck.product.explicit import frozen_symbols
@@ -49,6 +49,8 @@ MODES, SUBSPACE, RESTARTS = 5, 24, 40
 TOLERANCE = 1e-12
 #: Part of τ after which phases of modes are read: rotations by less than half a turn are told apart.
 EARLY = 0.125
+#: Agreement of the decay over that part with the decay over τ.
+SAME = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,7 @@ def at_rest(problem: Problem, grid: ProductGrid, *, scheme: Any = None) -> Produ
     Raises
     ------
     SchemeError
-        For coefficients that depend on t, walls, or no noise.
+        For coefficients that depend on t, walls, no noise, or a scheme whose steps are not exponentials.
     MassAtEdges
         If the law reaches the edges of the box, or nothing confines it.
     GridError
@@ -228,11 +230,22 @@ def slowest(plan: ProductDiscretisation, tau: float) -> tuple[Any, Any]:
 
 
 def unwound(plan: ProductDiscretisation, tau: float, mu: complex, v: Array) -> complex:
-    """λ with e^{λτ} = μ, its imaginary part by how far the mode v has turned after a part of τ."""
+    """λ with e^{λτ} = μ, its imaginary part by how far the mode v has turned after a part of τ.
+
+    Raises
+    ------
+    SchemeError
+        If the mode has not decayed as exponentials do.
+    """
     early = tuple(plan.stepper.advanced(np.ascontiguousarray(part), 0.0, EARLY * tau) for part in (v.real, v.imag))
-    turned = np.angle(np.vdot(v, early[0] + 1j * early[1])) / EARLY
-    phase = np.angle(mu)
-    return complex(np.log(np.abs(mu)), phase + 2 * np.pi * np.round((turned - phase) / (2 * np.pi))) / tau
+    decay, phase = (np.log(np.abs(mu)), np.angle(mu))
+    begun = complex(np.log(np.vdot(v, early[0] + 1j * early[1]) / np.vdot(v, v))) / EARLY
+    if not abs(begun.real - decay) <= SAME * max(1.0, -decay):
+        raise SchemeError(
+            f"a stationary law needs exponential steps; those of {plan.scheme} are not. "
+            "Leave scheme= out, or take scheme=POSITIVE of fpk.fokker_planck.product.positive."
+        )
+    return complex(decay, phase + 2 * np.pi * np.round((begun.imag - phase) / (2 * np.pi))) / tau
 
 
 def _normalised(plan: ProductDiscretisation, v: Any, tau: float) -> Array:
