@@ -28,5 +28,7 @@ Around the forward solve, on the same discretisation:
 :mod:`first_passage`    when, and through which wall, a process leaves an interval
 :mod:`stationary`       null vectors: stationary laws, currents, spectral gaps
 :mod:`reversal`         the jump process on the cells, run backwards
+:mod:`payoffs`          payoffs and times of backward equations, checked
+:mod:`steady`           what has no stationary law is refused
 ======================= ==============================================================================================
 """

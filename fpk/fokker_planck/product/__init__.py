@@ -17,5 +17,7 @@ The law lives in an open box, which has to be wide enough and is checked. :func:
 :mod:`solutions`        densities, laws, scores, and expectations with their budget (:mod:`slices`: projections)
 :mod:`residuals`        dual-weighted residuals: what a solution gets wrong
 :mod:`reversal`         the jumps of the positive scheme, run backwards
+:mod:`backward`         expectations by start, on the same steps transposed
+:mod:`stationary`       laws at rest with their current and spectrum, by Arnoldi's method on the exponentials
 ======================= ==============================================================================================
 """
