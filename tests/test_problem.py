@@ -91,7 +91,7 @@ def test_a_matrix_diffusion_has_no_diagonal_diffusivity():
     problem = Problem(
         lambda x, t: -x, lambda x, t: np.broadcast_to(np.eye(2), (len(x), 2, 2)), initial=Gaussian([0.0, 0.0])
     )
-    with pytest.raises(ProblemError, match=r"matrix diffusion.*particles"):
+    with pytest.raises(ProblemError, match=r"matrix diffusion.*diffusivity_matrix"):
         problem.diffusivity(np.zeros((3, 2)), 0.0)
 
 
