@@ -23,6 +23,11 @@ class Frequency(Protocol):
     """A probability as it was measured: its value, its standard error, and how far normal limits fall short of exact ones."""
 
     @property
+    def repeats(self) -> int:
+        """Repetitions behind it."""
+        ...
+
+    @property
     def value(self) -> float:
         """The measured probability."""
         ...
@@ -188,7 +193,7 @@ def held(limited: Sequence[Limited], source: str) -> tuple[Estimate, tuple[str, 
     value = np.array([sign * (rate.value - limit) / limit for _, rate, limit, sign in rows])
     error = np.array([rate.error / limit for _, rate, limit, _ in rows])
     slack = np.array([rate.slack(sign) / limit for _, rate, limit, sign in rows])
-    repeats = min(getattr(rate, "repeats", 1) for _, rate, _, _ in rows)
+    repeats = min(rate.repeats for _, rate, _, _ in rows)
     estimate = Estimate(value, slack, covariance=error**2, samples=repeats, source=source)
     return estimate, tuple(row[0] for row in rows)
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from numba import njit
 
+from fpk.instructions import prefer_wide_vectors
 from fpk.particles import elementary
-from fpk.particles.elementary import bits_of, number_of, polynomial, prefer_wide_vectors
+from fpk.particles.elementary import bits_of, number_of, polynomial
 
 
 def even(low, high):

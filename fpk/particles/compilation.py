@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types  # type: ignore[import-untyped]
 
+from fpk.instructions import prefer_wide_vectors
 from fpk.laws import Array
 from fpk.particles import elementary
 from fpk.tracing import ELEMENTARY, Trace, Traced
@@ -53,7 +54,7 @@ def compiled(trace: Trace, outputs: Array, counts: Mapping[str, int]) -> Callabl
 @lru_cache(maxsize=256)
 def _compiled(text: str, functions: tuple[tuple[str, Any], ...]) -> Callable[..., None]:
     scope: dict[str, Any] = {name: getattr(NUMPY, name) for name in ELEMENTARY}
-    scope["prefer_wide_vectors"] = elementary.prefer_wide_vectors
+    scope["prefer_wide_vectors"] = prefer_wide_vectors
     scope |= {name: vectorised(function) for name, function in functions}
     exec(compile(text, "<one step of a scheme>", "exec"), scope)
     return njit(ADVANCE, **ARITHMETIC)(scope["advance"])

@@ -22,22 +22,16 @@ NaN gives NaN; the sign of a zero may be lost. The square root is numpy's: it is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba.core import types  # type: ignore[import-untyped]
-from numba.extending import intrinsic  # type: ignore[import-untyped]
 
+from fpk.instructions import instruction
 from fpk.particles.philox import compiled
 
 _INTEGERS = {types.float64: types.uint64, types.float32: types.uint32}
 _FLOATS = {integer: number for number, integer in _INTEGERS.items()}
-
-
-def instruction(typed: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that compiled code can call, from one of the types of its arguments."""
-    return intrinsic(typed)
 
 
 def _reinterpreted(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -68,22 +62,6 @@ def polynomial(typing: Any, x: Any, coefficients: Any) -> Any:
         return value
 
     return x(x, coefficients), generated
-
-
-@instruction
-def prefer_wide_vectors(typing: Any) -> Any:
-    """Ask for vectors of 512 bits in the function that calls this, where the machine has them; LLVM stops at 256 otherwise.
-
-    The function then stays out of line, because what it asked for would be lost inside another.
-    """
-
-    def generated(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        attributes = builder.function.attributes
-        attributes.add("noinline")
-        set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite knows attributes that are words only
-        return context.get_dummy_value()
-
-    return types.void(), generated
 
 
 #: Added to a small number, it leaves the nearest integer in the lowest bits: their unit is 1.

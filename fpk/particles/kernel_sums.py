@@ -19,8 +19,9 @@ from numba import njit  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from fpk.errors import NonFinite, ProblemError
+from fpk.instructions import prefer_wide_vectors
 from fpk.laws import Array
-from fpk.particles.elementary import exp, prefer_wide_vectors
+from fpk.particles.elementary import exp
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nnan", "ninf"})
 

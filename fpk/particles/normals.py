@@ -28,7 +28,8 @@ import numpy as np
 from numba import float32, njit, uint32, void  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from fpk.particles.elementary import bits_of, number_of, polynomial, prefer_wide_vectors
+from fpk.instructions import prefer_wide_vectors
+from fpk.particles.elementary import bits_of, number_of, polynomial
 from fpk.particles.philox import Word, compiled, philox
 
 

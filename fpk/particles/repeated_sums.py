@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numba import njit  # type: ignore[import-untyped]
 
+from fpk.instructions import prefer_wide_vectors
 from fpk.panels import DEGREE, THRESHOLDS
-from fpk.particles.elementary import exp, polynomial, prefer_wide_vectors
+from fpk.particles.elementary import exp, polynomial
 from fpk.particles.philox import compiled
 
 #: Repetitions side by side, and samples summed in float32.

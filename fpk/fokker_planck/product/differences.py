@@ -5,12 +5,9 @@ All arrays are *framed*: :data:`REACH` zeros (or, in what was computed, untouche
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import njit  # type: ignore[import-untyped]
-from numba.core import types  # type: ignore[import-untyped]
-from numba.extending import intrinsic  # type: ignore[import-untyped]
 
+from fpk.instructions import prefer_wide_vectors
 from fpk.laws import Array
 
 ASSUMED = {"contract", "reassoc", "nsz", "arcp"}  # NaN and infinities keep their meaning
@@ -25,19 +22,6 @@ ROUND = 2 * REACH + 2
 FIRST = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 SECOND = (8 / 5, -1 / 5, 8 / 315, -1 / 560)
 CENTRE = -205 / 72
-
-
-@intrinsic
-def wide_vectors(typing: Any) -> Any:
-    """Ask for vectors of 512 bits in the function that calls this, where the machine has them; it stays out of line, so as not to lose them."""
-
-    def generated(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        attributes = builder.function.attributes
-        attributes.add("noinline")
-        set.add(attributes, '"prefer-vector-width"="512"')  # llvmlite knows attributes that are words only
-        return context.get_dummy_value()
-
-    return types.void(), generated
 
 
 @inlined
@@ -76,6 +60,19 @@ def along_once(row: Array, crossed: Array, f: Array, weight: float, inverse: flo
         for k in range(REACH):
             cross += FIRST[k] * (crossed[j + REACH + 1 + k] - crossed[j + REACH - 1 - k])
         q[j + REACH] = weight * cross - inverse * f[j] * row[j + REACH]
+
+
+@inlined
+def read_along(u: Array, f: Array, D: Array, w: Array, q: Array, r: Array) -> None:
+    """q ← S u and r ← w₁ f S u + w₀ D δ u."""
+    for j in range(len(f)):
+        second, first = CENTRE * u[j + REACH], 0.0
+        for k in range(REACH):
+            left, right = u[j + REACH - 1 - k], u[j + REACH + 1 + k]
+            second += SECOND[k] * (right + left)
+            first += FIRST[k] * (right - left)
+        q[j + REACH] = first
+        r[j + REACH] = w[1] * f[j] * first + w[0] * D[j] * second
 
 
 @inlined
@@ -126,7 +123,7 @@ def completed(
     i: int,
 ) -> None:
     """The stage y ← a v + s (r + S q + weight δ(curved)) + m p + b y of row i of p, v and y, with rings q and r; row is that of ``curved``."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     a, b = reached(at, len(q)), reached(row, len(curved))
     for j in range(r.shape[1] - 2 * REACH):
         c = j + REACH
@@ -152,7 +149,7 @@ def completed_pair(
     i: int,
 ) -> None:
     """:func:`completed` for the rows i and i + 1 of p, v and y at once, which read ten rows and not eighteen; at and row are of the first."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     a, b = reached(at, len(q)), reached(row, len(curved))
     for j in range(r.shape[1] - 2 * REACH):
         c = j + REACH

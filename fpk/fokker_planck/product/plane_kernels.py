@@ -17,9 +17,10 @@ from fpk.fokker_planck.product.differences import (
     complete,
     inlined,
     multiplied,
-    wide_vectors,
+    read_along,
     wrapped,
 )
+from fpk.instructions import prefer_wide_vectors
 from fpk.laws import Array
 
 
@@ -38,7 +39,7 @@ def uniform_stage(
     stop: int,
 ) -> None:
     """With one D for all cells, which is in the weights."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     q, r, flux = rings[0], rings[1], rows[0]
     for i in range(start - REACH, stop + REACH):
         at = (i + ROUND) % ROUND
@@ -67,7 +68,7 @@ def varying_stage(
     stop: int,
 ) -> None:
     """With D as (3, n₁, n₂)."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     q, r, curved = rings[0], rings[1], rings[2]
     flux, second, cross = rows[0], rows[1], rows[2]
     for i in range(start - REACH, stop + REACH):
@@ -84,19 +85,6 @@ def varying_stage(
             curved[at] = 0.0
         before = wrapped(at + ROUND - REACH - 1, ROUND)
         complete(q, r, before, curved, before, w[4], mix, p, v, y, i, (start, stop))
-
-
-@inlined
-def _read_along(u: Array, f: Array, D: Array, w: Array, q: Array, r: Array) -> None:
-    """q ← S u and r ← w₁ f S u + w₀ D δ u."""
-    for j in range(len(f)):
-        second, first = CENTRE * u[j + REACH], 0.0
-        for k in range(REACH):
-            left, right = u[j + REACH - 1 - k], u[j + REACH + 1 + k]
-            second += SECOND[k] * (right + left)
-            first += FIRST[k] * (right - left)
-        q[j + REACH] = first
-        r[j + REACH] = w[1] * f[j] * first + w[0] * D[j] * second
 
 
 @inlined
@@ -142,13 +130,13 @@ def transposed_stage(
     stop: int,
 ) -> None:
     """With Aᵀ; D as (3, n₁, n₂), or (3, 1, n₂) where it is the same in all rows."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     q, r = rings[0], rings[1]
     stride = 1 if D.shape[1] > 1 else 0
     for i in range(start - REACH, stop + REACH):
         at = (i + ROUND) % ROUND
         if 0 <= i < f.shape[1]:
-            _read_along(u[i + REACH], f[1, i], D[2, i * stride], w, q[at], r[at])
+            read_along(u[i + REACH], f[1, i], D[2, i * stride], w, q[at], r[at])
         else:
             q[at] = 0.0
         m = i - REACH

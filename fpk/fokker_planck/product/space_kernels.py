@@ -19,9 +19,10 @@ from fpk.fokker_planck.product.differences import (
     complete,
     inlined,
     multiplied,
-    wide_vectors,
+    read_along,
     wrapped,
 )
+from fpk.instructions import prefer_wide_vectors
 from fpk.laws import Array
 
 
@@ -39,7 +40,7 @@ def _added_across(plane: Array, row: int, weight: float, q: Array) -> None:
 @compiled
 def _entered(p: Array, f: Array, m: int, w: Array, q: Array, r: Array, inner: Array, flux: Array) -> None:
     """The framed plane p, number m, with uniform D: r gets all differences within the plane, q what S₁ acts on."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     for i in range(-REACH, f.shape[2] + REACH):
         at = (i + ROUND) % ROUND
         if 0 <= i < f.shape[2]:
@@ -69,7 +70,7 @@ def uniform_stage(
     stop: int,
 ) -> None:
     """With one D for all cells, which is in the weights."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     n2, n3 = f.shape[2] + 2 * REACH, f.shape[3] + 2 * REACH
     q, r, inner = rings[0], rings[1], rows[: 2 * ROUND].reshape(2, ROUND, n3)
     for i in range(start - REACH, stop + REACH):
@@ -98,7 +99,7 @@ def _entered_varying(
     rows: Array,
 ) -> None:
     """The framed plane p, number m, with varying D: r and q as with uniform D, and curved ← D₁₁ p."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     flux, second, cross, once = rows[0], rows[1], rows[2], rows[3]
     for i in range(f.shape[2]):
         multiplied(D[0, m, i], p[i + REACH], curved[i + REACH])
@@ -136,7 +137,7 @@ def varying_stage(
     stop: int,
 ) -> None:
     """With D as (6, n₁, n₂, n₃)."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     n2, n3 = f.shape[2] + 2 * REACH, f.shape[3] + 2 * REACH
     q, r, curved, planes = rings[0], rings[1], rings[2], rings[3, :2].reshape(2, n2, n3)
     inner, rest = rows[: 2 * ROUND].reshape(2, ROUND, n3), rows[2 * ROUND :]
@@ -150,19 +151,6 @@ def varying_stage(
             curved[at] = 0.0
         before = wrapped(at + ROUND - REACH - 1, ROUND)
         complete(q, r, before, curved, before, w[8], mix, p, v, y, i, (start, stop))
-
-
-@inlined
-def _read_along(u: Array, f: Array, D: Array, w: Array, q: Array, r: Array) -> None:
-    """q ← S u and r ← w₁ f S u + w₀ D δ u."""
-    for j in range(len(f)):
-        second, first = CENTRE * u[j + REACH], 0.0
-        for k in range(REACH):
-            left, right = u[j + REACH - 1 - k], u[j + REACH + 1 + k]
-            second += SECOND[k] * (right + left)
-            first += FIRST[k] * (right - left)
-        q[j + REACH] = first
-        r[j + REACH] = w[1] * f[j] * first + w[0] * D[j] * second
 
 
 @inlined
@@ -185,11 +173,11 @@ def _read_within(
 @compiled
 def _read_plane(u: Array, f: Array, D: Array, m: int, w: Array, q: Array, s: Array, r: Array) -> None:
     """The framed plane u, number m: q ← S₂ u, s ← S₃ u, and r gets all terms without S₁ and δ₁."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     stride = 1 if D.shape[1] > 1 else 0
     for i in range(f.shape[2]):
         row = i + REACH
-        _read_along(u[row], f[2, m, i], D[5, m * stride, i * stride], w, s[row], r[row])
+        read_along(u[row], f[2, m, i], D[5, m * stride, i * stride], w, s[row], r[row])
     for i in range(f.shape[2]):
         row, of, at = i + REACH, m * stride, i * stride
         _read_within(u, s, row, f[1, m, i], D[3, of, at], D[4, of, at], w, q[row], r[row])
@@ -241,7 +229,7 @@ def transposed_stage(
     stop: int,
 ) -> None:
     """With Aᵀ; D as (6, n₁, n₂, n₃), or (6, 1, 1, n₃) where it is the same everywhere."""
-    wide_vectors()  # type: ignore[call-arg]
+    prefer_wide_vectors()  # type: ignore[call-arg]
     n2, n3 = f.shape[2] + 2 * REACH, f.shape[3] + 2 * REACH
     stride = 1 if D.shape[1] > 1 else 0
     for i in range(start - REACH, stop + REACH):
