@@ -13,20 +13,19 @@ from fpk.errors import GridError
 from fpk.fokker_planck.backward import joint_expectations
 from fpk.fokker_planck.residuals import Residuals
 from fpk.fokker_planck.splines import splined
+from fpk.fokker_planck.stored import SAFETY, StoredDensities
 from fpk.grids import Grid, stored_index
 from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import Estimate, without_luck
-from fpk.panels import Block, Panel, ThresholdBlock, integrals, one_time
+from fpk.panels import Block, Panel, ThresholdBlock, one_time
 from fpk.paths import TwoTimeBlock
 
-#: What differences of two levels are multiplied with to become a budget.
-SAFETY = 1.5
 #: Share of the mass a spline may miss; where it misses more, expectations are sums over the cells' masses.
 UNRESOLVED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class GridMarginals:
+class GridMarginals(StoredDensities):
     """Densities p_t at the cell centres of a grid.
 
     Parameters
@@ -55,19 +54,9 @@ class GridMarginals:
     _laws: dict[float, Law] = field(default_factory=dict, repr=False)
 
     @property
-    def source(self) -> str:
-        """What computed it, in words."""
-        return str(self.plan)
-
-    @property
     def mass(self) -> Array:
         """∫ p_t, shape (len(times),)."""
         return self.densities @ self.grid.widths
-
-    @property
-    def minimum(self) -> float:
-        """The deepest undershoot (≥ 0 for positive schemes)."""
-        return float(self.densities.min())
 
     def density(self, t: float) -> Array:
         """p_t at the cell centres, shape (cells,)."""
@@ -113,8 +102,7 @@ class GridMarginals:
 
         logs = np.stack([self.law(t).log_density(self.grid.centers[:, None]) for t in self.times])
         in_space = make_interp_spline(self.grid.centers, logs.T, k=5)
-        degree = (1, 1, 3, 3, 5)[min(len(self.times) - 2, 4)]
-        return in_space.t, make_interp_spline(np.asarray(self.times), in_space.c.T, k=degree)
+        return in_space.t, make_interp_spline(np.asarray(self.times), in_space.c.T, k=self._degree_in_time)
 
     def score(self, x: Array, t: float) -> Array:
         """∂ log p_t(x), shape (n, 1): quintic in space and (with six or more stored times) in time.
@@ -126,12 +114,7 @@ class GridMarginals:
         """
         from scipy.interpolate import BSpline
 
-        first, last = min(self.times), max(self.times)
-        if len(self.times) < 2 or not first <= t <= last * (1 + 1e-12):
-            raise GridError(
-                f"no score at t={t:g}: {len(self.times)} stored times reach from {first:g} to {last:g}. "
-                "Solve with times=numpy.linspace(0, T, steps + 1)."
-            )
+        self._require_score_at(t)
         knots, in_time = self._log_coefficients
         inside = np.clip(x, self.grid.centers[0], self.grid.centers[-1])
         return BSpline(knots, in_time(t), 5)(inside, 1)
@@ -177,18 +160,8 @@ class GridMarginals:
             for block in panel.smooth
         ])  # fmt: skip
 
-    def unbudgeted(self, panel: Panel) -> Estimate:
-        """Expectations of the splined density by Gauss sums over the cells (sixth order, where it is resolved), with an infinite budget."""
-        value, thresholds = integrals(panel, self._expected)
-        return Estimate(
-            value,
-            np.full_like(value, np.inf),
-            thresholds=thresholds,
-            threshold_bound=np.full_like(thresholds, np.inf),
-            source=self.source,
-        )
-
     def _expected(self, given: Block) -> Array:
+        """Gauss sums over the cells of the splined density: sixth order, where it is resolved."""
         if isinstance(given, TwoTimeBlock) and not isinstance(self.plan, str):
             q = self.density(given.times[0]) * self.grid.center_stretch
             return joint_expectations(self.plan, given, q, times=self.times)

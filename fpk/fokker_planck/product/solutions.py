@@ -15,18 +15,16 @@ import numpy as np
 
 from fpk.errors import GridError, ProblemError
 from fpk.fokker_planck.product.slices import Slice, logarithm, sliced, tensor_spline
+from fpk.fokker_planck.stored import SAFETY, StoredDensities
 from fpk.grids import ProductGrid, stored_index
 from fpk.laws import Array, TabulatedLaw
 from fpk.marginals import Estimate, without_luck
-from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
+from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, one_time
 from fpk.paths import TwoTimeBlock
-
-#: What differences of two levels are multiplied with to become a budget.
-SAFETY = 1.5
 
 
 @dataclass(frozen=True, eq=False)
-class ProductMarginals:
+class ProductMarginals(StoredDensities):
     """Densities p_t at the cell centres of a product grid.
 
     Parameters
@@ -55,19 +53,9 @@ class ProductMarginals:
     _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def source(self) -> str:
-        """What computed it, in words."""
-        return str(self.plan)
-
-    @property
     def mass(self) -> Array:
         """∫ p_t, shape (len(times),)."""
         return self.densities.reshape(len(self.times), -1).sum(axis=1) * self.grid.volume
-
-    @property
-    def minimum(self) -> float:
-        """The deepest undershoot (≥ 0 for positive schemes)."""
-        return float(self.densities.min())
 
     def density(self, t: float) -> Array:
         """p_t at the cell centres, of the grid's shape."""
@@ -102,7 +90,7 @@ class ProductMarginals:
         from scipy.interpolate import make_interp_spline
 
         logs = np.stack([self.law(t).logs for t in self.times])
-        return make_interp_spline(np.asarray(self.times), logs, k=(1, 1, 3, 3, 5)[min(len(self.times) - 2, 4)])
+        return make_interp_spline(np.asarray(self.times), logs, k=self._degree_in_time)
 
     def score(self, x: Array, t: float) -> Array:
         """∇ log p_t(x), shape (n, d): quintic in space and (with six or more stored times) in time.
@@ -112,14 +100,9 @@ class ProductMarginals:
         GridError
             If fewer than two times were stored, or t is not between them.
         """
-        first, last = min(self.times), max(self.times)
         if t in self.times:
             return self.law(t).score(x)
-        if len(self.times) < 2 or not first <= t <= last * (1 + 1e-12):
-            raise GridError(
-                f"no score at t={t:g}: {len(self.times)} stored times reach from {first:g} to {last:g}. "
-                "Solve with times=numpy.linspace(0, T, steps + 1)."
-            )
+        self._require_score_at(t)
         spline = self._remembered(("score", t), lambda: tensor_spline(self.grid, self._in_time(t)))
         return gradient(spline, clipped(self.grid, x))
 
@@ -142,17 +125,6 @@ class ProductMarginals:
             bias_bound=without_luck(budget) + self.floor,
             coarser=coarse.value,
             threshold_bound=without_luck(change) + self.floor,
-        )
-
-    def unbudgeted(self, panel: Panel) -> Estimate:
-        """Expectations with an infinite budget."""
-        value, thresholds = integrals(panel, self._expected)
-        return Estimate(
-            value,
-            np.full_like(value, np.inf),
-            thresholds=thresholds,
-            threshold_bound=np.full_like(thresholds, np.inf),
-            source=self.source,
         )
 
     def _expected(self, given: Block) -> Array:
