@@ -10,7 +10,7 @@ and it is realised by the linear Itô SDE
 
 ``alpha`` and ``sigma`` state the law, ``drift_rate`` and ``diffusion`` state the SDE. For the named schedules the two are written
 down separately, from their sources, so that holding one against the other tests something. β(t) is the *rate* of the
-variance-preserving SDE and B(t) = ∫₀ᵗ β its integral.
+variance-preserving SDE and B(t) = ∫₀ᵗ β its integral. :func:`rates` are α̇ and σ̇: stated by the named schedules, else those of the SDE.
 """
 
 from __future__ import annotations
@@ -43,6 +43,27 @@ class Schedule(Protocol):
     def diffusion(self, t: float) -> float:
         """g(t) in dX = f(t) X dt + g(t) dW."""
         ...
+
+
+def rates(schedule: Schedule, t: float) -> tuple[float, float]:
+    """α̇_t and σ̇_t: by the schedule's own ``rates``, or else α̇ = f α and σ̇ = f σ + g²/(2σ) from its SDE.
+
+    Returns
+    -------
+    tuple of float
+        σ̇ is ∞ where σ² leaves 0 with a positive slope (VP and VE at t = 0), and NaN where σ = g = 0 and the schedule states no rates.
+    """
+    if hasattr(schedule, "rates"):
+        return schedule.rates(t)  # type: ignore[attr-defined]
+    sigma, f, g = schedule.sigma(t), schedule.drift_rate(t), schedule.diffusion(t)
+    return f * schedule.alpha(t), f * sigma + _slope_of_root(0.5 * g**2, sigma, np.nan)
+
+
+def _slope_of_root(half_slope: float, sigma: float, otherwise: float) -> float:
+    """σ̇ from ½ d(σ²)/dt; at σ = 0 infinite, or ``otherwise`` if the slope vanishes too."""
+    if sigma > 0:
+        return half_slope / sigma
+    return np.inf if half_slope > 0 else otherwise
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,11 @@ class VPSchedule(_LinearRate):
         """√β(t)."""
         return float(np.sqrt(self.beta(t)))
 
+    def rates(self, t: float) -> tuple[float, float]:
+        """α̇ = −½βα and σ̇ = ½βα²/σ, which starts at ∞, or at √(½β̇) where β starts at 0."""
+        half, alpha = 0.5 * self.beta(t), self.alpha(t)
+        return -half * alpha, _slope_of_root(half * alpha**2, self.sigma(t), float(np.sqrt(0.5 * self._top)))
+
 
 class SubVPSchedule(_LinearRate):
     """Sub-VP: dX = −½β X dt + √(β(1 − e^{−2B})) dW, α = e^{−B/2}, σ = 1 − e^{−B}.
@@ -129,6 +155,11 @@ class SubVPSchedule(_LinearRate):
     def diffusion(self, t: float) -> float:
         """√(β(1 − e^{−2B}))."""
         return float(np.sqrt(-self.beta(t) * np.expm1(-2 * self.integrated_beta(t))))
+
+    def rates(self, t: float) -> tuple[float, float]:
+        """α̇ = −½βα and σ̇ = βα²."""
+        beta, alpha = self.beta(t), self.alpha(t)
+        return -0.5 * beta * alpha, beta * alpha**2
 
 
 @dataclass(frozen=True)
@@ -167,6 +198,50 @@ class VESchedule:
     def diffusion(self, t: float) -> float:
         """s(t) √(2 log(sigma_max/sigma_min))."""
         return float(self._scale(t) * np.sqrt(2 * np.log(self.sigma_max / self.sigma_min)))
+
+    def rates(self, t: float) -> tuple[float, float]:
+        """0 and σ̇ = s² log(sigma_max/sigma_min) / σ, which starts at ∞."""
+        return 0.0, _slope_of_root(self._scale(t) ** 2 * np.log(self.sigma_max / self.sigma_min), self.sigma(t), np.inf)
+
+
+@dataclass(frozen=True)
+class OTSchedule:
+    """The straight path X_t = (1 − t) X_0 + t Z of rectified flows and flow matching, t in [0, 1].
+
+    No SDE reaches t = 1, where the data are forgotten: ``drift_rate`` and ``diffusion`` end before; α, σ and the rates do not.
+
+    References
+    ----------
+    Liu, Gong and Liu (2023), equation 1; Lipman et al. (2023), equation 20 with σ_min = 0. Both let the time run from noise to data.
+    """
+
+    def alpha(self, t: float) -> float:
+        """α_t = 1 − t."""
+        return 1.0 - t
+
+    def sigma(self, t: float) -> float:
+        """σ_t = t."""
+        return float(t)
+
+    def rates(self, t: float) -> tuple[float, float]:
+        """−1 and 1."""
+        return -1.0, 1.0
+
+    def _before_the_end(self, t: float) -> float:
+        if not t < 1:
+            raise ProblemError(
+                f"no SDE reaches the end t = 1 of the straight path, asked at t={t:g}: end the problem before (horizon=), "
+                "or follow a velocity field instead."
+            )
+        return 1.0 - t
+
+    def drift_rate(self, t: float) -> float:
+        """−1/(1 − t), t < 1."""
+        return -1.0 / self._before_the_end(t)
+
+    def diffusion(self, t: float) -> float:
+        """√(2t/(1 − t)), t < 1."""
+        return float(np.sqrt(2 * t / self._before_the_end(t)))
 
 
 @dataclass(frozen=True)
@@ -222,6 +297,13 @@ class AffineSchedule:
                 f"σ/α decreases at t={t:g} (g² would be {squared:.3g}): no SDE with real noise has this schedule."
             )
         return float(np.sqrt(max(squared, 0.0)))
+
+    def rates(self, t: float) -> tuple[float, float]:
+        """α̇ and σ̇, the latter from the slope of σ², which is smooth where σ is a root."""
+        half = 0.5 * self._slope(lambda u: self.sigma(u) ** 2, t)
+        if self.sigma(t) == 0 and abs(half) < 1e-8:
+            return self._slope(self.alpha, t), self._slope(self.sigma, t)
+        return self._slope(self.alpha, t), _slope_of_root(half, self.sigma(t), np.inf)
 
 
 def _one_sided(room: float) -> tuple[range, np.ndarray]:
