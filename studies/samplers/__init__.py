@@ -1,0 +1,1 @@
+"""Samplers, held against the laws they promise: orders, limits, recursions, propagated chains."""
