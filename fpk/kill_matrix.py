@@ -32,14 +32,14 @@ from typing import Any
 
 import numpy as np
 
-from fpk import study as studies
+from fpk.catalogue import Catalogue, load_catalogue, loaded_module
 from fpk.marginals import zero_estimate
 from fpk.mutants import MUTANTS, Mutant, planted, traced
 from fpk.mutants.planting import same
 from fpk.records import judged
 from fpk.runner import Done, Task, computed, run, tasks_of, versions
 from fpk.store import Store, address, code_digest
-from fpk.study import Catalogue, Evidence, Size, Study, load_catalogue
+from fpk.study import REGISTERED, Evidence, Size, Study
 from fpk.verdict import Outcome
 
 #: Forms of a claim that are computed with mutants; a degenerate form says by design less than its claim.
@@ -149,13 +149,13 @@ def imported_anew(catalogue: Catalogue, claim: str) -> Iterator[Study]:
     """The study of a claim from a fresh import of its files, so that nothing computed or cached before or meanwhile is shared."""
     module = catalogue.study_of(claim).module
     package, path = module.partition(".")[0], catalogue.path.resolve()
-    held = [_taken(sys.modules, package), _taken(studies._REGISTERED, package)]
+    held = [_taken(sys.modules, package), _taken(REGISTERED, package)]
     try:
-        studies._loaded(*((module, path, None) if path.is_file() else (package, path / "__init__.py", [str(path)])))
+        loaded_module(*((module, path, None) if path.is_file() else (package, path / "__init__.py", [str(path)])))
         importlib.import_module(module)
-        yield next(s for s in studies._REGISTERED[module] if s.claim == claim)
+        yield next(s for s in REGISTERED[module] if s.claim == claim)
     finally:
-        for kept, there in zip(held, (sys.modules, studies._REGISTERED), strict=True):
+        for kept, there in zip(held, (sys.modules, REGISTERED), strict=True):
             _taken(there, package)
             there.update(kept)
 

@@ -13,28 +13,31 @@ from typing import Any
 
 import numpy as np
 
+from fpk.catalogue import Catalogue
 from fpk.comparison import below_zero, settle
 from fpk.diagnosis import agreeing, ranked
 from fpk.difference import ALPHA, effect_size
 from fpk.orders import order_of
 from fpk.runner import Done
-from fpk.study import Catalogue, Claim, Evidence, near_miss
+from fpk.study import Claim, Evidence, Remark, near_miss
 from fpk.verdict import Outcome, Verdict
 
 SCHEMA = "fpk/1"
 #: An erratum's corrected form must be explained by its budget, up to this factor.
 ERRATUM_AGREEMENT = 3.0
+#: Kind and variant of a remark's record.
+WORDING = "wording"
 
 
 @dataclass(frozen=True)
 class Record:
-    """One verdict with everything needed to read, check and repeat it. ``verdict`` is None when the case crashed."""
+    """One verdict with everything needed to read, check and repeat it. ``verdict`` is None when the case crashed, and for remarks."""
 
     id: str
     kind: str
     variant: str
     case: str
-    expected: str
+    expected: str | None
     verdict: str | None
     holds: bool
     study: str
@@ -199,6 +202,27 @@ def _record(
     )
 
 
+def remark_record(remark: Remark, *, size: str) -> Record:
+    """The record of a remark: it always holds, and has no verdict."""
+    return Record(
+        id=remark.id,
+        kind=WORDING,
+        variant=WORDING,
+        case="",
+        expected=None,
+        verdict=None,
+        holds=True,
+        study="",
+        statement=remark.statement,
+        formula="",
+        source=remark.source,
+        note=remark.explanation,
+        seed=0,
+        key="",
+        size=size,
+    )
+
+
 def _model_units(verdict: Verdict | None, controls: Mapping[str, float]) -> str:
     """The minimum detectable effect as a percentage of what a near-miss control perturbs, by proportion."""
     if verdict is None or not np.isfinite(verdict.mde):
@@ -223,7 +247,7 @@ def exit_code(records: Sequence[Record]) -> int:
 
 def counted(records: Sequence[Record]) -> dict[str, int]:
     """How many records, how many hold, how many of each verdict."""
-    by_verdict = Counter(r.verdict or "crashed" for r in records)
+    by_verdict = Counter(r.verdict or (WORDING if r.kind == WORDING else "crashed") for r in records)
     return {"records": len(records), "hold": sum(r.holds for r in records), **dict(sorted(by_verdict.items()))}
 
 

@@ -26,14 +26,14 @@ from markupsafe import Markup
 
 from fpk.errors import StoreError
 from fpk.figures import chart_figures, density_figures, effect_figure
-from fpk.records import Judged, Record, baseline_rows, counted
+from fpk.records import WORDING, Judged, Record, baseline_rows, counted
 from fpk.study import Claim
 from fpk.tables import charted
 from fpk.verdict import Outcome
 from fpk.wording import margin_text, number_text, one_line, summary
 
-#: Symbols of the verdicts, so that no badge relies on its colour.
-SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!"}
+#: Symbols of the verdicts and of remarks, so that no badge relies on its colour.
+SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "WORDING": "¶"}
 #: TeX longer than this is shown as it is.
 LONGEST_FORMULA = 1000
 
@@ -225,12 +225,14 @@ def _context(
 ) -> dict[str, Any]:
     records = [j.record for j in judged]
     failing = sorted((r for r in records if not r.holds), key=_urgency)
-    sections = list(_sections(judged, claims, size))
+    remarks = [r for r in records if r.kind == WORDING]
+    sections = list(_sections([j for j in judged if j.record.kind != WORDING], claims, size))
     return {
         "sections": sections,
         "tables": charted(judged),
         "anchors": {section.head.id: section.anchor for section in sections},
         "failing": failing,
+        "remarks": remarks,
         "title": f"{len(records) - len(failing)} of {len(records)} records hold",
         "breakdown": _breakdown(failing),
         "counts": counted(records),

@@ -18,9 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fpk.catalogue import Catalogue, load_catalogue
 from fpk.errors import FpkError, ProblemError
 from fpk.store import Store, address, code_digest, engine_digest, judging_digest
-from fpk.study import Catalogue, Evidence, Size, Study, load_catalogue, seed_for
+from fpk.study import Evidence, Size, Study, seed_for
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from fpk.study import Evidence
 
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
-    "store", "records", "runner", "figures", "reporting", "svg", "tables", "wording", "command_line", "tour", "diagnosis", "mutants",
+    "catalogue", "store", "records", "runner", "figures", "reporting", "svg", "tables", "wording", "command_line", "tour", "diagnosis", "mutants",
     "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context",
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.

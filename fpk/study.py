@@ -2,28 +2,21 @@ r"""Studies: questions to the theory, each answered by evidence that is computed
 
 A *claim* (in a catalogue, declarative) says what is stated, where, and which outcome every *variant* of it must have: the stated form, its
 controls (wrong variants that must be refuted), an erratum's printed and corrected forms. A *study* is a decorated function that
-computes, for one variant and one case, two Estimates on one frozen panel. It never judges.
+computes, for one variant and one case, two Estimates on one frozen panel. It never judges. A *remark* lists a slip of wording.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import re
-import sys
-import traceback
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from fpk.charts import Chart
-from fpk.errors import ProblemError, UnknownName
+from fpk.errors import ProblemError
 from fpk.laws import Array
 from fpk.marginals import Estimate, Marginals, panel_between
 from fpk.panels import Panel
@@ -76,6 +69,38 @@ class Claim:
     def erratum(self) -> bool:
         """Whether the claim is about a misprint: then CONFIRMED also needs the rest to be explained by the budget."""
         return self.id.startswith("err:")
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A slip of wording in a source: nothing in it can be confirmed or refuted, so it is listed and explained, without a verdict.
+
+    Parameters
+    ----------
+    id : str
+    statement : str
+        What the source says.
+    explanation : str
+        What is meant, and why nothing hangs on it.
+    source : str
+        Author, year and place.
+    """
+
+    id: str
+    statement: str
+    explanation: str
+    source: str
+
+    @property
+    def names(self) -> set[str]:
+        """What selects it: the id and any dotted beginning of that."""
+        return _beginnings(self.id)
+
+
+def _beginnings(id: str) -> set[str]:
+    """An id and its dotted beginnings."""
+    parts = id.split(".")
+    return {".".join(parts[: k + 1]) for k in range(len(parts))}
 
 
 @dataclass(frozen=True)
@@ -211,11 +236,11 @@ class Study:
     @property
     def names(self) -> set[str]:
         """What selects it: the claim, any dotted beginning of that, the study, its module."""
-        parts = self.claim.split(".")
-        return {".".join(parts[: k + 1]) for k in range(len(parts))} | {self.name, self.name.partition(".")[0]}
+        return _beginnings(self.claim) | {self.name, self.name.partition(".")[0]}
 
 
-_REGISTERED: dict[str, list[Study]] = {}
+#: Studies by the module that defines them.
+REGISTERED: dict[str, list[Study]] = {}
 
 
 def study(
@@ -255,138 +280,12 @@ def study(
 
     def register(function: Callable[..., Evidence]) -> Callable[..., Evidence]:
         module = function.__module__
-        _REGISTERED.setdefault(module, []).append(
+        REGISTERED.setdefault(module, []).append(
             Study(claim, function, dict(variants), tuple(cases), version, only_when_named, module, applies, judging)
         )
         return function
 
     return register
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """Claims with their studies, from one folder or file."""
-
-    path: Path
-    claims: Mapping[str, Claim]
-    studies: tuple[Study, ...]
-
-    def study_of(self, claim: str) -> Study:
-        """The study of a claim."""
-        return next(s for s in self.studies if s.claim == claim)
-
-    def selected(self, names: Iterable[str]) -> tuple[Study, ...]:
-        """Studies by :attr:`Study.names`, in catalogue order; all regular ones without names.
-
-        Raises
-        ------
-        UnknownName
-            Listing the known names.
-        """
-        names = list(names)
-        if not names:
-            return tuple(s for s in self.studies if not s.only_when_named)
-        known = {name for s in self.studies for name in s.names}
-        for name in names:
-            if name not in known:
-                raise UnknownName("study or claim", name, known)
-        return tuple(s for s in self.studies if s.names & set(names))
-
-
-def load_catalogue(path: Path) -> Catalogue:
-    """Import the study files of a folder (or one file) and check them against their catalogue.
-
-    Parameters
-    ----------
-    path : Path
-        A folder whose files define studies, one of them (``catalogue.py``) ``CLAIMS``; or one file with both.
-
-    Raises
-    ------
-    UnknownName
-        If the path does not exist, or a study names a claim that is not in the catalogue.
-    ProblemError
-        If a study's variants are not the claim's.
-    """
-    if not path.exists():
-        raise UnknownName(
-            "studies folder",
-            str(path),
-            [p.name for p in Path.cwd().iterdir() if p.is_dir() and (p / "catalogue.py").exists()],
-        )
-    if path.is_file() and path.suffix != ".py":
-        raise ProblemError(f"{path} is not a Python file: give a folder of studies, or one file.")
-    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to --json
-        modules = list(_imported(path.resolve()))
-    stated = [claim for module in modules for claim in getattr(module, "CLAIMS", ())]
-    claims = {claim.id: claim for claim in stated}
-    if not claims:
-        raise ProblemError(
-            f"{path} has no claims: define CLAIMS = (fpk.study.Claim(...), ...) in its catalogue.py (or in the one file)."
-        )
-    studies = [s for module in modules for s in _REGISTERED.get(module.__name__, ())]
-    for what, ids in (("claims", [c.id for c in stated]), ("studies of the claim", [s.claim for s in studies])):
-        if twice := [id for id, count in Counter(ids).items() if count > 1]:
-            raise ProblemError(f"{path}: two {what} {', '.join(map(repr, twice))}; one is needed.")
-    for s in studies:
-        if s.claim not in claims:
-            raise UnknownName("claim (of a study)", s.claim, claims)
-        if set(s.variants) != set(claims[s.claim].expected):
-            odd = sorted(set(s.variants) ^ set(claims[s.claim].expected))
-            raise ProblemError(f"{s.name}: variants and the catalogue's expectations for {s.claim} differ in {odd}.")
-    if missing := [id for id in claims if id not in {s.claim for s in studies}]:
-        raise ProblemError(
-            f"{path}: no study computes the claim {', '.join(map(repr, missing))}; decorate one with @study."
-        )
-    order = {id: k for k, id in enumerate(claims)}
-    return Catalogue(path, claims, tuple(sorted(studies, key=lambda s: order[s.claim])))
-
-
-def _imported(path: Path) -> Iterator[ModuleType]:
-    """Import a study file, or every study file of a folder as a package of its own, so that relative imports work."""
-    package = f"fpk_studies_{zlib.crc32(str(path).encode()):08x}"
-    if path.is_file():
-        yield _loaded(f"{package}.{path.stem}", path, None)
-        return
-    _loaded(package, path / "__init__.py", [str(path)])
-    for file in sorted(path.rglob("*.py")):
-        if not file.name.startswith("_"):
-            name = ".".join((package, *file.relative_to(path).with_suffix("").parts))
-            with _named_failure(name, file):
-                module = sys.modules[name] if name in sys.modules else importlib.import_module(name)
-            yield module
-
-
-@contextlib.contextmanager
-def _named_failure(name: str, file: Path) -> Iterator[None]:
-    """Say which study file failed to import, and forget what it had registered."""
-    try:
-        yield
-    except Exception as error:
-        sys.modules.pop(name, None)
-        _REGISTERED.pop(name, None)
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise ProblemError(
-            f"cannot import the study file {file} ({Path(last.filename).name} line {last.lineno}): {type(error).__name__}: {error}"
-        ) from error
-
-
-def _loaded(name: str, file: Path, search: list[str] | None) -> ModuleType:
-    if name in sys.modules:
-        return sys.modules[name]
-    if search is not None and not file.exists():
-        module = ModuleType(name)
-        module.__path__ = search
-        sys.modules[name] = module
-        return module
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=search)
-    assert spec is not None, file
-    assert spec.loader is not None, file
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    with _named_failure(name, file):
-        spec.loader.exec_module(module)
-    return module
 
 
 def seed_for(root: int, check: str) -> int:

@@ -12,13 +12,14 @@ from scipy import stats
 
 import fpk
 from fpk.calibration import Limited, Rate, Tally, held, tally, weighted
+from fpk.catalogue import load_catalogue
 from fpk.comparison import below_zero
 from fpk.difference import ALPHA, BETA
 from fpk.errors import ComparisonError
 from fpk.records import judged
 from fpk.runner import run, tasks_of
 from fpk.store import Store
-from fpk.study import Size, load_catalogue
+from fpk.study import Size
 from fpk.verdict import Outcome
 
 

@@ -11,10 +11,11 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk.catalogue import load_catalogue
 from fpk.closed_form import euler_chain
 from fpk.comparison import below_zero
 from fpk.orders import order_of
-from fpk.study import Size, load_catalogue
+from fpk.study import Size
 from fpk.verdict import Outcome
 
 CATALOGUE = load_catalogue(Path(fpk.__file__).parents[1] / "studies")

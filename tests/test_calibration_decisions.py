@@ -12,7 +12,7 @@ from fpk.calibration import weighted
 from fpk.comparison import below_zero, settle
 from fpk.errors import ComparisonError
 from fpk.marginals import zero_estimate
-from fpk.study import _REGISTERED, Size
+from fpk.study import REGISTERED, Size
 from fpk.verdict import Outcome
 from studies.calibration import decisions
 from studies.calibration._decisions import (
@@ -169,7 +169,7 @@ def test_weighted_repetitions_give_the_rates_that_counting_gives(rng):
 
 # --- the studies
 
-CLAIMS = [(s.claim, s) for s in _REGISTERED[decisions.__name__]]
+CLAIMS = [(s.claim, s) for s in REGISTERED[decisions.__name__]]
 
 
 @pytest.mark.parametrize("study", [s for _, s in CLAIMS], ids=[claim for claim, _ in CLAIMS])

@@ -11,12 +11,12 @@ import pytest
 from scipy import integrate, special, stats
 
 import fpk
+from fpk.catalogue import load_catalogue
 from fpk.comparison import below_zero, settle
 from fpk.difference import box_constrained
 from fpk.marginals import Estimate
 from fpk.panels import _quantiles, _tabulated
 from fpk.sequential import affordable_attempts, expected_cost
-from fpk.study import load_catalogue
 
 CATALOGUE = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
 PACKAGE = CATALOGUE.study_of("calibration.neyman").module.rpartition(".")[0]

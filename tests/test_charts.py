@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from fpk import reporting
 from fpk.calibration import Limited, Rate, held
+from fpk.catalogue import Catalogue
 from fpk.charts import Chart, Series
 from fpk.errors import ProblemError
 from fpk.figures import chart_figures
@@ -22,7 +23,7 @@ from fpk.marginals import zero_estimate
 from fpk.records import Judged, judged
 from fpk.reporting import write_report
 from fpk.runner import Done, Task
-from fpk.study import Catalogue, Claim, Evidence, Study
+from fpk.study import Claim, Evidence, Study
 from fpk.svg import COLOURS, compacted
 from fpk.tables import charted
 from fpk.verdict import Outcome

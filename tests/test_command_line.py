@@ -33,12 +33,12 @@ DOCUMENT = {
                 "type": "object",
                 "required": ["id", "kind", "variant", "case", "expected", "verdict", "holds", "seed", "key", "error"],
                 "properties": {
-                    "kind": {"enum": ["equality", "identity", "bound"]},
-                    "expected": {"enum": ["CONFIRMED", "REFUTED", "UNDECIDED"]},
+                    "kind": {"enum": ["equality", "identity", "bound", "wording"]},
+                    "expected": {"enum": ["CONFIRMED", "REFUTED", "UNDECIDED", None]},
                     "verdict": {"enum": ["CONFIRMED", "REFUTED", "UNDECIDED", None]},
                     "holds": {"type": "boolean"},
                     "seed": {"type": "integer", "minimum": 0},
-                    "key": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                    "key": {"type": "string", "pattern": "^([0-9a-f]{64})?$"},
                     "difference": {"type": ["number", "null"]},
                     "budget": {"type": ["number", "null"]},
                     "tolerance": {"type": ["number", "null"]},
@@ -289,6 +289,31 @@ def test_list_tells_which_claims_run_only_when_named(tiny: Path) -> None:
     assert "only when named" not in fpk(tiny.parent, "list", "--studies", tiny).stdout
     changed(tiny, ('@study("tiny.sum", ', '@study("tiny.sum", only_when_named=True, '))
     assert "tiny.total   only when named" in fpk(tiny.parent, "list", "--studies", tiny).stdout
+
+
+REMARK = """from fpk.study import Remark
+
+REMARKS = (Remark("err:tiny.text", "One <and> one.", "A sum is meant.", "arithmetic, text"),)
+"""
+
+
+def test_remarks_are_records_without_a_verdict_that_hold(tiny: Path) -> None:
+    changed(tiny, ("import numpy as np", f"import numpy as np\n{REMARK}"))
+    ran = fpk(tiny.parent, "run", tiny, "--json")
+    found = document(ran)
+    remark = next(row for row in found["claims"] if row["id"] == "err:tiny.text")
+    assert (remark["variant"], remark["expected"], remark["verdict"], remark["holds"]) == ("wording", None, None, True)
+    assert found["exit"] == ran.returncode == 0
+    assert found["counts"] == {"records": 4, "hold": 4, "CONFIRMED": 1, "REFUTED": 2, "wording": 1}
+    assert "1 wording" in ran.stderr
+    page = (tiny.parent / "reports/latest/index.html").read_text()
+    assert "One &lt;and&gt; one." in page
+    assert "A sum is meant." in (tiny.parent / "reports/latest/report.md").read_text()
+    assert "err:tiny.text" in fpk(tiny.parent, "list", "--studies", tiny).stdout
+    told = fpk(tiny.parent, "explain", "err:tiny.text", "--studies", tiny).stdout
+    assert all(text in told for text in ("wording", "One <and> one.", "A sum is meant.", "arithmetic, text"))
+    alone = document(fpk(tiny.parent, "run", tiny, "err:tiny.text", "--json"))
+    assert [row["id"] for row in alone["claims"]] == ["err:tiny.text"]
 
 
 CHART = """Chart("Powers", "k", "2^k", (Series("powers", np.arange(40.0), 2.0 ** np.arange(40), kind="line"),), log_y=True)"""

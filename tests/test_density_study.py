@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import fpk
-from fpk.study import load_catalogue
+from fpk.catalogue import load_catalogue
 
 CATALOGUE = load_catalogue(Path(fpk.__file__).parents[1] / "studies")
 STUDIES = [s for s in CATALOGUE.studies if s.claim.startswith("perf.particles.density-")]

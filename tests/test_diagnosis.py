@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 import fpk
+from fpk.catalogue import Catalogue
 from fpk.diagnosis import Fit, agreeing, ranked
 from fpk.laws import Array
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.records import judged
 from fpk.runner import Done, Task
-from fpk.study import Catalogue, Claim, Evidence, Study
+from fpk.study import Claim, Evidence, Study
 from fpk.verdict import Outcome
 
 NAMES = ("a", "b", "c")

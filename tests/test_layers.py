@@ -28,6 +28,7 @@ LAYERS = (
     ("difference", "rates", "sequential"),
     ("refinement", "comparison", "orders", "planning", "calibration", "charts"),
     ("study", "mutants"),
+    ("catalogue",),
     ("store", "diagnosis"),
     ("runner",),
     ("records",),

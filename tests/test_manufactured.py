@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 import fpk
+from fpk.catalogue import load_catalogue
 from fpk.errors import ProblemError
 from fpk.fokker_planck import discretisation
 from fpk.fokker_planck.discretisation import ACCURATE, Scheme
@@ -19,7 +20,6 @@ from fpk.orders import order_of
 from fpk.problem import Boundary
 from fpk.problems import manufactured as instances
 from fpk.problems.manufactured import manufactured, transported
-from fpk.study import load_catalogue
 
 MAKERS = [
     instances.between_walls,

@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk.catalogue import load_catalogue
 from fpk.errors import ComparisonError
 from fpk.orders import diverges, leading_constant, limit_of, order_of
 from fpk.rates import at_levels, between_levels, extrapolated, local_orders, strong_errors
-from fpk.study import load_catalogue
 from fpk.verdict import Outcome
 
 STUDY = next(

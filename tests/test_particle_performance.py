@@ -17,8 +17,9 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk.catalogue import load_catalogue
 from fpk.laws import Array
-from fpk.study import Size, load_catalogue
+from fpk.study import Size
 
 #: Probability that one statistical test fails though everything is right.
 ALPHA = 1e-6

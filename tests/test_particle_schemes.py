@@ -18,11 +18,11 @@ from scipy.linalg import expm
 
 import fpk
 import fpk.particles
+from fpk.catalogue import Catalogue, load_catalogue
 from fpk.errors import SchemeError
 from fpk.particles.exact_transition import ExactTransition
 from fpk.particles.schemes import EulerMaruyama, Heun, Milstein, PlatenWeak, RungeKutta4, Scheme
 from fpk.particles.steps import Step
-from fpk.study import Catalogue, load_catalogue
 
 STUDIES = Path(fpk.__file__).parents[1] / "studies"
 #: Chains that are exact for every step, or no discretisation: claims of their own kind.

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 import fpk
-from fpk.study import Size, load_catalogue
+from fpk.catalogue import load_catalogue
+from fpk.study import Size
 
 ROOT = Path(fpk.__file__).parents[1]
 CATALOGUE = load_catalogue(ROOT / "studies")

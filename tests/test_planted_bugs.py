@@ -26,7 +26,8 @@ from pathlib import Path
 from fpk.records import exit_code, judged
 from fpk.runner import run, tasks_of
 from fpk.store import Store
-from fpk.study import Size, load_catalogue, near_miss
+from fpk.catalogue import load_catalogue
+from fpk.study import Size, near_miss
 
 
 def gross(claim, variant):

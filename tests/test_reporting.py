@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from fpk import figures, reporting, wording
+from fpk.catalogue import Catalogue
 from fpk.errors import StoreError
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.records import Judged, judged
 from fpk.runner import Done, Task
-from fpk.study import Catalogue, Claim, Evidence, Study
+from fpk.study import Claim, Evidence, Study
 from fpk.svg import COLOURS
 from fpk.verdict import Outcome
 

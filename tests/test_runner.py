@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from fpk import runner
+from fpk.catalogue import Catalogue, load_catalogue
 from fpk.errors import ProblemError, StoreError
 from fpk.records import exit_code, judged
 from fpk.runner import Done, Task, computed, run, tasks_of, versions
 from fpk.store import Store
-from fpk.study import Catalogue, Size, load_catalogue, seed_for
+from fpk.study import Size, seed_for
 
 needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs fpk[dask]")
 

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 
 import fpk
+from fpk.catalogue import Catalogue, load_catalogue
 from fpk.records import Judged, Record, baseline_rows, counted, exit_code, judged
 from fpk.runner import run, tasks_of
 from fpk.store import Store
-from fpk.study import Catalogue, Size, load_catalogue, near_miss, seed_for
+from fpk.study import Size, near_miss, seed_for
 from fpk.verdict import Outcome
 
 ROOT = Path(fpk.__file__).parents[1]

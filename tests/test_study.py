@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import fpk
+from fpk.catalogue import load_catalogue
 from fpk.errors import ProblemError, UnknownName
 from fpk.marginals import residual, zero_estimate
-from fpk.study import Claim, Evidence, Size, evidence, load_catalogue, near_miss, seed_for, study
+from fpk.study import Claim, Evidence, Size, evidence, near_miss, seed_for, study
 from fpk.verdict import Outcome
 
 C, R, U = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNDECIDED
@@ -252,7 +253,29 @@ def test_two_studies_of_one_claim_are_refused(folder: Path) -> None:
 
 def test_two_claims_with_one_id_are_refused(folder: Path) -> None:
     (folder / "catalogue.py").write_text(CATALOGUE.replace('"two"', '"one"'))
-    with pytest.raises(ProblemError, match=r"two claims 'one'"):
+    with pytest.raises(ProblemError, match=r"two claims or remarks 'one'"):
+        load_catalogue(folder)
+
+
+REMARK = """
+from fpk.study import Remark
+
+REMARKS = (Remark("{id}", "N[...] for a variance.", "The variance is meant.", "nobody, text"),)
+"""
+
+
+def test_remarks_are_selected_by_id_and_need_no_study(folder: Path) -> None:
+    (folder / "gamma.py").write_text(REMARK.format(id="err:three.dots"))
+    found = load_catalogue(folder)
+    assert [remark.id for remark in found.remarked([])] == ["err:three.dots"]
+    assert [remark.id for remark in found.remarked(["err:three"])] == ["err:three.dots"]
+    assert found.remarked(["one"]) == ()
+    assert [s.claim for s in found.selected(["one", "err:three.dots"])] == ["one"]
+
+
+def test_a_remark_with_the_id_of_a_claim_is_refused(folder: Path) -> None:
+    (folder / "gamma.py").write_text(REMARK.format(id="two"))
+    with pytest.raises(ProblemError, match=r"two claims or remarks 'two'"):
         load_catalogue(folder)
 
 

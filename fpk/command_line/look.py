@@ -11,33 +11,47 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.command_line.group import main, study_options
-from fpk.command_line.telling import reported, told
+from fpk.command_line.telling import remarks_of, reported, told
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from fpk.catalogue import Catalogue
     from fpk.records import Judged
-    from fpk.study import Catalogue
+    from fpk.study import Remark
 
 
 @main.command("list")
 @study_options
 def list_claims(studies: Path, store: Path, as_json: bool) -> None:
     """List the claims with their studies, and which of them run only when named."""
-    from fpk.study import load_catalogue
+    from fpk.catalogue import load_catalogue
 
     catalogue = load_catalogue(studies)
-    rows = [_listed(catalogue, id) for id in catalogue.claims]
+    rows = [_listed(catalogue, id) for id in catalogue.claims] + [_remarked(remark) for remark in catalogue.remarks]
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "claims": rows}, ensure_ascii=False))
         return
     width = max(len(row["id"]) for row in rows) + 2
     for row in rows:
-        controls = sum(outcome == "REFUTED" for outcome in catalogue.claims[row["id"]].expected.values())
-        named = "   only when named" if row["only_when_named"] else ""
-        click.echo(f"{row['id']:{width}s}{row['kind']:10s}{controls} wrong variants   {row['study']}{named}")
+        click.echo(f"{row['id']:{width}s}{row['kind']:10s}{_tried(catalogue, row)}".rstrip())
         click.echo(click.wrap_text(row["statement"], 100, "    ", "    "))
+
+
+def _tried(catalogue: Catalogue, row: Mapping[str, Any]) -> str:
+    """How many wrong variants a claim is tried with, and where; nothing for a remark."""
+    if row["id"] not in catalogue.claims:
+        return ""
+    controls = sum(outcome == "REFUTED" for outcome in catalogue.claims[row["id"]].expected.values())
+    return f"{controls} wrong variants   {row['study']}{'   only when named' if row['only_when_named'] else ''}"
+
+
+def _remarked(remark: Remark) -> dict[str, Any]:
+    """The row of a remark, with the keys of a claim's."""
+    return {
+        "id": remark.id, "kind": "wording", "study": "", "only_when_named": False, "variants": ["wording"], "statement": remark.statement,
+    }  # fmt: skip
 
 
 def _listed(catalogue: Catalogue, id: str) -> dict[str, Any]:
@@ -62,6 +76,10 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool) -
     if as_json:
         click.echo(json.dumps(as_document([j.record for j in judged]), ensure_ascii=False))
         return
+    for remark in catalogue.remarked([name]):
+        click.echo(
+            f"{remark.id} (wording): {remark.statement}\n  source   {remark.source}\n  reading  {remark.explanation}"
+        )
     for k, study in enumerate(catalogue.selected([name])):
         claim = catalogue.claims[study.claim]
         click.echo(
@@ -95,10 +113,11 @@ def _explained(variant: str, case: str, expected: str, note: str, record: Any) -
 
 def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tuple[Catalogue, list[Judged]]:
     """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out."""
+    from fpk.catalogue import load_catalogue
     from fpk.records import judged
     from fpk.runner import Done, tasks_of
     from fpk.store import Store
-    from fpk.study import Size, load_catalogue
+    from fpk.study import Size
 
     catalogue = load_catalogue(studies)
     tasks = tasks_of(catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=0)
@@ -110,7 +129,7 @@ def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tu
     whole = [
         Done(task, *found) for task, found in loaded if found is not None and (task.claim, task.case) not in missing
     ]
-    return catalogue, judged(catalogue, whole)
+    return catalogue, judged(catalogue, whole) + remarks_of(catalogue, names, "quick" if quick else "full")
 
 
 @main.command()
@@ -129,7 +148,7 @@ def report(studies: Path, store: Path, as_json: bool, quick: bool, folder: Path)
     from fpk.records import as_document, exit_code
 
     catalogue, judged = _stored(studies, store, [], quick)
-    if not judged:
+    if not any(j.record.key for j in judged):
         raise ProblemError(
             f"nothing is stored in {store} for this code and size: run fpk run{' --quick' if quick else ''} first."
         )

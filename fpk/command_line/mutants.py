@@ -14,9 +14,10 @@ from fpk.command_line.group import INTERRUPTED, main, study_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fpk.catalogue import Catalogue
     from fpk.kill_matrix import KillMatrix
     from fpk.mutants import Mutant
-    from fpk.study import Catalogue, Study
+    from fpk.study import Study
 
 #: Checks named in a line before the rest is only counted.
 NAMED = 6
@@ -58,7 +59,7 @@ def mutants(
     Exit codes: 0 every mutant that changes a claim's computation is refuted by some claim, and every claim is flipped by some near-miss;
     1 not so; 3 a claim is not confirmed to begin with.
     """
-    from fpk.study import load_catalogue
+    from fpk.catalogue import load_catalogue
 
     catalogue = load_catalogue(studies)
     chosen, planted, whole = _chosen(catalogue, names)

@@ -17,8 +17,9 @@ from fpk.command_line.run import computed
 @click.option("-j", "--jobs", default=1, type=click.IntRange(1, 512), show_default=True, help="Worker processes.")
 def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, jobs: int) -> None:
     """Plan the work that settles the claims or studies NAMES, from a pilot at the quick size."""
+    from fpk.catalogue import load_catalogue
     from fpk.planning import plan_from
-    from fpk.study import Size, load_catalogue
+    from fpk.study import Size
 
     catalogue = load_catalogue(studies)
     judged = computed(

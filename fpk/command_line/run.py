@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.command_line.group import INTERRUPTED, main, study_options
-from fpk.command_line.telling import reported, told
+from fpk.command_line.telling import remarks_of, reported, told
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fpk.catalogue import Catalogue
     from fpk.records import Judged
     from fpk.runner import Done
-    from fpk.study import Catalogue
 
 
 @main.command()
@@ -65,8 +65,9 @@ def run(
     folder: Path,
 ) -> None:
     """Run studies (all, or the NAMES of claims, studies or a path) and write the report."""
+    from fpk.catalogue import load_catalogue
     from fpk.records import as_document, exit_code
-    from fpk.study import Size, load_catalogue
+    from fpk.study import Size
 
     if names and Path(names[0]).exists():
         studies, names = Path(names[0]), names[1:]
@@ -74,6 +75,7 @@ def run(
     chosen = catalogue.selected(names)
     size, begun = Size("quick" if quick else "full"), time.perf_counter()
     judged = computed(catalogue, chosen, size, store, jobs=jobs, root=_root_seed(seed), alpha=alpha, fresh=fresh)
+    judged += remarks_of(catalogue, names, size.name)
     records = [j.record for j in judged]
     written = reported(judged, folder, catalogue, size.name, time.perf_counter() - begun)
     if as_json:

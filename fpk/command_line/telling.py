@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fpk.catalogue import Catalogue
     from fpk.records import Judged
-    from fpk.study import Catalogue
 
 
 def reported(judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float) -> Path:
@@ -20,6 +20,13 @@ def reported(judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size:
 
     command = shlex.join(["fpk", *sys.argv[1:]])
     return write_report(judged, folder, claims=catalogue.claims, command=command, seconds=seconds, size=size)
+
+
+def remarks_of(catalogue: Catalogue, names: Sequence[str], size: str) -> list[Judged]:
+    """The remarks that were asked for, as records."""
+    from fpk.records import Judged, remark_record
+
+    return [Judged(remark_record(remark, size=size), None, None) for remark in catalogue.remarked(names)]
 
 
 def told(judged: Sequence[Judged], written: Path, seconds: float) -> None:
@@ -38,7 +45,9 @@ def told(judged: Sequence[Judged], written: Path, seconds: float) -> None:
             f"  {record.error or record.reason}" + (f"\n  to settle it: {record.remedy}" if record.remedy else "")
         )
     counts = counted(records)
-    verdicts = ", ".join(f"{counts[k]} {k}" for k in ("CONFIRMED", "REFUTED", "UNDECIDED", "crashed") if k in counts)
+    verdicts = ", ".join(
+        f"{counts[k]} {k}" for k in ("CONFIRMED", "REFUTED", "UNDECIDED", "wording", "crashed") if k in counts
+    )
     mark, style = ("✓", "bold green") if counts["hold"] == counts["records"] else ("✗", "bold red")
     console.print(
         f"{mark} {counts['hold']} of {counts['records']} records hold ({verdicts}) in {seconds:.0f} s", style=style
