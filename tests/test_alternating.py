@@ -20,7 +20,7 @@ from fpk.fokker_planck.product.alternating import (
     lines_of,
     operator_of,
 )
-from fpk.fokker_planck.product.fields import fields_at
+from fpk.fokker_planck.product.fields import Fields, fields_at
 from fpk.grids import ProductGrid
 
 ROTATING = np.array([[-1.0, -2.0], [2.0, -1.0]])
@@ -154,22 +154,38 @@ def test_drift_does_not_make_steps_unstable(d, cells, strength, courant) -> None
     A, D = {2: (ROTATING, FULL), 3: (TILTED, FULL_3D)}[d]
     problem, grid = linear(strength * A, D, [1.5, 0.0, 0.0][:d], 0.6), fpk.Grid(-6, 6, cells=cells) ** d
     stepper, p = steps(problem, grid), start(problem, grid)
-    tau = courant / operator_of(stepper.fields(0.0), grid).speed
-    for _ in range(200 if courant < 20 else 30):
-        p = stepper.advanced(p, 0.0, tau)
+    tau, count = courant / operator_of(stepper.fields(0.0), grid).speed, 200 if courant < 20 else 30
+    ((_, p),) = stepper.run(p, (tau * count,), count)
     assert np.abs(p).sum() * grid.volume < 20
 
 
-def test_steps_divided_for_stability_are_those_of_that_length(rng) -> None:
+def test_steps_that_are_divided_for_stability_are_counted(rng) -> None:
+    """25 cells in a step are three steps of a third; forward, back, and in what the solution calls itself."""
     problem, p = linear(30 * ROTATING, FULL, [1.5, 0.0], 0.6), rng.random((16, 16))
     grid = fpk.Grid(-6, 6, cells=16) ** 2
-    stepper = steps(problem, grid)
-    tau = 25.0 / operator_of(stepper.fields(0.0), grid).speed  # three parts
-    found, u = stepper.advanced(p, 0.0, tau), rng.normal(size=p.shape)
-    assert abs((found * u).sum() - (p * stepper.returned(u, 0.0, tau)).sum()) < 1e-12 * np.abs(found * u).sum()
-    for _ in range(3):
-        p = stepper.advanced(p, 0.0, tau / 3)
-    np.testing.assert_array_equal(found, p)
+    stepper, u = steps(problem, grid), rng.normal(size=p.shape)
+    tau = 25.0 / operator_of(stepper.fields(0.0), grid).speed
+    assert stepper.counted(2) == 2
+    ((_, found),) = stepper.run(p, (2 * tau,), 2)
+    assert stepper.counted(2) == 6
+    np.testing.assert_array_equal(found, next(stepper.run(p, (2 * tau,), 6))[1])
+    np.testing.assert_array_equal(found, stepper.advanced(stepper.advanced(p, 0.0, tau), tau, tau))
+    assert stepper.counted(6) == 6
+    *_, (_, back) = stepper.run_back(u, (2 * tau,), 2)
+    assert abs((found * u).sum() - (p * back).sum()) < 1e-12 * np.abs(found * u).sum()
+    problem = linear(ROTATING, FULL, [1.5, 0.0], 0.8)
+    solution = fpk.solve(problem, fpk.Grid(-7, 7, cells=64) ** 2, times=[1.0], steps=3, scheme=ALTERNATING)
+    assert solution.source.endswith(f"cells, {solution.plan.stepper.counted(3)} steps")
+    assert solution.plan.stepper.counted(3) > 3
+
+
+def test_steps_that_shorten_when_the_drift_grows_are_divided_where_it_is_strong() -> None:
+    stepper = steps(winding(2, "t"), PLANE)
+    stepper.fields = lambda t, at=stepper.fields: Fields(at(t).drift * (1 + 50 * t), at(t).diffusivity)
+    early, late = stepper.scheduled((0.5, 1.0), 4)
+    assert len(early[1]) < len(late[1]) == 2 * round(0.25 / late[1][0][1])
+    for t, step in (*early[1], *late[1]):
+        assert operator_of(stepper.fields(t + step / 2), PLANE).speed * step < LIMITS[2][-1][0]
 
 
 @pytest.mark.parametrize("grid", [PLANE, SPACE])

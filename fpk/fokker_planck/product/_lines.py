@@ -2,7 +2,7 @@
 
 Arrays in, arrays out. An elimination of (1 + leaving) x − (what arrives from both neighbours) = r is x = (1 − up)⁻¹ · inverse · (1 − low)⁻¹ r with
 bidiagonal factors: ``low`` and ``up`` are stored at the lower cell of each pair. They change places in the transposed elimination. Lines along the
-last axis are taken :data:`LANES` at a time, in a buffer where they lie side by side.
+last axis are taken :data:`LANES` at a time, in a buffer where they lie side by side, right after the operator has been applied to them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit  # type: ignore[import-untyped]
-from numba.core import types  # type: ignore[import-untyped]
-from numba.extending import intrinsic  # type: ignore[import-untyped]
+
+from fpk.fokker_planck.product._registers import TILE, add_tile, scale_tile, turn_tile
+from fpk.instructions import prefer_wide_vectors
 
 compiled = njit(cache=True, error_model="numpy", fastmath={"contract"}, nogil=True)
-#: Numbers that are turned from rows into columns together along each side: one register of doubles.
-TILE = 8
 #: Lines along the last axis that are eliminated together: two registers, so that one works while the other waits.
 LANES = 16
 #: Cells handled together by the operator: the result stays in the first-level cache.
@@ -33,17 +31,18 @@ def apply(
     Arrays over the cells, of shape (n,), begin and end with cells that are none: rates and p are 0 there, and the span leaves them out. ``rates`` are
     rows to the next and to the previous cell along each axis, then one row to the corners of each of the ``pairs`` of axes.
     """
+    d = len(strides)
     for a in range(span[0], span[1], BLOCK):
         b = min(a + BLOCK, span[1])
-        weigh(weights[0], p[a:b], out[a:b])
-        for k in range(len(strides)):
+        apply_plane(p, weights, rates[2 * d - 4 :], strides[d - 2], a, b, out[a:b])
+        for k in range(d - 2):
             s, up, down = strides[k], rates[2 * k], rates[2 * k + 1]
             exchange(
                 weights[1], up[a - s : b - s], p[a - s : b - s], down[a + s : b + s], p[a + s : b + s],
                 up[a:b], down[a:b], p[a:b], out[a:b],
             )  # fmt: skip
-        for k in range(len(pairs)):
-            s, t, to = strides[pairs[k, 0]], strides[pairs[k, 1]], rates[2 * len(strides) + k]
+        for k in range(len(pairs) - 1):
+            s, t, to = strides[pairs[k, 0]], strides[pairs[k, 1]], rates[2 * d + k]
             cross(
                 weights[1], to[a - s - t : b - s - t], p[a - s - t : b - s - t], to[a + s + t : b + s + t], p[a + s + t : b + s + t],
                 to[a - s + t : b - s + t], p[a - s + t : b - s + t], to[a + s - t : b + s - t], p[a + s - t : b + s - t], out[a:b],
@@ -85,6 +84,22 @@ def weigh(weight: float, p: Any, out: Any) -> None:
     """Fill ``out`` with weight · p."""
     for i in range(len(out)):
         out[i] = weight * p[i]
+
+
+@compiled
+def apply_plane(p: Any, weights: tuple[float, float], rates: Any, s: int, a: int, b: int, out: Any) -> None:
+    """Fill ``out``, cells a to b, with the terms of the last two axes, of strides s and 1: ``rates`` begin with theirs and end with the corners."""
+    prefer_wide_vectors()  # type: ignore[call-arg]
+    here, below, above = p[a - 1 : b + 1], p[a - s - 1 : b - s + 1], p[a + s - 1 : b + s + 1]
+    up, from_below, down, from_above = rates[0, a:b], rates[0, a - s : b - s], rates[1, a:b], rates[1, a + s : b + s]
+    right, left = rates[2, a - 1 : b], rates[3, a : b + 1]
+    under, over = rates[-1, a - s - 1 : b - s + 1], rates[-1, a + s - 1 : b + s + 1]
+    for i in range(len(out)):
+        leaving = (up[i] + down[i]) + (right[i + 1] + left[i])
+        arriving = from_below[i] * below[i + 1] + from_above[i] * above[i + 1]
+        arriving += right[i] * here[i] + left[i + 1] * here[i + 2]
+        corners = under[i] * below[i] + over[i + 2] * above[i + 2] - (under[i + 2] * below[i + 2] + over[i] * above[i])
+        out[i] = weights[0] * here[i + 1] + weights[1] * (arriving + corners - leaving * here[i + 1])
 
 
 @compiled
@@ -152,122 +167,100 @@ def multiply(rate: Any, c: float, inverse: Any, out: Any) -> None:
 
 @compiled
 def eliminate(x: Any, low: Any, inverse: Any, up: Any, span: tuple[int, int]) -> None:
-    """Solve along the middle axis of arrays (outer, n, inner), in place, for the columns of the span."""
-    a, b = span
-    outer, n, _ = x.shape
+    """Solve along the middle axis of x, flat, in place, for the columns of the span; factors (outer, n, inner)."""
+    outer, n, inner = low.shape
+    factors = low.ravel(), inverse.ravel(), up.ravel()
     for o in range(outer):
-        for i in range(1, n):
-            forward(x[o, i - 1, a:b], low[o, i - 1, a:b], x[o, i, a:b])
-        scale(inverse[o, n - 1, a:b], x[o, n - 1, a:b])
-        for i in range(n - 2, -1, -1):
-            backward(x[o, i + 1, a:b], inverse[o, i, a:b], up[o, i, a:b], x[o, i, a:b])
+        at = o * n * inner + span[0]
+        recur(x, at, factors[0], factors[1], factors[2], at, n, inner, span[1] - span[0])
 
 
-@intrinsic
-def turn_tile(typing: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, step: Any) -> Any:
-    """target[to + j · step + k] = source[at + k · stride + j] for j, k < TILE, of flat arrays: a tile turned in registers.
-
-    Written as vector instructions, because loops that change rows into columns are compiled number by number.
-    """
-
-    def generated(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        one, vector = ir.IntType(32), ir.VectorType(ir.DoubleType(), TILE)
-
-        def places(array: int, start: int, stride: int) -> list[Any]:
-            data = context.make_array(signature.args[array])(context, builder, args[array]).data
-            found = [args[start]]
-            for _ in range(TILE - 1):
-                found.append(builder.add(found[-1], args[stride]))
-            return [builder.bitcast(builder.gep(data, [place]), vector.as_pointer()) for place in found]
-
-        rows = [builder.load(place, align=8) for place in places(0, 1, 2)]
-        for width in (1, 2, 4):  # swaps blocks of this width across the diagonal
-            low = [k + TILE * (k // width % 2) - width * (k // width % 2) for k in range(TILE)]
-            masks = [ir.Constant(ir.VectorType(one, TILE), [k + shift for k in low]) for shift in (0, width)]
-            turned = list(rows)
-            for k in range(TILE):
-                if k // width % 2 == 0:
-                    pair = rows[k], rows[k + width]
-                    turned[k], turned[k + width] = (builder.shuffle_vector(*pair, mask) for mask in masks)
-            rows = turned
-        for row, place in zip(rows, places(3, 4, 5), strict=True):
-            builder.store(row, place, align=8)
-        return context.get_dummy_value()
-
-    return types.void(source, at, stride, target, to, step), generated
+@compiled
+def eliminate_group(x: Any, g: int, line: Any, low: Any, inverse: Any, up: Any) -> None:
+    """Solve along the lines of group g of the last axis of x, flat, in place; factors (groups, n · LANES), and room for the lines in ``line``."""
+    n = low.shape[1] // LANES
+    first, count = g * LANES * n, min(LANES, len(x) // n - g * LANES)
+    whole = n - n % TILE if count == LANES else 0
+    for j in range(0, whole, TILE):
+        for k in range(0, LANES, TILE):
+            turn_tile(x, first + k * n + j, n, line, j * LANES + k, LANES)  # type: ignore[call-arg]
+    for j in range(whole, n):
+        for k in range(count):
+            line[j * LANES + k] = x[first + k * n + j]
+    recur(line, 0, low.ravel(), inverse.ravel(), up.ravel(), g * n * LANES, n, LANES, LANES)
+    for j in range(0, whole, TILE):
+        for k in range(0, LANES, TILE):
+            turn_tile(line, j * LANES + k, LANES, x, first + k * n + j, n)  # type: ignore[call-arg]
+    for j in range(whole, n):
+        for k in range(count):
+            x[first + k * n + j] = line[j * LANES + k]
 
 
 @compiled
 def eliminate_lanes(x: Any, low: Any, inverse: Any, up: Any, span: tuple[int, int]) -> None:
-    """Solve along lines of the last axis of x, flat, in place, for the groups of the span; factors (groups, n · LANES)."""
-    n = low.shape[1] // LANES
-    lines, tiled = len(x) // n, n - n % TILE
-    line = np.zeros(n * LANES)
+    """Solve along the last axis, for the groups of lines in the span."""
+    line = np.zeros(low.shape[1])
     for g in range(*span):
-        first, count = g * LANES * n, min(LANES, lines - g * LANES)
-        whole = tiled if count == LANES else 0
+        eliminate_group(x, g, line, low, inverse, up)
+
+
+@compiled
+def along_last(
+    p: Any,
+    weights: tuple[float, float],
+    operator: tuple[Any, Any, Any],
+    last: tuple[Any, Any, Any],
+    span: tuple[int, int],
+    out: Any,
+) -> None:
+    """Fill ``out`` with weights[0] · p + weights[1] · A p, and solve along the last axis, for the groups of lines in the span."""
+    rates, strides, pairs = operator
+    low, inverse, up = last
+    margin, line = strides[0] + strides[1], np.empty(low.shape[1])
+    x = out[margin : len(out) - margin]
+    for g in range(*span):
+        a, b = g * len(line), min((g + 1) * len(line), len(x))
+        apply(p, weights, rates, strides, pairs, (a + margin, b + margin), out)
+        eliminate_group(x, g, line, low, inverse, up)
+
+
+@compiled
+def recur(x: Any, at: int, low: Any, inverse: Any, up: Any, of: int, n: int, stride: int, width: int) -> None:
+    """Solve along n rows of so many numbers, in place, that lie ``stride`` apart from x[at] and low[of] on."""
+    whole = width - width % TILE
+    for i in range(1, n):
+        a, b = at + i * stride, of + (i - 1) * stride
         for j in range(0, whole, TILE):
-            for k in range(0, LANES, TILE):
-                turn_tile(x, first + k * n + j, n, line, j * LANES + k, LANES)  # type: ignore[call-arg]
-        for j in range(whole, n):
-            for k in range(count):
-                line[j * LANES + k] = x[first + k * n + j]
-        recur(line, low[g], inverse[g], up[g])
+            add_tile(x, a + j, a - stride + j, low, b + j)  # type: ignore[call-arg]
+        for j in range(whole, width):
+            x[a + j] += low[b + j] * x[a - stride + j]
+    for j in range(width):
+        x[at + (n - 1) * stride + j] *= inverse[of + (n - 1) * stride + j]
+    for i in range(n - 2, -1, -1):
+        a, b = at + i * stride, of + i * stride
         for j in range(0, whole, TILE):
-            for k in range(0, LANES, TILE):
-                turn_tile(line, j * LANES + k, LANES, x, first + k * n + j, n)  # type: ignore[call-arg]
-        for j in range(whole, n):
-            for k in range(count):
-                x[first + k * n + j] = line[j * LANES + k]
+            scale_tile(x, a + j, inverse, b + j)  # type: ignore[call-arg]
+            add_tile(x, a + j, a + stride + j, up, b + j)  # type: ignore[call-arg]
+        for j in range(whole, width):
+            x[a + j] = inverse[b + j] * x[a + j] + up[b + j] * x[a + stride + j]
+
+
+@compiled
+def march(rooms: Any, count: int, step: float, operator: tuple[Any, Any, Any], middle: Any, last: Any) -> None:
+    """Take ``count`` steps of one length in place: ``rooms`` holds the state, between zeros, and two of its size to work in."""
+    state, first, second = rooms[0], rooms[1], rooms[2]
+    for _ in range(count):
+        stage(state, (0.0, step), operator, middle, last, first)
+        stage(first, (-1.0, step / 2), operator, middle, last, second)
+        advance(state, first, second)
 
 
 @compiled
 def stage(
-    p: Any,
-    weights: tuple[float, float],
-    operator: tuple[Any, Any, Any],
-    middle: Any,
-    last: tuple[Any, Any, Any],
-    out: Any,
+    p: Any, weights: tuple[float, float], operator: tuple[Any, Any, Any], middle: Any, last: Any, out: Any
 ) -> None:
     """Fill ``out`` with P⁻¹ (weights[0] · p + weights[1] · A p): eliminations along the last axis, then along the ``middle`` ones in order."""
-    rates, strides, pairs = operator
-    margin = strides[0] + strides[1]
-    apply(p, weights, rates, strides, pairs, (margin, len(p) - margin), out)
-    x = out[margin : len(p) - margin]
-    eliminate_lanes(x, last[0], last[1], last[2], (0, len(last[0])))
+    along_last(p, weights, operator, last, (0, len(last[0])), out)
+    margin = operator[1][0] + operator[1][1]
     for low, inverse, up in middle:
-        eliminate(x.reshape(low.shape), low, inverse, up, (0, low.shape[2]))
-
-
-@compiled
-def recur(line: Any, low: Any, inverse: Any, up: Any) -> None:
-    """The elimination of lines side by side, in place."""
-    size = len(line)
-    for q in range(LANES, size):
-        line[q] += low[q - LANES] * line[q - LANES]
-    for q in range(size - LANES, size):
-        line[q] *= inverse[q]
-    for q in range(size - LANES - 1, -1, -1):
-        line[q] = inverse[q] * line[q] + up[q] * line[q + LANES]
-
-
-@compiled
-def forward(before: Any, low: Any, x: Any) -> None:
-    """One row of the forward elimination, in place."""
-    for j in range(len(x)):
-        x[j] += low[j] * before[j]
-
-
-@compiled
-def scale(inverse: Any, x: Any) -> None:
-    """The last row: divide by its pivots, in place."""
-    for j in range(len(x)):
-        x[j] *= inverse[j]
-
-
-@compiled
-def backward(after: Any, inverse: Any, up: Any, x: Any) -> None:
-    """One row of the backward elimination, in place."""
-    for j in range(len(x)):
-        x[j] = inverse[j] * x[j] + up[j] * after[j]
+        eliminate(out[margin : len(out) - margin], low, inverse, up, (0, low.shape[2]))

@@ -11,8 +11,8 @@ both without flux through the edges of the box. A step τ solves with P = (1 −
 which are Hundsdorfer's and Verwer's two stages for a steady A, written without the A_i. It is of second order for any θ, cross terms included.
 Without drift every step is stable for θ ≥ 1 − 1/√2 in the plane and θ ≥ 3 (1 − √3/2) in space. With drift the Courant number
 c = max |f_i| τ/h_i counts (seen in runs with cell Péclet numbers up to 10³, not proven): :data:`LIMITS`. Up to c = 10 in the plane a larger θ helps;
-what goes beyond is done in several steps. Coefficients that depend on t are those of mid-step, which leaves second order. Density may fall below
-zero where it is not resolved; mass is conserved.
+what goes beyond is done in several steps, and counted. Coefficients that depend on t are those of mid-step, which leaves second order. Density may
+fall below zero where it is not resolved; mass is conserved.
 
 References
 ----------
@@ -41,7 +41,7 @@ from fpk.problem import Problem
 #: Courant numbers up to which steps are stable, and θ, for two and three dimensions: the most accurate first.
 LIMITS = {2: ((3.0, 1 - 0.5**0.5), (10.0, (1 + 3**-0.5) / 2)), 3: ((2.0, 3 * (1 - 0.75**0.5)),)}
 
-#: Times at which the drift is looked at to choose a number of steps.
+#: Times at which the drift is looked at to choose a number of steps, and between two target times to divide steps.
 LOOKS = 5
 
 
@@ -67,12 +67,17 @@ class Operator:
     @once
     def strides(self) -> NDArray[np.int64]:
         """Distance of neighbours along each axis."""
-        return np.array([int(np.prod(self.shape[a + 1 :])) for a in range(len(self.shape))])
+        return np.array([math.prod(self.shape[a + 1 :]) for a in range(len(self.shape))])
 
     @once
     def pairs(self) -> NDArray[np.int64]:
         """Pairs of axes i < j."""
         return np.array(list(combinations(range(len(self.shape)), 2)))
+
+    @property
+    def terms(self) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
+        """What loops take: rates, strides and pairs."""
+        return self.rates, self.strides, self.pairs
 
     @property
     def margin(self) -> int:
@@ -87,7 +92,7 @@ class Operator:
 
 def margin_of(shape: tuple[int, ...]) -> int:
     """The largest distance of a cell from one that it exchanges mass with."""
-    return int(np.prod(shape[1:]) + np.prod(shape[2:]))
+    return math.prod(shape[1:]) + math.prod(shape[2:])
 
 
 def operator_of(fields: Fields, grid: ProductGrid) -> Operator:
@@ -100,12 +105,12 @@ def operator_of(fields: Fields, grid: ProductGrid) -> Operator:
         spread, drift = fields.diffusivity[rows[i, i]] / h**2, fields.drift[i] / (2 * h)
         np.add(spread, drift, out=rates[2 * i])
         np.subtract(spread, drift, out=rates[2 * i + 1])
-        np.moveaxis(rates[2 * i], i, 0)[-1] = 0.0
-        np.moveaxis(rates[2 * i + 1], i, 0)[0] = 0.0
+        rates[2 * i][(slice(None),) * i + (-1,)] = 0.0
+        rates[2 * i + 1][(slice(None),) * i + (0,)] = 0.0
     for k, (i, j) in enumerate(combinations(range(d), 2)):
         rates[2 * d + k][...] = fields.diffusivity[rows[i, j]] / (2 * grid.spacings[i] * grid.spacings[j])
         for axis in (i, j):  # four points around a cell at the edge would reach out
-            np.moveaxis(rates[2 * d + k], axis, 0)[[0, -1]] = 0.0
+            rates[2 * d + k][(slice(None),) * axis + ([0, -1],)] = 0.0
     return Operator(grid.shape, table, speed_of(fields, grid))
 
 
@@ -140,12 +145,13 @@ class MiddleLines(Lines):
 
     @property
     def count(self) -> int:
-        """Columns."""
-        return self.low.shape[2]
+        """Tiles of columns; to share whole ones makes all results the same to the last bit."""
+        return -(-self.low.shape[2] // kernels.TILE)
 
     def solve(self, x: Array, span: tuple[int, int], *, transposed: bool = False) -> None:
-        """Eliminate in place in a span of the columns."""
-        kernels.eliminate(x.reshape(self.low.shape), *self.factors(transposed=transposed), span)
+        """Eliminate in place in a span of the tiles."""
+        first, last = (min(end * kernels.TILE, self.low.shape[2]) for end in span)
+        kernels.eliminate(x, *self.factors(transposed=transposed), (first, last))
 
 
 class LastLines(Lines):
@@ -167,9 +173,12 @@ class LastLines(Lines):
 
 def side_by_side(lines: Array) -> Array:
     """(lines, n, 1) as (groups, n, LANES)."""
-    missing = -len(lines) % kernels.LANES
-    groups = np.pad(lines[..., 0], ((0, missing), (0, 0))).reshape(-1, kernels.LANES, lines.shape[1])
-    return np.ascontiguousarray(groups.swapaxes(1, 2))
+    count, n, _ = lines.shape
+    groups = np.zeros((-(-count // kernels.LANES), n, kernels.LANES))
+    for k in range(kernels.LANES):
+        present = lines[k :: kernels.LANES, :, 0]
+        groups[: len(present), :, k] = present
+    return groups
 
 
 def lines_of(operator: Operator, c: float) -> tuple[list[MiddleLines], LastLines]:
@@ -178,7 +187,7 @@ def lines_of(operator: Operator, c: float) -> tuple[list[MiddleLines], LastLines
 
     def rates(axis: int) -> tuple[Array, Array]:
         up, down = operator.along(axis)
-        lines = int(np.prod(shape[:axis])), shape[axis], int(np.prod(shape[axis + 1 :]))
+        lines = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
         return up.reshape(lines), down.reshape(lines)
 
     d = len(shape)
@@ -186,7 +195,9 @@ def lines_of(operator: Operator, c: float) -> tuple[list[MiddleLines], LastLines
 
 
 class AlternatingSteps(Steps):
-    """Hundsdorfer–Verwer steps with the coefficients in the middle of each; those that would not be stable are divided.
+    """Hundsdorfer–Verwer steps with the coefficients in the middle of each; those that would not be stable are divided when they are scheduled.
+
+    Afterwards :meth:`counted` tells how many there were.
 
     Parameters
     ----------
@@ -203,6 +214,8 @@ class AlternatingSteps(Steps):
         self.team = Team(grid.cells)
         self._operator: tuple[float, Operator] | None = None
         self._lines: tuple[float, tuple[list[MiddleLines], LastLines]] | None = None
+        self._speeds: dict[float, float] = {}
+        self._taken: dict[int, int] = {}
 
     def _at(self, t: float) -> Operator:
         """A at t; the factors of P go with it."""
@@ -210,10 +223,38 @@ class AlternatingSteps(Steps):
             self._operator, self._lines = (t, operator_of(self.fields(t), self.grid)), None
         return self._operator[1]
 
-    def _parts(self, t: float, step: float) -> list[tuple[float, float]]:
+    def scheduled(self, times: tuple[float, ...], steps: int) -> list[tuple[float, list[tuple[float, float]]]]:
+        """As every stepper, with steps that would not be stable divided: equally between two target times."""
+        self._taken.pop(steps, None)
+        plan = [(t, self._divided(legs)) for t, legs in super().scheduled(times, steps)]
+        self._taken[steps] = sum(len(legs) for _, legs in plan)
+        return plan
+
+    def counted(self, steps: int) -> int:
+        """How many steps were taken when so many were asked for, or may be."""
+        return self._taken.get(steps, steps)
+
+    def _divided(self, legs: list[tuple[float, float]]) -> list[tuple[float, float]]:
+        """Legs of one length in as many equal parts as stability asks for, at a few times from the first to the end of the last."""
+        if not legs:
+            return legs
+        first, last = legs[0][0], sum(legs[-1])
+        looks = [first] if self.steady else np.linspace(first, last, LOOKS).tolist()
+        speed = max(map(self._speed, looks))
+        return [part for leg in legs for part in self._parts(*leg, speed=speed)]
+
+    def _parts(self, t: float, step: float, *, speed: float) -> list[tuple[float, float]]:
         """(start, length) of as many equal steps as stability asks for."""
-        count = max(1, math.ceil(self._at(t + step / 2).speed * step / self.limits[-1][0]))
+        count = max(1, math.ceil(speed * step / self.limits[-1][0] - 1e-9))
         return [(t + step * (k / count), step / count) for k in range(count)]
+
+    def _speed(self, t: float) -> float:
+        """max |f_i|/h_i at t."""
+        if self.steady:
+            return self._at(t).speed
+        if t not in self._speeds:
+            self._speeds[t] = speed_of(self.fields(t), self.grid)
+        return self._speeds[t]
 
     def _prepared(self, t: float, step: float) -> tuple[Operator, tuple[list[MiddleLines], LastLines]]:
         """A in the middle of the step, and the factors of P."""
@@ -243,12 +284,14 @@ class AlternatingSteps(Steps):
         state = self._inside(rooms[0])
         state[:] = p.ravel()
         for target, legs in self.scheduled(times, steps):
-            for leg in legs:
-                self._advance(rooms, *leg)
+            if self.steady and legs:
+                self._march(rooms, *legs[0], len(legs))
+            for t, step in () if self.steady else legs:
+                self._advance(rooms, t, step)
             yield target, state.reshape(p.shape).copy()
 
     def advanced(self, p: Array, t: float, step: float) -> Array:
-        """The density at t + step of one that is p at t."""
+        """The density at t + step of one that is p at t; a step that would not be stable is divided."""
         state = self._inside(self._own[0])
         state[:] = p.ravel()
         self._advance(self._own, t, step)
@@ -256,11 +299,19 @@ class AlternatingSteps(Steps):
 
     def _advance(self, rooms: Array, t: float, step: float) -> None:
         """One step of the state, in place."""
+        for start, length in self._parts(t, step, speed=self._at(t + step / 2).speed):
+            self._march(rooms, start, length, 1)
+
+    def _march(self, rooms: Array, t: float, step: float, count: int) -> None:
+        """``count`` steps of the state, with the coefficients of the first, in place."""
+        operator, (middle, last) = self._prepared(t, step)
+        if self.team.threads == 1:
+            factors = tuple(along.factors() for along in middle)
+            return kernels.march(rooms, count, step, operator.terms, factors, last.factors())
         state, first, second = rooms
-        for start, length in self._parts(t, step):
-            operator, lines = self._prepared(start, length)
-            self._stage(operator, lines, state, (0.0, length), first)
-            self._stage(operator, lines, first, (-1.0, length / 2), second)
+        for _ in range(count):
+            self._stage(operator, (middle, last), state, (0.0, step), first)
+            self._stage(operator, (middle, last), first, (-1.0, step / 2), second)
             kernels.advance(state, first, second)
 
     def _stage(
@@ -271,15 +322,12 @@ class AlternatingSteps(Steps):
         weights: tuple[float, float],
         out: Array,
     ) -> None:
-        """P⁻¹ (weights[0] · p + weights[1] · A p)."""
+        """P⁻¹ (weights[0] · p + weights[1] · A p), shared."""
         middle, last = lines
-        terms, margin = (operator.rates, operator.strides, operator.pairs), operator.margin
-        if self.team.threads == 1:
-            return kernels.stage(p, weights, terms, tuple(along.factors() for along in middle), last.factors(), out)
         self.team.share(
-            lambda span: kernels.apply(p, weights, *terms, (span[0] + margin, span[1] + margin), out), self.grid.cells
+            lambda span: kernels.along_last(p, weights, operator.terms, last.factors(), span, out), last.count
         )
-        for along in (last, *middle):
+        for along in middle:
             self.team.share(lambda span, along=along: along.solve(self._inside(out), span), along.count)
 
     def returned(self, u: Array, t: float, step: float) -> Array:
@@ -287,7 +335,7 @@ class AlternatingSteps(Steps):
         state, first, second = self._own
         inside = self._inside(state)
         inside[:] = u.ravel()
-        for start, length in reversed(self._parts(t, step)):
+        for start, length in reversed(self._parts(t, step, speed=self._at(t + step / 2).speed)):
             operator, lines = self._prepared(start, length)
             second[:] = state
             self._stage_back(operator, lines, second, (-1.0, length / 2), first)
@@ -308,9 +356,11 @@ class AlternatingSteps(Steps):
         middle, last = lines
         for along in (*reversed(middle), last):
             self.team.share(lambda span, along=along: along.solve(self._inside(x), span, transposed=True), along.count)
-        terms, margin = (operator.rates, operator.strides, operator.pairs), operator.margin
+        margin = operator.margin
         self.team.share(
-            lambda span: kernels.apply_transposed(x, weights, *terms, (span[0] + margin, span[1] + margin), out),
+            lambda span: kernels.apply_transposed(
+                x, weights, *operator.terms, (span[0] + margin, span[1] + margin), out
+            ),
             self.grid.cells,
         )
 
