@@ -7,8 +7,23 @@ On a path X_t = α_t X_0 + σ_t Z everything a model may be trained to predict i
 so that any one of the kinds noise, denoised, v, score and velocity gives all others, once its kind and its schedule are declared.
 """
 
+from fpk.fields.adapters import as_field
 from fpk.fields.exact import exact_field
 from fpk.fields.field import Field
+from fpk.fields.guidance import classifier_free, classifier_guided, observed, tilted
+from fpk.fields.inputs import EDM, Index
 from fpk.fields.kinds import KINDS, conversion
 
-__all__ = ["KINDS", "Field", "conversion", "exact_field"]
+__all__ = [
+    "EDM",
+    "KINDS",
+    "Field",
+    "Index",
+    "as_field",
+    "classifier_free",
+    "classifier_guided",
+    "conversion",
+    "exact_field",
+    "observed",
+    "tilted",
+]

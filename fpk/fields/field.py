@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Field:
 
     Notes
     -----
-    What is compiled when the function can be (:func:`fpk.tracing.traceable`) is compiled after conversion too.
+    Where the function can be compiled (:func:`fpk.tracing.traceable`), so can the field, its conversions and what is built on them.
 
     Examples
     --------
@@ -51,14 +51,10 @@ class Field:
     function: Callable[[Array, Any], Array]
     kind: str
     schedule: Schedule
+    traceable: ClassVar[bool] = True  # until its function, asked for a trace, refuses
 
     def __post_init__(self) -> None:
         checked_kind(self.kind)
-
-    @property
-    def traceable(self) -> bool:
-        """Whether the function can be compiled."""
-        return bool(getattr(self.function, "traceable", False))
 
     def __call__(self, x: Array, t: Any) -> Array:
         """The values at positions x of shape (n, d)."""
@@ -75,12 +71,13 @@ class Field:
         if checked_kind(kind) == self.kind:
             return self
 
+        @tracing.traceable
         def function(x: Array, t: Any) -> Array:
             scale, slope = known(lambda u: conversion(self.kind, kind, schedule=self.schedule, t=u), t)
             values = scale * self(x, t)
             return values if isinstance(slope, float) and slope == 0 else values + slope * x
 
-        return Field(tracing.traceable(function) if self.traceable else function, kind, self.schedule)
+        return Field(function, kind, self.schedule)
 
     @tracing.traceable
     def score(self, x: Array, t: Any) -> Array:
