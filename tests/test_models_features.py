@@ -43,8 +43,8 @@ def test_hermite_features_are_scipys_polynomials_of_the_standardised_coordinates
     x, features = rng.standard_normal((30, 2)), TWO["Hermite"]
     y = (x - [0.3, -1.0]) / [1.4, 0.6]
     assert isinstance(features, Hermite)
-    for j, (k, l) in enumerate(features.powers):
-        expected = eval_hermitenorm(k, y[:, 0]) * eval_hermitenorm(l, y[:, 1]) / np.sqrt(factorial(k) * factorial(l))
+    for j, (k, n) in enumerate(features.powers):
+        expected = eval_hermitenorm(k, y[:, 0]) * eval_hermitenorm(n, y[:, 1]) / np.sqrt(factorial(k) * factorial(n))
         np.testing.assert_allclose(features(x)[:, j], expected, rtol=1e-12, atol=1e-12)
 
 
@@ -68,7 +68,7 @@ def test_many_random_waves_have_the_gaussian_kernel() -> None:
     count, x = 40_000, np.array([[0.0, 0.0], [0.5, -0.3], [1.5, 1.0]])
     phi = RandomFourier(count, 2, width=0.8, seed=1)(x)
     apart = ((x[:, None] - x) ** 2).sum(2)
-    # each product has variance at most 4/m²: six standard errors, α about 1e-8
+    # a mean of products within ±2: six standard errors of at most 2/√m, α about 1e-8
     np.testing.assert_allclose(phi @ phi.T, np.exp(-apart / (2 * 0.8**2)), atol=6 * 2 / np.sqrt(count))
 
 

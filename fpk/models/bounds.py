@@ -34,6 +34,8 @@ from fpk.transformations import reverse_time
 
 #: Mass outside the support of the other law that a divergence leaves out.
 OUTSIDE = 1e-9
+#: Points between breakpoints among which crossings of densities are looked for.
+BETWEEN = 20
 
 
 def kl_divergence(first: Law, second: Law) -> float:
@@ -47,11 +49,20 @@ def kl_divergence(first: Law, second: Law) -> float:
 
 
 def total_variation(first: Law, second: Law) -> float:
-    """TV(p, q) = ½ ∫ |p − q| dx (d = 1), by quadrature over the breakpoints of both; about 1e-5 where the densities cross."""
-    points = law_points(first, edges=list(second.breakpoints()))
-    ratio = np.exp(second.log_density(points.x) - first.log_density(points.x))
-    missed = float(second.cdf(points.x[:1, 0])[0] + 1 - second.cdf(points.x[-1:, 0])[0])
-    return 0.5 * float(points.mean(np.abs(1 - ratio)) + missed)
+    """TV(p, q) = ½ ∫ |p − q| dx (d = 1): half the total variation of F_p − F_q, which turns where the densities cross.
+
+    Accuracy
+    --------
+    That of the distribution functions, where densities cross between breakpoints of either law at a distance; about 1e-8 of smooth laws.
+    """
+    x = np.union1d(first.breakpoints(), second.breakpoints())
+    x = np.interp(np.arange(0, len(x) - 1, 1 / BETWEEN), np.arange(len(x)), x)
+    with np.errstate(invalid="ignore"):  # beyond the support of one of them
+        gap = first.log_density(x[:, None]) - second.log_density(x[:, None])
+        crossed = np.flatnonzero(gap[1:] * gap[:-1] < 0)
+        turns = x[crossed] - gap[crossed] * np.diff(x)[crossed] / np.diff(gap)[crossed]
+    x = np.sort(np.concatenate([x, turns[np.isfinite(turns)]]))
+    return 0.5 * float(np.abs(np.diff(first.cdf(x) - second.cdf(x), prepend=0.0, append=0.0)).sum())
 
 
 @dataclass(frozen=True)

@@ -133,10 +133,9 @@ def hutchinson(features: Features, points: Points, directions: Array) -> Quadrat
 
 def sliced(features: Features, points: Points, directions: Array) -> Quadratic:
     """Sliced score matching: projections vᵀ(∇s)v and ½(v·s)²; parameters and directions as for :func:`hutchinson`."""
-    phi, k = features(points.x, points.t), directions.shape[1]
-    spread = np.einsum("nai,nak->nik", directions, directions) / k
-    A = np.einsum("n,nj,nl,nik->jilk", points.weights, phi, phi, spread, optimize=True)
-    return Quadratic(A, -_projected_slopes(features, points, directions))
+    slopes, phi = _projected_slopes(features, points, directions), features(points.x, points.t)
+    spread = np.einsum("nai,nak->nik", directions, directions) / directions.shape[1]
+    return Quadratic(np.einsum("n,nj,nl,nik->jilk", points.weights, phi, phi, spread, optimize=True), -slopes)
 
 
 def _projected_slopes(features: Features, points: Points, directions: Array) -> Array:
