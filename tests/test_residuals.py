@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fpk.errors import SchemeError
-from fpk.fokker_planck.discretisation import ACCURATE, SECOND_ORDER
+from fpk.fokker_planck.discretisation import ACCURATE, MAGNUS, SECOND_ORDER
 from fpk.fokker_planck.residuals import Residuals
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
@@ -90,3 +90,26 @@ def test_the_proven_bar_is_refused_at_absorbing_walls():
     solution = solve(problem, Grid(0, 1, cells=32), times=[TIME])
     with pytest.raises(SchemeError, match="does not hold at absorbing walls"):
         Residuals(solution.plan, problem, solution.times).l1_bar(TIME)
+
+
+@pytest.mark.parametrize("kind", ["no_flux", "periodic"])
+@pytest.mark.parametrize("scheme", [ACCURATE, SECOND_ORDER, MAGNUS], ids=str)
+def test_functionals_are_corrected_together_as_one_by_one_and_coefficients_are_read_once_for_all(kind, scheme):
+    reads = []
+
+    def drift(x, t):
+        reads.append(t)
+        return np.sin(2 * np.pi * x) * np.cos(5 * t)
+
+    problem = replace(mode(kind)[0], drift=drift)
+    solution = solve(problem, Grid(0, 1, cells=32), times=[0.2, TIME], steps=6, scheme=scheme)
+    residuals = Residuals(solution.plan, problem, solution.times)
+    functionals = np.stack([np.cos(2 * np.pi * k * solution.grid.centers) for k in range(1, 5)])
+    counts = []
+    for asked in (functionals[:1], functionals):
+        reads.clear()
+        together = residuals.correction(TIME, asked)
+        counts.append(len(reads))
+    alone = [residuals.correction(TIME, phi[None])[0] for phi in functionals]
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-15 + 1e-13 * np.abs(together).max())
+    assert counts[0] == counts[1]

@@ -21,9 +21,9 @@ Becker and Rannacher (2001), An optimal control approach to a posteriori error e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,9 @@ import numpy as np
 from fpk.errors import SchemeError
 from fpk.fokker_planck.discretisation import Discretisation
 from fpk.fokker_planck.exponentials import Exponential
+from fpk.fokker_planck.fluxes import Rates
 from fpk.fokker_planck.splines import splined
+from fpk.fokker_planck.stepping import DiagonallyImplicit
 from fpk.grids import NODES, WEIGHTS, Grid
 from fpk.laws import Array, central_derivative
 from fpk.problem import Problem
@@ -40,6 +42,20 @@ from fpk.problem import Problem
 PANELS = np.array([0, 1 / 256, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 15 / 16, 1.0])
 #: Times evaluated at once, to bound memory.
 CHUNK = 32
+
+
+class ColumnRates(Rates):
+    """A rate matrix for several states at once, the columns of arrays (n, K)."""
+
+    def applied(self, p: Array) -> Array:
+        """A p, shape (n, K)."""
+        n, w = len(p), self.width
+        around = np.concatenate([p[n - w :], p, p[:w]]) if self.periodic else np.pad(p, ((w, w), (0, 0)))
+        return sum((self.rows[k, :, None] * around[k : k + n] for k in range(2 * w + 1)), np.zeros_like(p))
+
+    def transposed(self) -> ColumnRates:
+        """Aᵀ."""
+        return ColumnRates(*super().transposed())
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,12 +207,22 @@ class Residuals:
         states = [self.plan.start]
         for t, step in legs:
             states.append(stepper.advanced(states[-1], t, step))
-        u = np.empty((len(legs) + 1, *functionals.shape))
+        u, returned = np.empty((len(legs) + 1, *functionals.shape)), self._returned_together
         u[-1] = functionals
         for i in range(len(legs) - 1, -1, -1):
-            u[i] = [stepper.returned(v, *legs[i]) for v in u[i + 1]]
+            u[i] = returned(u[i + 1], *legs[i])
         chunks = range(0, len(legs), CHUNK)
         return u[0], (self._hermite(legs[i : i + CHUNK], states[i:], u[i:]) for i in chunks)
+
+    @cached_property
+    def _returned_together(self) -> Callable[[Array, float, float], Array]:
+        """One step back of functionals (K, n), for which coefficients are read, and matrices factored, once."""
+        method, rates_at = self.plan.scheme.method, self.plan.rates_at
+        if isinstance(method, DiagonallyImplicit):
+            columns = method.stepper(lambda t: ColumnRates(*rates_at(t)))
+            return lambda u, t, step: columns.returned(u.T, t, step).T
+        stepper = method.stepper(lru_cache(maxsize=4)(rates_at), self.plan.clock)
+        return lambda u, t, step: np.stack([stepper.returned(v, t, step) for v in u])
 
     def _hermite(self, legs: list[tuple[float, float]], states: list[Array], u: Array) -> Moment:
         s = (1 + NODES) / 2
@@ -207,8 +233,8 @@ class Residuals:
         for i, (t, step) in enumerate(legs):
             start, end = end, self.plan.rates_at(t + step)
             q = np.stack([states[i], step * start.applied(states[i]), states[i + 1], step * end.applied(states[i + 1])])
-            left, right = start.transposed(), end.transposed()
-            v = [u[i], -step * _rows(left, u[i]), u[i + 1], -step * _rows(right, u[i + 1])]
+            left, right = (ColumnRates(*rates).transposed() for rates in (start, end))
+            v = [u[i], -step * left.applied(u[i].T).T, u[i + 1], -step * right.applied(u[i + 1].T).T]
             times.append(t + step * s)
             weights.append(step / 2 * WEIGHTS)
             p.append(np.stack([one, two, three, four], axis=1) @ q)
@@ -219,7 +245,3 @@ class Residuals:
             np.concatenate(times), np.concatenate(weights),
             np.concatenate(p).T / stretch, np.concatenate(rate).T / stretch, np.concatenate(back).transpose(2, 1, 0),
         )  # fmt: skip
-
-
-def _rows(rates: Any, values: Array) -> Array:
-    return np.stack([rates.applied(v) for v in values])
