@@ -172,7 +172,15 @@ def _residuals(given: fpk.Problem, scheme: Any, cells: int) -> ProductResiduals:
     """Of what a scheme makes of the given problem, in the equation of the stated one."""
     grid, stated = square(5.0, cells), rotating(std=0.5)
     plan = discretised(given, grid, until=TIME, steps=cells, scheme=scheme)
-    return ProductResiduals(plan.stepper, plan.start, plan.steps, stated, grid)
+    return ProductResiduals(plan, stated, (TIME,))
+
+
+def _corrected_sums(given: ProductResiduals, functionals: Array) -> tuple[Array, Array]:
+    """Expectations of functionals (K, *shape) as the grid gives them, and their corrections."""
+    plan = given.plan
+    found = next(p for _, p in plan.forward(plan.start, (TIME,))), given.corrections()[0]
+    values, added = (np.tensordot(functionals, p, axes=p.ndim) * plan.grid.volume for p in found)
+    return values, added
 
 
 @lru_cache(maxsize=4)
@@ -182,7 +190,7 @@ def _corrected(levels: tuple[int, ...]) -> tuple[Array, Array]:
     found = []
     for cells in levels:
         residuals = _residuals(rotating(std=0.5), ALTERNATING, cells)
-        values, corrections = residuals.expected(TIME, wave(residuals.grid)[None])
+        values, corrections = _corrected_sums(residuals, wave(residuals.plan.grid)[None])
         found.append((truth - values[0], corrections[0]))
     errors, corrections = np.array(found).T
     return errors, corrections
@@ -211,9 +219,9 @@ def exposed(variant: dict[str, float], case: str, size: Size, seed: int) -> Evid
 
     def corrected(cells: int) -> tuple[Array, Array]:
         residuals = _residuals(rotating(std=0.5, **variant), SCHEMES["central"], cells)
-        x, y = residuals.grid.points.T
-        functionals = np.stack([np.tanh(x), np.tanh(y), np.cos(x + y)]).reshape(3, *residuals.grid.shape)
-        values, corrections = residuals.expected(TIME, functionals)
+        x, y = residuals.plan.grid.points.T
+        functionals = np.stack([np.tanh(x), np.tanh(y), np.cos(x + y)]).reshape(3, *residuals.plan.grid.shape)
+        values, corrections = _corrected_sums(residuals, functionals)
         return corrections, values + corrections
 
     (coarse, before), (fine, after) = corrected(size.cells(32)), corrected(size.cells(64))

@@ -133,6 +133,9 @@ class _AtRest(ProductMarginals):
     def density(self, t: float) -> Array:
         return self.densities[0]
 
+    def _residuals(self, half: ProductMarginals) -> tuple[None, None]:
+        return None, None  # those of solutions from 0 on mean nothing here
+
     def _taken_back(self, u: Array, s: float, t: float) -> Array:
         return self.plan.stepper.returned(u, 0.0, t - s) if s < t else u
 
