@@ -85,7 +85,8 @@ def _module(model: Any, form: str, torch: Any) -> Call:
 def _evaluating(model: Any) -> Iterator[None]:
     """Evaluation mode; afterwards every part has its own mode again."""
     training = [part for part in model.modules() if part.training]
-    model.eval()
+    if training:
+        model.eval()
     try:
         yield
     finally:
