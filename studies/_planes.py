@@ -141,6 +141,15 @@ def moving(slow: float = 1.0, *, noise: float = 1.0) -> fpk.Problem:
     return fpk.Problem(drift, G, initial=fpk.Gaussian([1.0, 0.0], 0.6), name="moving rotation")
 
 
+FREE = fpk.Problem(0.0, 0.4**0.5, initial=fpk.Gaussian([0.3, -0.2], 0.5), name="free motion")
+
+
+def enclosed(noise: float = 1.0) -> fpk.Problem:
+    """:data:`FREE` as far as its law reaches, pushed back behind: too steep at the edges of [−8, 8]² for Fourier collocation."""
+    drift = [f"-40*{x}/(1 + exp(8*(6.2 - abs({x}))))" for x in ("x0", "x1")]
+    return fpk.Problem(drift, (0.4 * noise) ** 0.5, initial=FREE.initial, name="enclosed motion")
+
+
 def tumbling(slow: float = 1.0, *, turn: float = 1.0, cross: float = 1.0, noise: float = 1.0) -> fpk.Problem:
     """A linear problem in space with a full tensor; wrong with factors on the rotation, on the cross terms and on GGᵀ."""
     A = np.array([[-1.0, -1.5, 0.3], [1.0, -1.2, 0.5], [0.0, -0.7, -0.8]])
