@@ -11,8 +11,8 @@ from fpk.laws import Array, central_derivative
 from fpk.marginals import zero_estimate
 from fpk.study import Evidence, Size, study
 
+from ._limits import limit
 from ._systems import DATA
-from .stationarity import _limit
 
 NOISE = 0.9
 
@@ -68,7 +68,7 @@ def splitting(variant: Callable[[Array], Array], case: str, size: Size, seed: in
     """(p_h − p)/h − (the right side of the Fokker–Planck equation) as h → 0, at points across the law."""
     y = np.linspace(-1.6, 2.4, 13 if size.quick else 29)
     p = DATA.density(y[:, None])
-    limit, bound, coarser = _limit([(ORDERS[case](y, 2e-3 / 2**k, 401) - p) / (2e-3 / 2**k) for k in range(4)])
+    found, bound, coarser = limit([(ORDERS[case](y, 2e-3 / 2**k, 401) - p) / (2e-3 / 2**k) for k in range(4)])
     claimed = variant(y)
-    first = fpk.residual(limit - claimed, bound + 1e-8, coarser=coarser - claimed, source=f"{case}, by quadrature")
+    first = fpk.residual(found - claimed, bound + 1e-8, coarser=coarser - claimed, source=f"{case}, by quadrature")
     return Evidence(first, zero_estimate(len(y)), tuple(f"x = {v:.3g}" for v in y))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,18 +12,8 @@ from fpk.laws import Array, TabulatedLaw, central_derivative
 from fpk.marginals import zero_estimate
 from fpk.study import Evidence, Size, evidence, study
 
+from ._limits import limit
 from ._systems import DATA, boxed, constant_law, on_grid
-
-
-def _limit(values: list[Array]) -> tuple[Array, Array, Array]:
-    """Limit of a sequence c₀ + c₁h + c₂h² + ... at h, h/2, h/4, h/8: extrapolated value, its error bound, the value a level coarser."""
-    table = [values]
-    for k in (2, 4, 8):
-        last = table[-1]
-        table.append([(k * b - a) / (k - 1) for a, b in itertools.pairwise(last)])
-    best, before = table[3][0], table[2]
-    return best, 2 * np.abs(before[1] - before[0]) + 1e-10, before[0]
-
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "tanh x": np.tanh,
@@ -57,9 +46,9 @@ def langevin_step(variant: tuple[float, float], case: str, size: Size, seed: int
         moved = (x + drift * tau * push)[:, None] + np.sqrt(variance * tau) * nodes
         return np.array([mass @ (f(moved) @ weights - f(x)) for f in FUNCTIONS.values()]) / tau
 
-    limit, bound, coarser = _limit([rate(4e-3 / 2**k) for k in range(4)])
-    first = fpk.residual(limit, bound, coarser=coarser, source="one Langevin step by quadrature")
-    return Evidence(first, zero_estimate(len(limit)), tuple(FUNCTIONS))
+    found, bound, coarser = limit([rate(4e-3 / 2**k) for k in range(4)])
+    first = fpk.residual(found, bound, coarser=coarser, source="one Langevin step by quadrature")
+    return Evidence(first, zero_estimate(len(found)), tuple(FUNCTIONS))
 
 
 #: The drift that should keep p, from g and the score.
