@@ -39,6 +39,12 @@ def test_gradients_are_the_slopes_of_the_values(features: Features, rng: np.rand
         np.testing.assert_allclose(gradient[:, :, i], slope, atol=1e-8)
 
 
+@pytest.mark.parametrize("features", [*ONE.values(), *TWO.values()])
+def test_combinations_are_values_times_parameters(features: Features, rng: np.random.Generator) -> None:
+    x, theta = rng.uniform(-2, 2, (10, features.dimension)), rng.standard_normal((features.count, features.dimension))
+    np.testing.assert_allclose(features.combined(theta, x, 0.4), features(x, 0.4) @ theta, rtol=1e-12, atol=1e-12)
+
+
 def test_hermite_features_are_scipys_polynomials_of_the_standardised_coordinates(rng: np.random.Generator) -> None:
     x, features = rng.standard_normal((30, 2)), TWO["Hermite"]
     y = (x - [0.3, -1.0]) / [1.4, 0.6]

@@ -23,6 +23,7 @@ import numpy as np
 from fpk.closed_form import exact
 from fpk.errors import ProblemError
 from fpk.fields import Field, exact_field
+from fpk.fokker_planck.solutions import GridMarginals
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Law
@@ -160,10 +161,10 @@ def held_out_pairs(
     return [drawn(problem.initial, _schedule(problem), t=t, count=count, rng=rng) for t, _ in times]
 
 
-def generated_law(
+def generated(
     problem: Problem, field: Field, *, prior: Law, grid: Grid, end: float = 0.0, noise: float | None = None
-) -> Law:
-    """The law at time ``end`` that a learned field generates from a prior, on a grid (d = 1).
+) -> GridMarginals:
+    """What a learned field generates from a prior, on a grid (d = 1): marginals at the reverse time τ = T − end.
 
     Parameters
     ----------
@@ -177,8 +178,7 @@ def generated_law(
     reverse = reverse_time(problem, field.score, initial=prior, noise=noise)
     if not reverse.noiseless:
         reverse = replace(reverse, boundary=Boundary("no_flux", grid.lower, grid.upper))
-    clock = problem.horizon - end
-    return solve(reverse, grid, times=[clock]).law(clock)
+    return solve(reverse, grid, times=[problem.horizon - end])
 
 
 @dataclass(frozen=True)
@@ -212,10 +212,11 @@ class ModelError:
 
 
 def model_error(problem: Problem, field: Field, *, prior: Law, grid: Grid, end: float = 0.0) -> ModelError:
-    """The bound and what is observed on a grid, for a one-dimensional problem; parameters as for :func:`girsanov` and :func:`generated_law`."""
-    data = exact(problem, times=[problem.horizon]).law(end)
-    given = {"prior": prior, "grid": grid, "end": end}
-    sde, flow = generated_law(problem, field, **given), generated_law(problem, field, **given, noise=0.0)
+    """The bound and what is observed on a grid, for a one-dimensional problem; parameters as for :func:`girsanov` and :func:`generated`."""
+    data, clock = exact(problem, times=[problem.horizon]).law(end), problem.horizon - end
+    sde, flow = (
+        generated(problem, field, prior=prior, grid=grid, end=end, noise=noise).law(clock) for noise in (None, 0.0)
+    )
     return ModelError(
         girsanov(problem, field, prior=prior, end=end),
         kl_divergence(data, sde),

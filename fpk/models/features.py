@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import product
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ class Features(ABC):
     @abstractmethod
     def gradient(self, x: Array, t: float = 0.0) -> Array:
         """∂_i φ_j(x, t), shape (n, m, d)."""
+
+    def combined(self, theta: Array, x: Array, t: float) -> Array:
+        """φ(x, t) θ for parameters of shape (m, d), shape (n, d)."""
+        return self(x, t) @ theta
 
     def __add__(self, other: Features) -> Joined:
         """The features of both."""
@@ -94,15 +99,12 @@ class RadialBasis(Features):
 
     def __call__(self, x: Array, t: float = 0.0) -> Array:
         """The bumps at x, shape (n, m)."""
-        return np.exp(-0.5 * (self._offsets(x) ** 2).sum(2))
+        along = ((column[:, None] - centres) ** 2 for column, centres in zip(x.T, self.centres.T, strict=True))
+        return np.exp(reduce(add, along) * (-0.5 / self.width**2))
 
     def gradient(self, x: Array, t: float = 0.0) -> Array:
         """−(x − c_j)/w² φ_j, shape (n, m, d)."""
-        offsets = self._offsets(x)
-        return -offsets / self.width * np.exp(-0.5 * (offsets**2).sum(2))[:, :, None]
-
-    def _offsets(self, x: Array) -> Array:
-        return (x[:, None] - self.centres) / self.width
+        return (self.centres - x[:, None]) / self.width**2 * self(x, t)[:, :, None]
 
 
 class RandomFourier(Features):
@@ -273,6 +275,11 @@ class Timed(Features):
     def __call__(self, x: Array, t: float = 0.0) -> Array:
         """All products, shape (n, m)."""
         return np.kron(self.clock(t)[None], self.base(x, t))
+
+    def combined(self, theta: Array, x: Array, t: float) -> Array:
+        """The same from the features of x alone, with the parameters of this time."""
+        now = np.tensordot(self.clock(t), theta.reshape(self.degree + 1, self.base.count, -1), axes=1)
+        return self.base.combined(now, x, t)
 
     def gradient(self, x: Array, t: float = 0.0) -> Array:
         """Gradients in x of all products, shape (n, m, d)."""

@@ -51,7 +51,7 @@ class LinearField:
 
     def __call__(self, x: Array, t: float) -> Array:
         """The field at positions x of shape (n, d)."""
-        return self.features(x, t) @ self.theta
+        return self.features.combined(self.theta, x, t)
 
     def jacobian(self, x: Array, t: float) -> Array:
         """∂_i s_k at [n, k, i], shape (n, d, d)."""

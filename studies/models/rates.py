@@ -32,11 +32,11 @@ def _order_evidence(steps: Array, errors: fpk.Estimate, order: int) -> Evidence:
 
 # -- features ----------------------------------------------------------------------------------------------------------
 
-#: Where the splines live: the law beyond has mass 1e-13.
-INTERVAL = (-5.5, 6.0)
+#: Where the splines live: the law beyond has mass 1e-9.
+INTERVAL = (-4.0, 4.5)
 #: Of a score error, whose square is integrated.
 ROUNDING = 1e-11
-PIECES = (96, 128, 160, 192, 256, 320)
+PIECES = (96, 120, 144, 176, 208)
 
 
 @lru_cache(maxsize=64)
