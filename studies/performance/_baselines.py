@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ from fpk.fokker_planck import discretisation as schemes
 from fpk.fokker_planck.fluxes import Rates, ScharfetterGummel, WellBalanced6
 from fpk.laws import Array
 
-from ._tasks import Task
+from ._tasks import AnyTask, BoxTask, Task
 
-Solver = Callable[[Task, int, int], Array]
+Solver = Callable[[Any, int, int], Array]
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Route:
         Settings that are tried; efforts in increasing order.
     steps : bool
         Whether the effort is a number of steps.
+    finer : float
+        A factor on the cells with which an accuracy that was reached is to be kept.
     """
 
     name: str
@@ -48,19 +49,15 @@ class Route:
     cells: Sequence[int]
     efforts: Sequence[int] = (0,)
     steps: bool = False
+    finer: float = 2.0
 
 
-@lru_cache(maxsize=64)
-def made(box: tuple[float, float], cells: int) -> fpk.Grid:
-    """A uniform grid, made once."""
-    return fpk.Grid(*box, cells=cells)
+def public_call(scheme: Any = None, *, positive: bool = False) -> Solver:
+    """``fpk.solve``, on lines and boxes."""
 
-
-def public_call(scheme: schemes.Scheme | None = None, *, positive: bool = False) -> Solver:
-    """``fpk.solve``."""
-
-    def solve(task: Task, cells: int, effort: int) -> Array:
-        grid, steps = made(task.box, cells), effort or None
+    def solve(task: AnyTask, cells: int, effort: int) -> Array:
+        grid: Any = task.grid(cells)
+        steps = effort or None
         return fpk.solve(
             task.problem, grid, times=[task.time], steps=steps, scheme=scheme, positive=positive
         ).densities[0]
@@ -68,9 +65,19 @@ def public_call(scheme: schemes.Scheme | None = None, *, positive: bool = False)
     return solve
 
 
+def from_scratch(scheme: Any = None) -> Solver:
+    """``fpk.solve`` of a problem on a box that has just been made, so that nothing is known of it; an effort is a number of steps."""
+
+    def solve(task: BoxTask, cells: int, effort: int) -> Array:
+        steps = effort or None
+        return fpk.solve(task.make(), task.grid(cells), times=[task.time], steps=steps, scheme=scheme).densities[0]
+
+    return solve
+
+
 def rates_of(flux: Any, task: Task, cells: int) -> Rates:
     """The rate matrix of one of fpk's fluxes."""
-    return flux.rates(task.problem, made(task.box, cells))(0.0)
+    return flux.rates(task.problem, task.grid(cells))(0.0)
 
 
 def sparse(rates: Rates) -> csc_array:

@@ -18,6 +18,9 @@ from fpk.fokker_planck.product.fields import fields_at, pairs
 from fpk.grids import ProductGrid
 from fpk.laws import Array
 
+from ._baselines import Route
+from ._tasks import BoxTask
+
 #: Cells along an axis, and digits asked of DOP853, among which the fastest setting is looked for.
 CELLS, DIGITS = (48, 54, 60, 64, 72, 80, 96), (4, 5, 6, 7, 8)
 
@@ -62,3 +65,11 @@ def wave_numbers(grid: ProductGrid) -> list[Array]:
         for i, axis in enumerate(grid.axes)
     ]
     return list(np.meshgrid(*lines, indexing="ij", sparse=True))
+
+
+def _on_box(task: BoxTask, cells: int, digits: int) -> Array:
+    start = task.start(cells)
+    return fourier(task.problem, task.grid(cells), start, time=task.time, digits=digits, factor=task.growth)
+
+
+FOURIER = Route("Fourier + DOP853", _on_box, CELLS, DIGITS, finer=1.25)

@@ -13,14 +13,14 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array
 
 from ._baselines import Route
-from ._tasks import Task
+from ._tasks import AnyTask
 
 #: Standard error of a median, in units of the median absolute deviation over √n, for normal noise.
 MEDIAN_ERROR = 1.4826 * (np.pi / 2) ** 0.5
 #: The clocks :func:`clocked` reads.
 CPU, WALL = 0, 1
-#: CPU seconds a timed batch takes at least: well above the clock's resolution.
-BATCH = 2e-3
+#: CPU seconds a timed batch takes at least: well above the clock's resolution. And what is so slow that two calls are enough.
+BATCH, SLOW = 2e-3, 0.05
 
 Call = Callable[[], object]
 
@@ -53,7 +53,7 @@ def clocked(call: Call, count: int) -> tuple[float, float]:
 def batch_of(call: Call) -> int:
     """How many calls fill a batch; the first call, which may compile, does not count."""
     call()
-    return max(1, int(BATCH / max(clocked(call, 2)[0], 1e-6)))
+    return max(1, int(BATCH / max(clocked(call, 1)[0], 1e-6)))
 
 
 def timed(call: Call, *, repeats: int = 5) -> tuple[float, float]:
@@ -85,18 +85,27 @@ def median_below(values: Array, bar: float, *, source: str) -> fpk.Estimate:
     return fpk.Estimate(np.array([middle - bar]), np.zeros(1), np.array([error**2]), samples=len(values), source=source)
 
 
-def reached(route: Route, task: Task, cells: int, effort: int, target: float) -> bool:
-    """Whether the error stays within the target with twice the cells, and twice the steps, as well.
+def reached(route: Route, task: AnyTask, cells: int, effort: int, target: float) -> bool:
+    """Whether the error stays within the target with more cells, and twice the steps, as well.
 
     Errors in space and time that happen to cancel are no accuracy: nobody finds them without the answer.
     """
-    steps = 2 * effort if route.steps else effort
-    return all(
-        task.error(route.solve(task, n, m)) <= target for n, m in ((cells, effort), (2 * cells, effort), (cells, steps))
-    )
+    settings = [(cells, effort), (round(route.finer * cells), effort)] + [(cells, 2 * effort)] * route.steps
+    return all(task.error(route.solve(task, n, m)) <= target for n, m in settings)
 
 
-def searched(route: Route, task: Task, target: float) -> list[Setting]:
+def measured(route: Route, task: AnyTask, cells: int, effort: int) -> Setting:
+    """One setting: the first call tells the error, later ones the time."""
+
+    def call() -> Array:
+        return route.solve(task, cells, effort)
+
+    error, once = task.error(call()), clocked(call, 1)
+    cpu, wall = min(once, clocked(call, 1)) if once[CPU] > SLOW else timed(call, repeats=3)
+    return Setting(route.name, cells, effort, error, cpu, wall)
+
+
+def searched(route: Route, task: AnyTask, target: float) -> list[Setting]:
     """For each number of cells the smallest effort that reaches the target, timed; fastest first.
 
     Raises
@@ -108,9 +117,7 @@ def searched(route: Route, task: Task, target: float) -> list[Setting]:
     for cells in route.cells:
         for effort in route.efforts:
             if reached(route, task, cells, effort, target):
-                error = task.error(route.solve(task, cells, effort))
-                cpu, wall = timed(lambda c=cells, e=effort: route.solve(task, c, e), repeats=3)
-                found.append(Setting(route.name, cells, effort, error, cpu, wall))
+                found.append(measured(route, task, cells, effort))
                 break
     if not found:
         raise ComparisonError(
@@ -119,17 +126,15 @@ def searched(route: Route, task: Task, target: float) -> list[Setting]:
     return sorted(found, key=lambda setting: setting.seconds)
 
 
-def tried(route: Route, task: Task) -> list[Setting]:
+def tried(route: Route, task: AnyTask) -> list[Setting]:
     """Every setting of a route with its error and time, those that break down left out."""
     out = []
     for cells in route.cells:
         for effort in route.efforts:
             try:
-                error = task.error(route.solve(task, cells, effort))
+                out.append(measured(route, task, cells, effort))
             except (fpk.FpkError, ArithmeticError, ValueError, np.linalg.LinAlgError):
                 continue
-            cpu, wall = timed(lambda c=cells, e=effort: route.solve(task, c, e), repeats=3)
-            out.append(Setting(route.name, cells, effort, error, cpu, wall))
     return out
 
 
