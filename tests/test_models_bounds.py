@@ -11,7 +11,7 @@ from fpk.errors import ProblemError
 from fpk.fields import Field, exact_field
 from fpk.models.bounds import (
     KLBound,
-    generated,
+    generated_law,
     girsanov,
     girsanov_held_out,
     held_out_pairs,
@@ -101,7 +101,7 @@ def test_held_out_pairs_bound_from_above(rng: np.random.Generator) -> None:
 
 def test_the_grid_generates_the_data_with_the_exact_score() -> None:
     for noise in (None, 0.0):
-        law = generated(FORWARD, TRUTH, prior=END, grid=GRID, noise=noise).law(1.0)
+        law = generated_law(FORWARD, TRUTH, prior=END, grid=GRID, noise=noise)
         assert 0 <= kl_divergence(DATA, law) < 1e-6
 
 
@@ -122,7 +122,7 @@ def test_gaussian_data_with_a_wrong_rate_generate_the_law_of_a_linear_recursion(
     field = Field(lambda x, t: -rate * x, "score", fpk.VPSchedule(2.0))
     rest = 1 / (2 * rate - 1)
     variance = rest + (1 - rest) * np.exp(-2 * (2 * rate - 1))
-    law = generated(forward, field, prior=fpk.Gaussian(0.0, 1.0), grid=fpk.Grid(-7, 7, cells=160)).law(1.0)
+    law = generated_law(forward, field, prior=fpk.Gaussian(0.0, 1.0), grid=fpk.Grid(-7, 7, cells=160))
     assert kl_divergence(fpk.Gaussian(0.0, float(np.sqrt(variance))), law) < 1e-7
 
 

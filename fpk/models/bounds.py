@@ -181,6 +181,14 @@ def generated(
     return solve(reverse, grid, times=[problem.horizon - end])
 
 
+def generated_law(
+    problem: Problem, field: Field, *, prior: Law, grid: Grid, end: float = 0.0, noise: float | None = None
+) -> Law:
+    """The law that :func:`generated` ends with, at time ``end``; the same parameters."""
+    clock = problem.horizon - end
+    return generated(problem, field, prior=prior, grid=grid, end=end, noise=noise).law(clock)
+
+
 @dataclass(frozen=True)
 class ModelError:
     """How wrong a learned field is: the bound, and the observed divergences of the laws it generates from p_e.
@@ -213,10 +221,8 @@ class ModelError:
 
 def model_error(problem: Problem, field: Field, *, prior: Law, grid: Grid, end: float = 0.0) -> ModelError:
     """The bound and what is observed on a grid, for a one-dimensional problem; parameters as for :func:`girsanov` and :func:`generated`."""
-    data, clock = exact(problem, times=[problem.horizon]).law(end), problem.horizon - end
-    sde, flow = (
-        generated(problem, field, prior=prior, grid=grid, end=end, noise=noise).law(clock) for noise in (None, 0.0)
-    )
+    data = exact(problem, times=[problem.horizon]).law(end)
+    sde, flow = (generated_law(problem, field, prior=prior, grid=grid, end=end, noise=noise) for noise in (None, 0.0))
     return ModelError(
         girsanov(problem, field, prior=prior, end=end),
         kl_divergence(data, sde),
