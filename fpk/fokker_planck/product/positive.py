@@ -17,6 +17,11 @@ central where this leaves no rate negative, and upwind where not:
 with ω_k = λ_k, and :data:`SHARE` |f_i| more along each axis: second order where |f_i| h is small against D, and bounded where D has no inverse. No
 jump leads out of the box, so that mass is conserved.
 
+Upwind differences spread by |μ_k|/2 − λ_k, and any walk between neighbours that moves so fast does: where rotation is strong, cross differences
+that may go negative are more accurate. From N((1.5, 0), .25) by D = [[.6, .3], [.3, .4]] and a drift [[−1, −ω], [ω, −1]] x to t = 1 on [−6, 6]²
+the error is 3.9e-2 with ω = 2 and 48² cells (theirs 3.0e-2) and 7.6e-3 with 96² (theirs 7.4e-3), but with ω = 8 it is 4.5e-1 and 1.5e-1 (theirs
+9.6e-2 and 2.3e-2). :mod:`carried` is positive and better than both there.
+
 In time p ↦ exp(τA) p = Σ_n w_n (1 + A/q)ⁿ p with q the largest rate at which a cell is left and Poisson weights w_n of mean qτ (*uniformisation*):
 sums of non-negative terms only, and no error in time up to :data:`TAIL`. Coefficients that depend on t are those of mid-step: second order.
 

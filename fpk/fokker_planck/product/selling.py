@@ -82,7 +82,7 @@ def stencil_of(diffusivity: Array, grid: ProductGrid) -> Stencil:
     """
     D = in_cells(diffusivity, grid.spacings)
     weights, offsets = decomposed(D)
-    far = _longest(weights, offsets) > _allowed(grid)
+    far = _longest(weights, offsets) > reach(grid)
     if far.any():
         weights[far], offsets[far] = decomposed(_raised(D, far, grid))
     found, rows = _united(weights, offsets)
@@ -167,7 +167,8 @@ def _longest(weights: Array, offsets: Whole) -> Whole:
     return np.where(np.isnan(weights).any(axis=1), REACH + 1, longest)
 
 
-def _allowed(grid: ProductGrid) -> int:
+def reach(grid: ProductGrid) -> int:
+    """The longest offset along any axis that a stencil on this grid may have, in cells."""
     return min(REACH, min(grid.shape) // 2)
 
 
@@ -182,10 +183,10 @@ def _raised(D: Array, far: NDArray[np.bool_], grid: ProductGrid) -> Array:
             f"the diffusivity{where} is not positive semi-definite: eigenvalues from {least[worst]:.3g} to {most[worst]:.3g} (cells²/time). "
             "Check the matrix G, or the noise_covariance."
         )
-    added = np.maximum(most * (LENGTH / _allowed(grid)) ** 2 - least, 0.0)
+    added = np.maximum(most * (LENGTH / reach(grid)) ** 2 - least, 0.0)
     if (added / most).sum() > RAISED * len(D):
         raise SchemeError(
-            f"a positive scheme needs neighbours more than {_allowed(grid)} cells away{where}: the noise is {_ratio(most[worst], least[worst])} "
+            f"a positive scheme needs neighbours more than {reach(grid)} cells away{where}: the noise is {_ratio(most[worst], least[worst])} "
             "stronger in one direction, in units of the cells, than across. Use cells whose widths follow the noise, coordinates along it, or "
             "positive=False."
         )
