@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from fpk.coefficients import Linear
 from fpk.errors import SchemeError
 from fpk.fokker_planck import adaptive
 from fpk.fokker_planck.adaptive import solve_to
 from fpk.fokker_planck.discretisation import ACCURATE, MAGNUS, POSITIVE, SECOND_ORDER
+from fpk.fokker_planck.product.alternating import ALTERNATING
+from fpk.fokker_planck.product.central import Central
+from fpk.fokker_planck.product.discretisation import ACCURATE as CENTRAL
+from fpk.fokker_planck.product.fields import fields_at
 from fpk.grids import Grid
 from fpk.laws import Gaussian
 from fpk.problem import Problem
@@ -68,3 +73,34 @@ def test_an_accuracy_out_of_reach_is_refused_with_the_change_that_is_left(monkey
         SchemeError, match=r"64 steps still change the densities by .*\(asked 1e-11\).*scheme of higher order"
     ):
         solve_to(MADE.problem, Grid(0, 1, 8), times=[1.0], accuracy=1e-11, scheme=POSITIVE)
+
+
+TURN = np.array([[-1.0, -2.0], [2.0, -1.0]])
+PLANE = Grid(-5, 5, 28) ** 2
+SWINGING = Problem(
+    Linear(lambda t: TURN * (1 + np.sin(4 * t) / 2)),
+    [["1.1 + 0.3*sin(4*t)", "0"], ["0.5", "0.7"]],
+    initial=Gaussian([0.6, 0.0], 0.6),
+)
+
+
+@pytest.mark.parametrize("accuracy", [1e-3, 1e-6, 1e-9])
+def test_steps_reach_the_semidiscrete_solution_in_the_plane(accuracy):
+    fields, start = fields_at(SWINGING, PLANE), SWINGING.initial.density(PLANE.points)
+
+    def rates(t, p):
+        return Central(fields(t), PLANE).applied(p.reshape(PLANE.shape)).ravel()
+
+    run = solve_ivp(rates, (0, 0.4), start, "DOP853", rtol=1e-11, atol=1e-12, t_eval=[0.2, 0.4])
+    reached = solve_to(SWINGING, PLANE, times=[0.2, 0.4], accuracy=accuracy)
+    apart = np.abs(reached.solution.densities.reshape(2, -1) - run.y.T).sum(axis=1) * PLANE.volume
+    assert apart.max() < accuracy
+    assert reached.error < accuracy
+    assert reached.tried[-1] == reached.steps
+
+
+def test_exponentials_of_steady_coefficients_take_no_steps_in_the_plane_and_alternating_directions_do():
+    steady = Problem(Linear(TURN), 1.0, initial=Gaussian([0.6, 0.0], 0.6))
+    assert solve_to(steady, PLANE, times=[0.4], accuracy=1e-9, scheme=CENTRAL).steps == 2
+    rough, fine = (solve_to(steady, PLANE, times=[0.4], accuracy=a, scheme=ALTERNATING).steps for a in (1e-2, 1e-4))
+    assert 4 <= fine / rough <= 16

@@ -141,11 +141,13 @@ class ProductResiduals:
                 e, p = self.plan.stepper.advanced(e + missed / 2, t, step) + missed / 2, q
             yield e
 
-    def _legs(self, times: tuple[float, ...]) -> Iterator[list[tuple[float, float]]]:
-        """Start and length of the steps to each time; solvers without an error in time could take any."""
-        counts = step_plan(times, self.plan.steps) if times[-1] > 0 else ((0, 0.0),)
-        for start, (count, length) in zip((0.0, *times), counts, strict=False):
-            yield [(start + i * length, length) for i in range(count)]
+    def _legs(self, times: tuple[float, ...]) -> list[list[tuple[float, float]]]:
+        """Start and length of the steps to each time; where one would be exact, as many as were asked for."""
+        stepper, steps = self.plan.stepper, self.plan.steps
+        if times[-1] > 0 and stepper.counted(steps) < steps:
+            plan = zip((0.0, *times), step_plan(times, steps), strict=False)
+            return [[(start + i * length, length) for i in range(count)] for start, (count, length) in plan]
+        return [legs for _, legs in stepper.scheduled(times, steps)]
 
     def _generator(self, p: Array, t: float) -> Array:
         """A p at the cell centres."""
