@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -155,6 +156,7 @@ def density_along_a_flow(variant: float, case: str, size: Size, seed: int) -> Ev
 COARSEST, LEVELS = 8, 6
 
 
+@lru_cache(maxsize=2 * LEVELS)
 def _errors(route: str, steps: int) -> float:
     """Signed error of E X² at t = 1, cells fixed and fine."""
     exact = fpk.exact(VP_FORWARD, times=[1.0])

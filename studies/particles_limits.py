@@ -70,7 +70,7 @@ def limit(variant: Slip, case: str, size: Size, seed: int) -> Evidence:
     """Particles against the solution on the same Brownian paths."""
     scheme, steps = SCHEMES[case.partition(", ")[0]]
     solved = SOLVED[case](correction=variant.correction, variance=variant.variance)
-    kept: dict[str, Any] = {"particles": size.particles(2**15), "times": [1.0], "seed": seed}
+    kept: dict[str, Any] = {"particles": size.particles(2**14), "times": [1.0], "seed": seed}
     run = fpk.simulate(solved.problem, steps=steps, scheme=scheme if variant.converted else Unconverted(), **kept)
     free = fpk.Problem(0.0, 1.0, initial=fpk.Gaussian(np.zeros(solved.noises), 1.0))
     brownian = fpk.simulate(free, steps=2 * steps, levels=1, **kept)

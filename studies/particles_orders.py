@@ -92,8 +92,8 @@ class Ladder(NamedTuple):
         return simulate(problem, steps=self.counts[0], levels=1, scheme=scheme)
 
 
-STRONG, FLOW = Ladder(2**15, 32, 6), Ladder(2**10, 16, 5)
-FIRST, SECOND = Ladder(2**17, 2, 5, antithetic=True), Ladder(2**20, 2, 5, antithetic=True)
+STRONG, FLOW = Ladder(2**14, 32, 6), Ladder(2**10, 16, 5)
+FIRST, SECOND = Ladder(2**17, 2, 5, antithetic=True), Ladder(2**19, 2, 5, antithetic=True)
 CROSSED_STRONG, CROSSED_SECOND = Ladder(2**13, 16, 8), Ladder(2**20, 1, 5, antithetic=True)
 
 
