@@ -14,8 +14,8 @@ from fpk.errors import NonFinite
 from fpk.laws import Array, Law
 from fpk.laws.base import require_one_dimensional
 
-#: Safeguarded Newton steps at most: bisection alone would be done by then.
-ROUNDS = 200
+#: Safeguarded Newton steps at most: bisection alone would be done by then. A Newton step this short, relative, was the last: the next is its square.
+ROUNDS, NEARLY = 200, 1e-9
 
 
 def quantiles(law: Law, levels: Array) -> Array:
@@ -68,9 +68,10 @@ def solved_monotone(
             raise NonFinite(f"a function to be inverted is not finite at x={x[~np.isfinite(f)][:3].tolist()}.")
         upper, lower = np.where(f >= values, x, upper), np.where(f < values, x, lower)
         newton = x - (f - values) / np.where(slope > 0, slope, np.inf)
-        inside = (newton > lower) & (newton < upper) & (slope > 0)
+        inside = (newton >= lower) & (newton <= upper) & (slope > 0)
         following = np.where(inside, newton, 0.5 * (lower + upper))
-        done = np.abs(following - x) <= 4e-16 * (1 + np.abs(x))
+        scale = 1 + np.abs(x)
+        done = (inside & (np.abs(newton - x) <= NEARLY * scale)) | (upper - lower <= 4e-16 * scale)
         x = following
         if np.all(done):
             break

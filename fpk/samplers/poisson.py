@@ -170,7 +170,7 @@ class PoissonFlow(ProbabilityFlow):
     ----------
     field : PoissonField
     times : array_like, shape (N + 1,)
-        Heights, from z_max down; 0 last, or a small height. Geometric ones (:func:`heights`) suit the field.
+        Heights, from z_max down to a small height, for example of :func:`heights`.
     method : {"euler", "heun", "rk4"}
 
     Notes
@@ -179,7 +179,7 @@ class PoissonFlow(ProbabilityFlow):
     """
 
     name = "Poisson flow"
-    limit = "the data law (plus z_N C), as steps and z_max → ∞: the prior is wrong by O(1/z_max)"
+    limit = "the data law plus z_N C, as steps and z_max → ∞: the prior is wrong by O(1/z_max)"
     needs = "the field of the data's charges, E_x/E_z"
 
     def __init__(self, field: PoissonField, *, times: Any, method: str = "heun") -> None:
@@ -191,8 +191,12 @@ class PoissonFlow(ProbabilityFlow):
         return CauchyLaw(float(self.times[0]), self.dimension)
 
 
-def heights(steps: int, *, highest: float, scale: float = 1.0) -> Array:
-    """Heights z_k = scale · sinh(u_k), u equally spaced, from ``highest`` to 0: geometric above ``scale``, uniform below; shape (steps + 1,)."""
-    if not (highest > 0 and scale > 0):
-        raise SchemeError(f"heights need highest > 0 and scale > 0, got {highest!r} and {scale!r}.")
-    return scale * np.sinh(np.linspace(np.arcsinh(highest / scale), 0.0, steps + 1))
+def heights(steps: int, *, highest: float, lowest: float) -> Array:
+    """Heights in constant ratio from ``highest`` to ``lowest`` > 0, shape (steps + 1,).
+
+    Lines far from the data turn towards them only at heights like the mass beyond them: equal steps to z = 0 miss that, and are of first order
+    whatever the method.
+    """
+    if not (highest > lowest > 0):
+        raise SchemeError(f"heights need highest > lowest > 0, got {highest!r} and {lowest!r}.")
+    return np.geomspace(highest, lowest, steps + 1)

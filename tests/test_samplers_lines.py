@@ -1,0 +1,178 @@
+"""What samplers know on the line: quantiles, the monotone coupling, reflow; and the field lines of Poisson flow in one dimension and more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import kstest, norm
+
+import fpk
+from fpk.errors import NonFinite, ProblemError, SchemeError
+from fpk.laws import Array
+from fpk.samplers import PoissonField, PoissonFlow, ProbabilityFlow, reflowed_field
+from fpk.samplers.coupling import monotone_map, quantiles, solved_monotone
+from fpk.samplers.poisson import CauchyLaw, heights
+
+DATA = fpk.GaussianMixture([0.3, 0.7], [2.2, 3.8], stds=[0.2, 0.5])
+PLANE = fpk.GaussianMixture([0.4, 0.6], [[1.0, -1.0], [-2.0, 0.5]], covariances=[[[0.5, 0.2], [0.2, 0.3]], np.eye(2)])
+
+
+# -- quantiles and couplings -------------------------------------------------------------------------------------------
+
+
+def test_quantiles_invert_the_distribution_function(rng: np.random.Generator) -> None:
+    u = np.concatenate([rng.random(200), [1e-12, 1e-6, 1 - 1e-6]])
+    for law in (DATA, fpk.Gaussian(-1.0, 0.01), fpk.problems.double_well_law()):
+        np.testing.assert_allclose(law.cdf(quantiles(law, u)), u, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(quantiles(fpk.Gaussian(1.0, 2.0), u), 1 + 2 * norm.ppf(u), rtol=1e-10)
+
+
+def test_quantiles_between_components_far_apart_are_found() -> None:
+    apart = fpk.GaussianMixture([0.5, 0.5], [-30.0, 30.0], stds=[0.1, 0.1])
+    u = np.array([0.25, 0.5 - 1e-9, 0.5 + 1e-9, 0.75])
+    np.testing.assert_allclose(apart.cdf(quantiles(apart, u)), u, atol=1e-15)
+
+
+def test_the_monotone_map_between_normal_laws_is_affine(rng: np.random.Generator) -> None:
+    x = rng.normal(2.0, 0.5, 300)
+    found = monotone_map(fpk.Gaussian(2.0, 0.5), fpk.Gaussian(-1.0, 3.0))(x)
+    np.testing.assert_allclose(found, -1 + 6 * (x - 2), atol=1e-9)
+
+
+def test_a_function_that_is_not_finite_is_not_inverted() -> None:
+    with pytest.raises(NonFinite, match="to be inverted"):
+        solved_monotone(lambda x: (np.full_like(x, np.nan), x), np.zeros(2), np.zeros(2), np.ones(2))
+
+
+def test_quantiles_need_the_line() -> None:
+    with pytest.raises(ProblemError, match="one-dimensional"):
+        quantiles(PLANE, np.array([0.5]))
+
+
+def test_one_euler_step_of_the_reflowed_field_is_the_coupling(rng: np.random.Generator) -> None:
+    x = rng.normal(0, 1, (200, 1))
+    sampler = ProbabilityFlow(reflowed_field(DATA), steps=1, method="euler")
+    np.testing.assert_allclose(
+        sampler.step(x, 0, np.zeros((0, 200, 1)))[:, 0], monotone_map(fpk.Gaussian(0.0, 1.0), DATA)(x[:, 0]), atol=1e-11
+    )
+
+
+def test_reflowed_velocities_are_constant_along_their_lines(rng: np.random.Generator) -> None:
+    field, start = reflowed_field(DATA), rng.normal(0, 1, (100, 1))
+    v = field(start, 1.0)
+    for t in (0.8, 0.3, 0.0):
+        np.testing.assert_allclose(field(start - (1 - t) * v, t), v, atol=1e-9)
+
+
+# -- field lines -------------------------------------------------------------------------------------------------------
+
+
+def by_quadrature(law: Any, x: float, z: float) -> float:
+    """E_x/E_z on the line from its definition."""
+
+    def part(weight: Any) -> float:
+        lower, upper = float(law.breakpoints()[0]), float(law.breakpoints()[-1])
+        inner = [p for p in (x - z, x, x + z, 2.2, 3.8) if lower < p < upper]
+        value: Any = quad(
+            lambda y: weight(x - y) / ((x - y) ** 2 + z**2) * law.density(np.array([[y]]))[0], lower, upper,
+            points=inner, limit=400, epsabs=1e-13,
+        )  # fmt: skip
+        return float(value[0])
+
+    return part(lambda away: away) / part(lambda away: z)
+
+
+@pytest.mark.parametrize(("x", "z"), [(2.0, 0.3), (3.1, 1.0), (-4.0, 2.0), (9.0, 20.0), (2.3, 0.05)])
+def test_lines_on_the_line_are_those_of_the_integral(x: float, z: float) -> None:
+    assert PoissonField(DATA).velocity(np.array([[x]]), z)[0, 0] == pytest.approx(by_quadrature(DATA, x, z), rel=1e-9)
+
+
+def test_mixtures_over_variances_give_the_same_lines(rng: np.random.Generator) -> None:
+    from fpk.samplers.poisson import _over_variances
+
+    x = rng.normal(2, 2, (40, 1))
+    for z in (0.2, 1.0, 15.0):
+        np.testing.assert_allclose(
+            _over_variances(DATA, x, z), PoissonField(DATA).velocity(x, z), rtol=1e-8, atol=1e-10
+        )
+
+
+@pytest.mark.parametrize("z", [0.7, 4.0])
+def test_lines_in_the_plane_are_those_of_many_charges(z: float) -> None:
+    """An even grid of charges on each component: a trapezoidal rule, exact to round-off at heights of five spacings."""
+    nodes = np.linspace(-8.5, 8.5, 121)
+    grid = np.stack([g.ravel() for g in np.meshgrid(nodes, nodes)], 1)
+    mass = np.exp(-0.5 * (grid**2).sum(1))
+    x = np.array([[0.5, 0.2], [3.0, -2.0], [-2.0, 0.5]])
+    across, up = np.zeros_like(x), np.zeros((3, 1))
+    for weight, mean, covariance in zip(PLANE.weights, PLANE.means, PLANE.covariances, strict=True):
+        away = x[:, None] - (mean + grid @ np.linalg.cholesky(covariance).T)
+        cubes = weight * mass / ((away**2).sum(2) + z**2) ** 1.5
+        across, up = across + (cubes[:, :, None] * away).sum(1), up + z * cubes.sum(1)[:, None]
+    np.testing.assert_allclose(PoissonField(PLANE).velocity(x, z), across / up, rtol=1e-8)
+
+
+def test_lines_of_charges_are_their_sum_and_point_away_from_one() -> None:
+    x = np.array([[1.0, 2.0], [0.0, -1.0]])
+    one = np.array([[0.5, 0.5]])
+    np.testing.assert_allclose(PoissonField(one).velocity(x, 0.4), (x - one) / 0.4)
+    charges = np.array([[0.5, 0.5], [-1.0, 2.0], [3.0, 0.0]])
+    away = x[:, None] - charges
+    cubes = ((away**2).sum(2) + 0.16) ** -1.5
+    wanted = (cubes[:, :, None] * away).sum(1) / (0.4 * cubes.sum(1))[:, None]
+    np.testing.assert_allclose(PoissonField(charges).velocity(x, 0.4), wanted, rtol=1e-12)
+
+
+def test_lines_carry_the_data_plus_cauchy_from_plane_to_plane() -> None:
+    """The flux through each plane: along lines F_z(x) stays, with F_z of the density z E_z/π."""
+
+    def below(x: float, z: float) -> float:
+        y = np.arange(0.0, 8.2, 0.02)
+        return float((0.5 + np.arctan((x - y) / z) / np.pi) @ DATA.density(y[:, None]) * 0.02)
+
+    flow = PoissonFlow(PoissonField(DATA), times=heights(100, highest=5.0, lowest=0.2), method="rk4")
+    x = np.array([[-20.0], [0.0], [3.0], [4.0], [30.0]])
+    start = x
+    for k in range(flow.steps):
+        x = flow.step(x, k, np.zeros((0, 5, 1)))
+    for a, b in zip(start[:, 0], x[:, 0], strict=True):
+        assert below(b, 0.2) == pytest.approx(below(a, 5.0), abs=1e-7)
+
+
+def test_the_prior_is_the_hemisphere_projected(rng: np.random.Generator) -> None:
+    """A direction uniform on the hemisphere, followed from the origin to the plane z = 3, α = 1e-9."""
+    v = rng.normal(size=(20_000, 3))
+    arrived = 3 * v[:, :2] / np.abs(v[:, 2:])
+    law = PoissonFlow(PoissonField(PLANE), times=heights(5, highest=3.0, lowest=0.1)).prior
+    for direction in (np.array([1.0, 0.0]), np.array([0.6, 0.8])):
+        for x in (arrived, law.sample(20_000, rng)):
+            result: Any = kstest(x @ direction, law.projected(direction).cdf)
+            assert result.pvalue > 1e-9
+
+
+def test_the_density_of_the_prior_has_mass_one_and_its_score(rng: np.random.Generator) -> None:
+    from fpk.laws import central_derivative
+
+    law = CauchyLaw(2.0, 2)
+    mass: Any = quad(lambda r: 2 * np.pi * r * law.density(np.array([[r, 0.0]]))[0], 0, np.inf)
+    assert mass[0] == pytest.approx(1, abs=1e-9)
+    x = rng.normal(0, 3, (20, 2))
+
+    def along(s: Array) -> Array:
+        return law.log_density(x + s * np.array([1.0, 0.0]))
+
+    np.testing.assert_allclose(law.score(x)[:, 0], central_derivative(along, np.zeros(1), 1e-3), atol=1e-10)
+    line = CauchyLaw(2.0, 1)
+    np.testing.assert_allclose(line.cdf(np.array([-2.0, 0.0, 2.0])), [0.25, 0.5, 0.75], atol=1e-14)
+
+
+def test_lines_end_above_the_charges() -> None:
+    with pytest.raises(ProblemError, match="heights z > 0"):
+        PoissonField(np.zeros((3, 2))).velocity(np.ones((1, 2)), 0.0)
+    with pytest.raises(SchemeError, match="highest > lowest > 0"):
+        heights(5, highest=3.0, lowest=0.0)
+    with pytest.raises(ProblemError, match="projected"):
+        CauchyLaw(1.0, 2).cdf(np.zeros(1))
