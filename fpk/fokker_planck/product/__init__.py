@@ -10,6 +10,7 @@ The law lives in an open box, which has to be wide enough and is checked. :func:
 :mod:`separable`        one matrix exponential along each axis, where coordinates do not interact (:mod:`axes`, :mod:`matrices`)
 :mod:`explicit`         the default elsewhere: Faber polynomials of eighth-order differences (:mod:`central`, :mod:`differences`)
 :mod:`positive`         jumps between cells, for any tensor: never below zero (:mod:`selling`)
+:mod:`carried`          masses carried along characteristics, noise after: never below zero, for drifts that are strong
 :mod:`alternating`      Hundsdorfer–Verwer steps, second order
 :mod:`spectral`         Fourier differences; in three dimensions, for smooth laws
 :mod:`flow`             zero noise, along characteristics (:mod:`tracks`, :mod:`divergence`), or by masses of cells (:mod:`remap`)
