@@ -67,10 +67,12 @@ def rate_in_features(variant: tuple[int, float], case: str, size: Size, seed: in
 # -- data --------------------------------------------------------------------------------------------------------------
 
 FEATURES = Hermite(2, std=0.9)
-#: Sizes of data sets; how many of each size are drawn is this number of data over the size, within limits.
-SAMPLES = (32, 128, 512, 2048, 8192)
-DRAWN, MOST = 1_600_000, 600
-KINDS = ("denoising", "implicit")
+#: Sizes of data sets, and the number of data drawn for each: it settles how many sets there are, at most MOST.
+SAMPLES = {
+    "denoising": ((16, 64, 256, 1024, 4096), 1_600_000),
+    "implicit": ((32, 128, 512, 2048, 8192), 2_600_000),
+}
+MOST = 1200
 
 
 @lru_cache(maxsize=2)
@@ -93,15 +95,15 @@ def _excess(case: str, factor: float, count: int, rng: np.random.Generator) -> f
 @study(
     "models.rate-in-data",
     variants=VARIANTS | {"target + 5 %": (0, 1.05)},
-    cases=KINDS,
+    cases=tuple(SAMPLES),
     applies=lambda variant, case: variant != "target + 5 %" or case == "denoising",
 )
 def rate_in_data(variant: tuple[int, float], case: str, size: Size, seed: int) -> Evidence:
     """The mean excess over the population minimiser, over 1/n: every size has data sets of its own."""
     more, factor = variant
-    rng = np.random.default_rng(seed)
-    drawings = [min(MOST, size.particles(DRAWN) // n) for n in SAMPLES]
-    found = [[_excess(case, factor, n, rng) for _ in range(k)] for n, k in zip(SAMPLES, drawings, strict=True)]
+    rng, (sizes, data) = np.random.default_rng(seed), SAMPLES[case]
+    drawings = [min(MOST, size.particles(data) // n) for n in sizes]
+    found = [[_excess(case, factor, n, rng) for _ in range(k)] for n, k in zip(sizes, drawings, strict=True)]
     variances = [np.var(one, ddof=1) / len(one) for one in found]
     first = fpk.Estimate(
         np.array([np.mean(one) for one in found]),
@@ -110,7 +112,7 @@ def rate_in_data(variant: tuple[int, float], case: str, size: Size, seed: int) -
         samples=min(drawings),
         source=f"excess of the {case} minimiser",
     )
-    return _order_evidence(1 / np.array(SAMPLES), first, 1 + more)
+    return _order_evidence(1 / np.array(sizes), first, 1 + more)
 
 
 HIGHER = "one more than claimed"
