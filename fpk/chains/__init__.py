@@ -4,6 +4,7 @@
 """
 
 from fpk.chains.marginals import ChainMarginals
+from fpk.chains.plane_states import plane_chain
 from fpk.chains.propagation import line_chain, propagate
 
-__all__ = ["ChainMarginals", "line_chain", "propagate"]
+__all__ = ["ChainMarginals", "line_chain", "plane_chain", "propagate"]

@@ -21,8 +21,8 @@ from fpk.laws import Array
 
 Map = Callable[[Array], Array]
 
-#: Spacing of nodes, or of their images, in units of the noise.
-FINE = 0.8
+#: Spacing of the images of nodes, which are integrated, and of a grid, which is interpolated: in units of the noise.
+FINE, GRID = 0.8, 0.45
 #: Fewest and most nodes along an axis of a grid, and most of one that sources are interpolated to.
 FEWEST, MOST, FINEST = 48, 192, 768
 #: Nodes with less mass are left out, and sums are taken over so many at once.
@@ -116,7 +116,7 @@ class PlaneSources:
         below = np.cumsum(self.masses[order])
         inside = places[order][(below > CUT) & (below < below[-1] - CUT)]
         lower, upper = inside[0] - REACH * self.std, inside[-1] + REACH * self.std
-        count = int(np.clip(np.ceil((upper - lower) / (FINE * self.std)), FEWEST, MOST))
+        count = int(np.clip(np.ceil((upper - lower) / (GRID * self.std)), FEWEST, MOST))
         return np.linspace(lower, upper, count)
 
     def at(self, x: Array) -> Array:
