@@ -137,6 +137,16 @@ def test_budgets_of_one_solution_cover_and_are_many_times_sharper_than_the_chang
     assert np.abs(found.value - wanted.value).max() < np.abs(solution.unbudgeted(panel).value - wanted.value).max() / 5
 
 
+def test_budgets_cover_long_after_the_law_has_settled() -> None:
+    late = replace(rotating(), horizon=12.0)
+    exact = fpk.exact(late, times=[12.0])
+    panel = fpk.law_panel({12.0: exact.law(12.0)})
+    solution = fpk.solve(late, fpk.Grid(-6, 6, cells=64) ** 2, times=[12.0], scheme=ACCURATE)
+    found, wanted = solution.expect(panel), exact.expect(panel).value
+    assert np.all(np.abs(found.value - wanted) <= found.bias_bound)
+    assert np.abs(found.value - wanted).max() < np.abs(solution.unbudgeted(panel).value - wanted).max() / 10
+
+
 def test_joint_expectations_keep_the_budget_of_their_change() -> None:
     exact = fpk.exact(rotating(), times=[EARLY, TIME])
     panel = two_time_panel({t: exact.law(t) for t in (EARLY, TIME)})

@@ -9,7 +9,7 @@ forward, its expectations are the *dual-weighted residuals* ∫⟨r, u⟩ dt wit
 one more solution. A is taken by Fourier differences from the problem's own coefficients, so that (1) also shows a solver that solves something else;
 at the edges, which are not what they take them for, r is left out.
 
-Exponentials have ∂_t p̃ = A_h p̃ with their own operator A_h, and r is smooth enough for a few Gauss points in the whole interval; errors of Magnus
+Exponentials have ∂_t p̃ = A_h p̃ with their own operator A_h, and r is smooth enough for a few Gauss points over hundreds of stages; errors of Magnus
 steps, far smaller, are not looked at. Elsewhere p̃ is the cubic Hermite interpolant between the ends of steps with slopes A p, and over a step
 
     ∫ r dt ≈ ⅙τ (A p_0 + 4 A p̃_½ + A p_1) − (p_1 − p_0):
@@ -41,8 +41,9 @@ from fpk.fokker_planck.product.spectral import Fourier, SpectralStepper
 from fpk.laws import Array
 from fpk.problem import Problem, step_plan
 
-#: Gauss points between 0 and the last time for exponentials; shorter intervals take fewer, by the root of their share.
-POINTS = 4
+#: Gauss points of a panel for exponentials, and how long one is at most, in stages of one exponential or in steps. Intervals between stored times
+#: that are shorter than a panel take fewer points, by the root of their share.
+POINTS, STAGES, STEPS = 4, 250, 8
 #: Cells at the edges where residuals are left out.
 RIM = 6
 
@@ -114,11 +115,19 @@ class ProductResiduals:
 
     def _nodes(self, start: float, end: float) -> Iterator[tuple[float, float]]:
         """Gauss points between two stored times, and their weights."""
-        if end > start:
-            count = int(np.ceil(POINTS * ((end - start) / self.times[-1]) ** 0.5))
-            nodes, weights = np.polynomial.legendre.leggauss(count)
-            half = (end - start) / 2
-            yield from zip((start + half * (1 + nodes)).tolist(), half * weights, strict=True)
+        panels = self._panels(end - start) if end > start else 0
+        share = ((end - start) / self.times[-1]) ** 0.5 if panels == 1 else 1.0
+        nodes, weights = np.polynomial.legendre.leggauss(int(np.ceil(POINTS * share)) if panels else 1)
+        for i in range(panels):
+            half = (end - start) / panels / 2
+            yield from zip((start + half * (2 * i + 1 + nodes)).tolist(), half * weights, strict=True)
+
+    def _panels(self, length: float) -> int:
+        """As many as have :data:`STAGES` stages (of steady coefficients), or :data:`STEPS` steps."""
+        if not self.plan.problem.steady:
+            return int(np.ceil(length / self.times[-1] * self.plan.steps / STEPS))
+        _, alpha = self.plan.stepper.exponentials(0.0, length)[0][0].expansion(length)
+        return int(np.ceil(len(alpha) / STAGES))
 
     def _moved(self, states: tuple[Array, ...], start: float, end: float) -> tuple[Array, ...]:
         """States at ``end`` from those at ``start``, in steps about as long as the plan's."""

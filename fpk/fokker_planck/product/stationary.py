@@ -218,7 +218,7 @@ def slowest(plan: ProductDiscretisation, tau: float) -> tuple[Any, Any]:
     shape, n = plan.grid.shape, plan.grid.cells
     made: Any = LinearOperator
     arnoldi: Any = eigs
-    operator = made((n, n), matvec=lambda x: plan.stepper.advanced(x.reshape(shape), 0.0, tau).ravel())
+    operator = made((n, n), dtype=float, matvec=lambda x: plan.stepper.advanced(x.reshape(shape), 0.0, tau).ravel())
     start = 1 + np.cos(np.arange(n) ** 1.5)  # mass, and something of every mode
     try:
         found = arnoldi(operator, k=MODES, v0=start, ncv=SUBSPACE, tol=TOLERANCE, maxiter=RESTARTS)
