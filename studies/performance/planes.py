@@ -166,14 +166,14 @@ OURS: dict[str, tuple[Route, ...]] = {
     "rotation": (central(40, 50, 60, 72, 84, 96), spectral(48, 60)),
     "four peaks": (central(28, 36, 48, 64), Route("fpk: default", from_scratch(), (48, 128))),
     "25:1": (central(64, 80, 96, 112, 128), spectral(48, 56, 64, 72)),
-    "tumbling": (central(32, 40, 48), spectral(24, 28, 32, 40)),
+    "tumbling": (central(40, 48), spectral(24, 28, 32)),
 }
-SECOND_ORDER = (replace(CRANK_NICOLSON, cells=(128, 256), efforts=(32, 64)), EXPONENTIAL, *PLANE_PEERS)
+SECOND_ORDER = (replace(CRANK_NICOLSON, cells=(64, 128, 192), efforts=(32,)), EXPONENTIAL, *PLANE_PEERS)
 OTHERS: dict[str, tuple[Route, ...]] = {
     "rotation": (fourier(40, 48, 56, 64, digits=(5, 6, 7)), *SECOND_ORDER),
     "four peaks": (fourier(28, 32, 36, digits=(4, 6, 8)), replace(CRANK_NICOLSON, cells=(64,), efforts=(32, 64))),
     "25:1": (fourier(40, 48, 56, 64, 72, digits=(4, 6, 7)), *SECOND_ORDER),
-    "tumbling": (fourier(24, 28, 32, digits=(4, 5, 6)),),
+    "tumbling": (fourier(28, 32, digits=(4, 6, 7, 8)),),
 }  # fmt: skip
 
 
