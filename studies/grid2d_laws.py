@@ -12,6 +12,7 @@ from scipy.linalg import solve_continuous_lyapunov
 import fpk
 from fpk.fokker_planck.product.discretisation import discretised
 from fpk.fokker_planck.product.solutions import ProductMarginals
+from fpk.fokker_planck.stationary import stationary
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.panels import Panel
@@ -343,17 +344,17 @@ STATIONARY = {
     "stated": (False, False, 1.0), "detailed balance": (True, False, 1.0), "not solenoidal": (False, True, 1.0),
     "potential + 1 %": (False, False, 1.01),
 }  # fmt: skip
-ONLY = {"detailed balance": "linear", "not solenoidal": "Gibbs"}
+ONLY = {"detailed balance": ("linear", "at rest"), "not solenoidal": ("Gibbs",)}
 
 
 @study(
     "grid2d.stationary",
     variants=STATIONARY,
-    cases=("linear", "Gibbs"),
-    applies=lambda variant, case: ONLY.get(variant, case) == case,
+    cases=("linear", "Gibbs", "at rest"),
+    applies=lambda variant, case: case in ONLY.get(variant, (case,)),
 )
 def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, seed: int) -> Evidence:
-    """The law at t = 20 on [−6, 6]², or what a sampled Gibbs law moves in t = 1."""
+    """The law at t = 20 on [−6, 6]², the null vector there, or what a sampled Gibbs law moves in t = 1."""
     balanced, symmetric, depth = variant
     if case == "Gibbs":
         coarse, fine = (_moved(symmetric, depth, n) for n in (size.cells(40), size.cells(80)))
@@ -364,8 +365,10 @@ def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, se
         return Evidence(first, zero_estimate(len(fine)), names)
     right = solve_continuous_lyapunov(TURNING, -2 * TENSOR)
     law = fpk.Gaussian([0.0, 0.0], covariance=(TENSOR if balanced else right) / depth)
-    solved = fpk.solve(
-        replace(rotating(), horizon=LONG), square(6.0, size.cells(80)), times=[LONG], scheme=SCHEMES["central"]
-    )
-    wanted = fpk.LawMarginals({LONG: law}, (LONG,), source="Gaussian of the Lyapunov equation")
-    return _held(solved, wanted, slices_of({LONG: fpk.Gaussian([0.0, 0.0], covariance=right)}))
+    grid, time = square(6.0, size.cells(80)), 0.0 if case == "at rest" else LONG
+    wanted = fpk.LawMarginals({time: law}, (time,), source="Gaussian of the Lyapunov equation")
+    panel = slices_of({time: fpk.Gaussian([0.0, 0.0], covariance=right)})
+    if case == "at rest":
+        return _held(stationary(rotating(), grid), wanted, panel)
+    solved = fpk.solve(replace(rotating(), horizon=LONG), grid, times=[LONG], scheme=SCHEMES["central"])
+    return _held(solved, wanted, panel)
