@@ -38,9 +38,9 @@ OBJECTIVES = ("noise", "denoised", "v", "velocity", "likelihood")
 #: Different times in one batch, one in each of as many equal parts of [start, 1].
 TIMES = 32
 #: Runge–Kutta steps of the likelihood's ordinary differential equation.
-FLOW_STEPS = 4
+FLOW_STEPS = 6
 #: Angular frequencies of the time features.
-FREQUENCIES = np.pi * np.array([0.5, 1.0, 2.0, 4.0])
+FREQUENCIES = np.pi * np.array([0.5, 1.0, 2.0])
 
 
 def train(
