@@ -133,6 +133,7 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
     ("grid2d.reverse", "stated", "constant matrix"): ["score of a product grid + 5 %"],
     ("grid2d.mass", "stated", "steady"): ["Faber: a tenth of the terms left out"],
     ("grid2d.orders", "stated", "central, steps"): ["Magnus: averages in the wrong order"],
+    ("grid2d.orders", "stated", "alternating, both"): ["alternating: corrector missing"],
     ("grid2d.products", "stated", ""): [
         "separable: first axis moved twice",
         "separable: all axes like the first",

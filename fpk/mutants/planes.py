@@ -93,6 +93,15 @@ def _mirrored(decomposition: tuple[Array, Any]) -> tuple[Array, Any]:
     return weights, offsets * np.array([-1] + [1] * (offsets.shape[-1] - 1))
 
 
+def _first_alone(self: Any, rooms: Array, t: float, step: float, count: int) -> None:
+    """Douglas' steps: p + k₁."""
+    operator, lines = self._prepared(t, step)
+    state, first, _ = rooms
+    for _ in range(count):
+        self._stage(operator, lines, state, (0.0, step), first)
+        state += first
+
+
 def _moved_twice(original: Function) -> Function:
     """The first axis takes a step of its own after all of them have."""
     from fpk.fokker_planck.product.separable import along
@@ -191,6 +200,7 @@ PLANES = (
     Mutant("positive: a third of the rate of leaving", f"{PRODUCT}.positive:Jumps.fastest", times(1 / 3), "scheme"),
     Mutant("alternating: ½ on cross terms", OPERATOR, then(lambda A: replace(A, rates=np.concatenate(
         [A.rates[: 2 * len(A.shape)], 0.5 * A.rates[2 * len(A.shape) :]]))), "scheme"),
+    Mutant("alternating: corrector missing", f"{PRODUCT}.alternating:AlternatingSteps._march", instead(_first_alone), "scheme", pure=False),
     Mutant("alternating: θ halved", f"{PRODUCT}.alternating:lines_of", lambda original: lambda A, c: original(A, c / 2), "scheme"),
     Mutant("backwards: exponentials in forward order", f"{PRODUCT}.explicit:FaberStepper.returned", instead(_in_order), "scheme", pure=False),
     Mutant("backwards: lines not transposed", f"{PRODUCT}.alternating:Lines.factors", lambda original: (
