@@ -10,6 +10,7 @@ import numpy as np
 
 import fpk
 from fpk.fokker_planck.product.alternating import ALTERNATING
+from fpk.fokker_planck.product.carried import CARRIED
 from fpk.fokker_planck.product.discretisation import ACCURATE, SEPARABLE
 from fpk.fokker_planck.product.positive import POSITIVE
 from fpk.fokker_planck.product.spectral import SPECTRAL
@@ -24,7 +25,8 @@ TENSOR = np.array([[0.6, 0.3], [0.3, 0.4]])
 #: The axes and a diagonal, which sees correlations.
 SLICES = np.array([[1.0, 0.0], [0.0, 1.0], [0.5**0.5, 0.5**0.5]])
 SCHEMES: dict[str, Any] = {
-    "central": ACCURATE, "Fourier": SPECTRAL, "alternating": ALTERNATING, "positive": POSITIVE, "separable": SEPARABLE
+    "central": ACCURATE, "Fourier": SPECTRAL, "alternating": ALTERNATING, "positive": POSITIVE, "separable": SEPARABLE,
+    "carried": CARRIED,
 }  # fmt: skip
 #: The schemes that take any problem.
 GENERAL = ("central", "Fourier", "alternating", "positive")
