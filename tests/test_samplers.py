@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fpk
+from fpk.catalogue import load_catalogue
 from fpk.errors import NonFinite, ProblemError, SchemeError, UnknownName
 from fpk.fields import Field, exact_field
 from fpk.laws import Array
@@ -384,3 +386,20 @@ def test_a_particle_that_is_lost_is_named() -> None:
     broken = Field(lambda x, t: np.where(x > 1, np.nan, x), "score", VP)
     with pytest.raises(NonFinite, match=r"particle \d+ came to"):
         EulerMaruyama(broken, steps=2).sample(1000, seed=0)
+
+
+# -- claims ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_sampler_has_its_claims() -> None:
+    """Orders and limits in the catalogue, or invariance; new classes are found by themselves."""
+    claims = load_catalogue(Path(__file__).parent.parent / "studies").claims
+    waiting, found = [Sampler], []
+    while waiting:
+        below = [kind for kind in waiting.pop().__subclasses__() if kind.__module__.startswith("fpk.samplers")]
+        waiting, found = waiting + below, found + below
+    assert len(found) >= 10
+    for kind in found:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", kind.__name__).lower()
+        wanted = {"samplers.invariant-mala"} if kind is MALA else {f"samplers.order-{name}", f"samplers.limit-{name}"}
+        assert wanted <= set(claims), f"{kind.__name__} has no case in studies/samplers/_cases.py"

@@ -18,7 +18,7 @@ from fpk.samplers.times import log_snr, quadratic, uniform
 
 from ._laws import MIXTURE, NORMAL, OT, SUB_VP, VE, VP, late, later, louder, model, on_path, scaled
 
-FEW, MANY = (8, 16, 32, 64), (16, 32, 64, 128)
+SMOOTH, FEW, MANY = (4, 8, 16, 32), (6, 12, 24, 48), (12, 24, 48, 96)
 
 
 class Slip(NamedTuple):
@@ -102,10 +102,6 @@ def _smoothed(kind: type[Sampler], **settings: Any) -> Callable[[int, Field], Sa
     return lambda n, field: kind(field, times=_smooth(field, n), **settings)
 
 
-def _half(t: float) -> float:
-    return 0.5 * VP.diffusion(t)
-
-
 #: Where chains end whose steps are smooth in k/n along log(α/σ) only.
 END = 0.01
 
@@ -172,13 +168,12 @@ CASES: dict[type[Sampler], dict[str, Case]] = {
     },
     samplers.DPMSolver2: {"VP": _case(_noisy_end(samplers.DPMSolver2), VP, 2, END)},
     samplers.EulerMaruyama: {
-        "VP": _case(_smoothed(samplers.EulerMaruyama), VP, 1),
+        "VP": _case(_smoothed(samplers.EulerMaruyama), VP, 1, counts=SMOOTH),
         "sub-VP": _case(_smoothed(samplers.EulerMaruyama), SUB_VP, 1),
         "straight path, noise ½": _case(_smoothed(samplers.EulerMaruyama, noise=0.5), OT, 1),
     },
     samplers.StochasticHeun: {
         "VP": _case(_smoothed(samplers.StochasticHeun), VP, 2, counts=(10, 20, 40)),
-        "VP, half the noise": _case(_smoothed(samplers.StochasticHeun, noise=_half), VP, 2, counts=(10, 20, 40)),
     },
     samplers.ProbabilityFlow: {
         f"{method}, {name}": _case(_flow(method), schedule, order, counts=counts)
@@ -186,7 +181,7 @@ CASES: dict[type[Sampler], dict[str, Case]] = {
         for name, schedule in (("VP", VP), ("straight path", OT))
     }
     | {"heun, VE": _case(_flow("heun"), VE, 2, counts=MANY)},
-    samplers.PredictorCorrector: {"r² ~ 1/steps": _case(_corrected, VP, 1)},
+    samplers.PredictorCorrector: {"r² ~ 1/steps": _case(_corrected, VP, 1, counts=SMOOTH)},
     samplers.AnnealedLangevin: {
         "ε → 0, M ε large": _normal_case(_annealed, 0.1),
     },

@@ -107,7 +107,7 @@ def answered(sampler: Sampler, start: Callable[[Array], Array] | Law, panel: Pan
 
 
 #: Where expectations given a place are tabulated, and nodes of the rule for the normal number of a step.
-LINE, NODES = np.linspace(-4.0, 9.0, 1041), 36
+LINE, NODES = np.linspace(-4.0, 9.0, 651), 36
 
 
 class Backward:
@@ -119,7 +119,7 @@ class Backward:
     def expect(self, panel: Panel) -> Estimate:
         """With the change from two thirds of the nodes as the budget."""
         values, coarse = (self._expected(panel, nodes) for nodes in (NODES, 2 * NODES // 3))
-        return Estimate(values, np.abs(values - coarse) + 1e-9, source=f"{self.sampler.name}, backwards")
+        return Estimate(values, np.abs(values - coarse) + 1e-5, source=f"{self.sampler.name}, backwards")
 
     def _expected(self, panel: Panel, nodes: int) -> Array:
         from scipy.interpolate import make_interp_spline

@@ -52,7 +52,7 @@ NOTES = {
 
 def quantile_count(size: Size) -> int:
     """How many quantiles are followed."""
-    return 400 if size.quick else 20_000
+    return 200 if size.quick else 4000
 
 
 def slug(kind: type[Sampler]) -> str:
@@ -70,6 +70,7 @@ def expectations(case: Case, n: int, slip: Slip, count: int) -> Estimate:
     return answered(sampler, case.start(sampler), _panel(case), count)
 
 
+@cache
 def distance(case: Case, n: int, slip: Slip, count: int) -> tuple[float, float]:
     """How far the sampler at n is from its limit, and the budget of that."""
     sampler = case.sampler(n, slip)
@@ -296,14 +297,14 @@ DATA = {"off-centre": (MIXTURE, 1.0), "centred": (CENTRED, 2.0)}
     cases=tuple(DATA),
 )
 def prior(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
-    """Distance between the images of N(0, σ_T²) and of p_T under one flow of 64 steps, over α_T."""
+    """Distance between the images of N(0, σ_T²) and of p_T under one flow of 32 steps, over α_T."""
     more, factor = variant
     data, order = DATA[case]
     schedule = fpk.VPSchedule(2.0)
     u = levels(quantile_count(size))
     errors = []
     for T in HORIZONS:
-        sampler = ProbabilityFlow(model(data, schedule), times=quadratic(64, start=float(T)), method="rk4")
+        sampler = ProbabilityFlow(model(data, schedule), times=quadratic(32, start=float(T)), method="rk4")
         starts = factor * quantiles(sampler.prior, u), quantiles(on_path(data, schedule, float(T)), u)
         errors.append(np.sqrt(np.mean(np.subtract(*(followed(sampler, x) for x in starts)) ** 2)))
     first = Estimate(np.array(errors), np.full(len(errors), 1e-12), source=f"cost of the prior, {case}")
