@@ -152,7 +152,7 @@ ROTATING: dict[str, dict[str, float]] = {
     "cross term + 1 %": {"cross": 1.01}, "g² + 0.1 %": {"noise": 1.001},
 }  # fmt: skip
 #: Cells of the quick size, of the coarsest of three grids for schemes of second order.
-ROTATING_CELLS = {"central": 112, "Fourier": 96, "alternating": 32, "positive": 56}
+ROTATING_CELLS = {"central": 80, "Fourier": 96, "alternating": 32, "positive": 56}
 #: Where a control can be seen, or is worth its time.
 ASKED = {
     "rotation sign": ("central", "alternating", "positive"), "½ on g²": ("central", "alternating", "positive"),
