@@ -102,7 +102,7 @@ def race(given: Race, variant: str, size: Size) -> Evidence:
     slow, fast, bar = {ITSELF: (other, lambda: other(), given.bar), MISS: (ours, lambda: ours(), 1.05)}.get(
         variant, (other, ours, given.bar)
     )
-    ratios = paired(slow, fast, pairs=pairs_for(size, slow))
+    ratios = paired(slow, fast, pairs=pairs_for(size, slow) * (3 if variant == MISS else 1))
     error = task.error(given.ours.solve(task, mine[0].cells, mine[0].effort))
     best = theirs[0]
     told = f"{best.route}, {best.cells} cells, effort {best.effort}, against {mine[0].cells} cells,"

@@ -183,7 +183,7 @@ def _moved(moving: Moving, cells: int, variant: str, bar: float, size: Size) -> 
     call, traffic = moving(cells)
     four: Call = lambda: [call() for _ in range(4)]  # noqa: E731
     slow, fast = (call, lambda: call()) if variant == MISS else (triads(cells), four if variant == FOUR else call)
-    logs = paired(slow, fast, pairs=(20 if size.quick else 80) * (4 if variant == MISS else 1), clock=WALL)
+    logs = paired(slow, fast, pairs=(20 if size.quick else 80) * (8 if variant == MISS else 1), clock=WALL)
     told = "The same"
     if variant != MISS:
         logs += np.log(traffic / TRIAD)
