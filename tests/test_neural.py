@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 DATA = fpk.Gaussian(1.0, 0.5)
 VP = fpk.VPSchedule(0.6, 4.0)
-SMALL: dict[str, Any] = {"steps": 20, "batch": 64, "width": 16}
+SMALL: dict[str, Any] = {"steps": 6, "batch": 64, "width": 16}
 
 
 def states(rng: np.random.Generator, path: Any, t: float) -> Any:
@@ -65,7 +65,7 @@ def test_training_changes_nothing_in_torch_and_does_not_depend_on_it(rng: np.ran
 def test_regressions_come_near_the_exact_field(objective: str, rng: np.random.Generator) -> None:
     """To a tenth of the targets' size: a wrong sign, time or scale of the target leaves an error as large as the target."""
     path = OTSchedule() if objective == "velocity" else VP
-    field = train(DATA, path, objective=objective, steps=300, batch=512, width=32, rate=1e-2)
+    field = train(DATA, path, objective=objective, steps=200, batch=512, width=32, rate=1e-2)
     truth = exact_field(DATA, path, kind=objective)
     for t in (0.2, 0.5, 0.8):
         pairs = drawn(DATA, path, t=t, count=500, rng=rng)
@@ -74,16 +74,16 @@ def test_regressions_come_near_the_exact_field(objective: str, rng: np.random.Ge
 
 
 def test_rows_of_an_array_are_data_as_a_law_is(rng: np.random.Generator) -> None:
-    field = train(DATA.sample(20_000, rng), VP, objective="noise", steps=300, batch=512, width=32, rate=1e-2)
+    field = train(DATA.sample(20_000, rng), VP, objective="noise", steps=200, batch=512, width=32, rate=1e-2)
     x = states(rng, VP, 0.5)
     assert np.abs(field(x, 0.5) - exact_field(DATA, VP, kind="noise")(x, 0.5)).mean() < 0.05
 
 
 def test_likelihood_trains_a_flow_from_the_prior_to_the_data() -> None:
     """Its own path, so that only the ends are compared: quantiles of N(0, 1) go to those of the data."""
-    field = train(DATA, OTSchedule(), objective="likelihood", steps=100, batch=96, width=16, rate=2e-2)
+    field = train(DATA, OTSchedule(), objective="likelihood", steps=80, batch=96, width=16, rate=2e-2)
     z = ndtri((np.arange(40) + 0.5) / 40)
-    flow = solve_ivp(lambda t, x: field(x[:, None], t)[:, 0], (1.0, 0.0), z, rtol=1e-6)
+    flow = solve_ivp(lambda t, x: field(x[:, None], t)[:, 0], (1.0, 0.0), z, rtol=1e-4)
     assert np.sqrt(((flow.y[:, -1] - (1.0 + 0.5 * z)) ** 2).mean()) < 0.05
     assert field.kind == "velocity"
 
@@ -99,7 +99,7 @@ def test_the_bound_of_a_trained_field_falls_with_training() -> None:
             end=0.05,
             nodes=8,
         ).kl
-        for n in (5, 50, 300)
+        for n in (4, 40, 160)
     ]
     assert bounds[0] > 2 * bounds[1] > 4 * bounds[2]
 
