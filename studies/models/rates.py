@@ -69,7 +69,7 @@ def rate_in_features(variant: tuple[int, float], case: str, size: Size, seed: in
 FEATURES = Hermite(2, std=0.9)
 #: Sizes of data sets, and the number of data drawn for each: it settles how many sets there are, at most MOST.
 SAMPLES = {
-    "denoising": ((16, 64, 256, 1024, 4096), 1_600_000),
+    "denoising": ((64, 256, 1024, 4096, 16384), 3_000_000),
     "implicit": ((32, 128, 512, 2048, 8192), 2_600_000),
 }
 MOST = 1200
