@@ -22,7 +22,7 @@ from fpk.laws import Array
 Map = Callable[[Array], Array]
 
 #: Spacing of the images of nodes, which are integrated, and of a grid, which is interpolated: in units of the noise.
-FINE, GRID = 0.8, 0.45
+FINE, GRID = 0.4, 0.45
 #: Fewest and most nodes along an axis of a grid, and most of one that sources are interpolated to.
 FEWEST, MOST, FINEST = 48, 192, 768
 #: Nodes with less mass are left out, and sums are taken over so many at once.
