@@ -52,7 +52,7 @@ NOTES = {
 
 def quantile_count(size: Size) -> int:
     """How many quantiles are followed."""
-    return 200 if size.quick else 4000
+    return 200 if size.quick else 1000
 
 
 def slug(kind: type[Sampler]) -> str:
