@@ -47,9 +47,12 @@ def state_of_torch() -> tuple[Any, ...]:
 
 def test_training_changes_nothing_in_torch_and_does_not_depend_on_it(rng: np.random.Generator) -> None:
     x, random = rng.standard_normal((50, 1)), torch.get_rng_state()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
     before = state_of_torch()
     plain = train(DATA, VP, objective="noise", **SMALL)(x, 0.4)
     assert state_of_torch() == before
+    torch.set_num_threads(threads)
     assert torch.equal(torch.get_rng_state(), random)
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(99)
