@@ -53,7 +53,8 @@ def clocked(call: Call, count: int) -> tuple[float, float]:
 def batch_of(call: Call) -> int:
     """How many calls fill a batch; the first call, which may compile, does not count."""
     call()
-    return max(1, int(BATCH / max(clocked(call, 1)[0], 1e-6)))
+    slow = clocked(call, 1)[0] > BATCH
+    return 1 if slow else max(1, int(BATCH / max(clocked(call, 5)[0], 1e-6)))
 
 
 def timed(call: Call, *, repeats: int = 5) -> tuple[float, float]:
