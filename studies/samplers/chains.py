@@ -169,7 +169,6 @@ NOISES, PLAIN = exact_field(PLANE_MIXTURE, VP), exact_field(PLANE_NORMAL, VP)
 #: Gaussian kernels with mixtures, deterministic chains with a normal law.
 PLANE: dict[str, Setting] = {
     "DDPM": Setting(lambda f: samplers.DDPM(f, times=quadratic(4), dimension=2), NOISES, NOISY),
-    "DDIM, η = 0.9": Setting(lambda f: samplers.DDIM(f, times=quadratic(4), eta=0.9, dimension=2), NOISES),
     "EulerMaruyama": Setting(lambda f: samplers.EulerMaruyama(f, times=quadratic(4), dimension=2), NOISES, NOISY),
     "AnnealedLangevin": Setting(
         lambda f: samplers.AnnealedLangevin(f, times=log_snr(VP, 2, end=0.3), inner=2, epsilon=0.2, dimension=2),
