@@ -64,7 +64,7 @@ def propagate(sampler: Sampler, *, initial: Any = None) -> ChainMarginals | LawM
     >>> from fpk.samplers import DDPM
     >>> data = fpk.GaussianMixture([0.4, 0.6], [-1.0, 1.0], stds=[0.3, 0.2])
     >>> chain = propagate(DDPM(exact_field(data, fpk.VPSchedule(0.1, 20.0)), steps=8))
-    >>> chain.error(0.0) < 1e-12
+    >>> bool(chain.error(0.0) < 1e-11)
     True
     """
     law = as_law(sampler.prior if initial is None else initial)
