@@ -168,14 +168,18 @@ def test_noise_inside_a_function_may_fold() -> None:
     assert abs(law.cdf(np.array([1.0]))[0] - wanted) < 1e-8
 
 
-def test_stochastic_heun_on_normal_data_has_the_law_of_its_affine_step() -> None:
-    sampler = samplers.StochasticHeun(FIELD, times=TIMES)
+@pytest.mark.parametrize("corrected", [False, True])
+def test_stochastic_heun_on_normal_data_has_the_law_of_its_affine_step(corrected: bool) -> None:
+    sampler: Sampler = samplers.StochasticHeun(FIELD, times=TIMES)
+    if corrected:
+        sampler = samplers.PredictorCorrector(sampler, snr=0.3)
     mean, variance = 0.0, VP.sigma(1.0) ** 2
-    zero, one = np.zeros((1, 1)), np.ones((1, 1))
+    still, origin = np.zeros((sampler.noises, 1, 1)), np.zeros((1, 1))
     for k in range(sampler.steps):
-        b = sampler.step(zero, k, zero[None])[0, 0]
-        a, s = sampler.step(one, k, zero[None])[0, 0] - b, sampler.step(zero, k, one[None])[0, 0] - b
-        mean, variance = a * mean + b, a * a * variance + s * s
+        b = sampler.step(origin, k, still)[0, 0]
+        a = sampler.step(origin + 1, k, still)[0, 0] - b
+        noise = [sampler.step(origin, k, e.reshape(still.shape))[0, 0] - b for e in np.eye(sampler.noises)]
+        mean, variance = a * mean + b, a * a * variance + np.sum(np.square(noise))
     law = fpk.Gaussian(mean, variance**0.5)
     gap, budget = gaps(propagate(sampler), LawMarginals({0.0: law}, (0.0,)), 0.0, law)
     assert np.all(gap <= budget)
