@@ -1,4 +1,8 @@
-"""Times in the plane and in space next to those of other routes: ratios are medians of interleaved pairs, settings come from a recorded search."""
+"""Times in the plane next to those of other routes: ratios are medians of interleaved pairs, settings come from a recorded search.
+
+In space a Fourier method with adaptive Runge–Kutta steps is faster at low accuracy: a smooth law on 28³ cells takes it .7 of the time at an L1 error
+of 1e-3, .8 to .9 at 1e-4 and 1e-5, and as long at 1e-6.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +120,7 @@ CLAIMS = (
     ),
     fastest_everywhere(
         "perf.grid2d.work-precision",
-        "At every accuracy between 1e-3 and 1e-6 no other route that was tried is faster.",
+        "In the plane no other route that was tried is faster at any accuracy between 1e-3 and 1e-6.",
     ),
 )  # fmt: skip
 
@@ -154,7 +158,7 @@ def alternating(variant: str, case: str, size: Size, seed: int) -> Evidence:
     slow, fast, bar = {ITSELF: (theirs, lambda: theirs(), bar), MISS: (ours, lambda: ours(), 1.05)}.get(
         variant, (theirs, ours, bar)
     )
-    ratios = paired(slow, fast, pairs=(5 if size.quick else 15) * (8 if variant == MISS else 1))
+    ratios = paired(slow, fast, pairs=(13 if size.quick else 25) * (4 if variant == MISS else 1))
     apart = l1(STEPPED(task, cells, steps), CRANK_NICOLSON.solve(rotation(), cells, steps), task.grid(cells))
     return raced(ratios, bar, apart, NEAR, {}, f"Crank–Nicolson, {case},")
 
@@ -166,14 +170,12 @@ OURS: dict[str, tuple[Route, ...]] = {
     "rotation": (central(40, 50, 60, 72, 84, 96), spectral(48, 60)),
     "four peaks": (central(28, 36, 48, 64), Route("fpk: default", from_scratch(), (48, 128))),
     "25:1": (central(64, 80, 96, 112, 128), spectral(48, 56, 64, 72)),
-    "tumbling": (central(40, 48), spectral(24, 28, 32)),
 }
 SECOND_ORDER = (replace(CRANK_NICOLSON, cells=(64, 128, 192), efforts=(32,)), EXPONENTIAL, *PLANE_PEERS)
 OTHERS: dict[str, tuple[Route, ...]] = {
     "rotation": (fourier(40, 48, 56, 64, digits=(5, 6, 7)), *SECOND_ORDER),
     "four peaks": (fourier(28, 32, 36, digits=(4, 6, 8)), replace(CRANK_NICOLSON, cells=(64,), efforts=(32, 64))),
     "25:1": (fourier(40, 48, 56, 64, 72, digits=(4, 6, 7)), *SECOND_ORDER),
-    "tumbling": (fourier(28, 32, digits=(4, 6, 7, 8)),),
 }  # fmt: skip
 
 
@@ -184,6 +186,6 @@ def _all_tried(case: str) -> tuple[list[Setting], list[Setting]]:
     return tuple([s for route in routes[case] for s in tried(route, task)] for routes in (OURS, OTHERS))  # type: ignore[return-value]
 
 
-@study("perf.grid2d.work-precision", variants=EVERYWHERE, cases=tuple(BOX_TASKS), only_when_named=True)
+@study("perf.grid2d.work-precision", variants=EVERYWHERE, cases=tuple(OURS), only_when_named=True)
 def work_precision(variant: float, case: str, size: Size, seed: int) -> Evidence:
     return compared(*_all_tried(case), ACCURACIES, variant)

@@ -54,7 +54,8 @@ def solved(
     Returns
     -------
     ProductMarginals
-        ``mass``, ``minimum`` and ``density(t)`` besides the contract. The budgets of its expectations come from a solution on half of the cells.
+        ``mass``, ``minimum`` and ``density(t)`` besides the contract. Expectations are corrected by their residual where the scheme
+        allows it; a solution on half of the cells gives their budgets.
 
     Raises
     ------
