@@ -1,0 +1,95 @@
+"""Wrong variants of fields, samplers, propagated chains, objectives and bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from fpk.laws import Array
+from fpk.mutants.changes import Function, instead, parts, power, then, times
+from fpk.mutants.planting import Mutant
+
+CONVERSION = "fields.kinds:conversion"
+RATES = "schedules:rates"
+SCALING = "fields.inputs:scaling"
+INDEX = "fields.inputs:Index.__call__"
+POSTERIOR = "samplers.ancestral:_posterior_variance"
+TRANSITION = "samplers.ancestral:_transition_variance"
+REVERSE = "samplers.reverse:EulerMaruyama.drift"
+LANGEVIN = "samplers.langevin:langevin_kernel"
+STAGES = "samplers.flows:RungeKutta.advanced"
+TARGET = "models.points:Pairs.target"
+IMPLICIT = "models.objectives:implicit"
+BOUND = "models.bounds:girsanov"
+
+
+def _other_score(factor: float) -> Function:
+    """The drift of the reverse SDE with ``factor`` times ½h² more of the score."""
+
+    def change(original: Function) -> Function:
+        def drift(self: Any, x: Array, t: float) -> Array:
+            return original(self, x, t) + factor * 0.5 * self.noise(t) ** 2 * self.field.score(x, t)
+
+        return drift
+
+    return change
+
+
+def _same_time(original: Function) -> Function:
+    """All stages at the start of the step."""
+    return lambda self, velocity, x, pair: original(self, lambda y, t: velocity(y, pair[0]), x, pair)
+
+
+def _noisier(factor: float) -> Function:
+    """Kernels whose standard deviation has a factor."""
+    return then(lambda kernel: replace(kernel, std=factor * kernel.std))
+
+
+def _with_slopes(factor: float) -> Function:
+    """The implicit objective with a factor on the divergence."""
+    return then(lambda objective: replace(objective, b=factor * objective.b))
+
+
+LEARNING = (
+    Mutant("conversion: sign", CONVERSION, parts(-1.0, 1.0), "field"),
+    Mutant("conversion: x dropped", CONVERSION, parts(1.0, 0.0), "field"),
+    Mutant("conversion + 0.01 %", CONVERSION, parts(1.0001, 1.0), "field", near=True),
+    Mutant("σ̇: half", RATES, parts(1.0, 0.5), "schedule"),
+    Mutant("α̇ + 1 %", RATES, parts(1.01, 1.0), "schedule", near=True),
+    Mutant("scale of a model's input ignored", SCALING, instead(lambda scale, schedule, t: 1.0), "field"),
+    Mutant("index of a model one too high", INDEX, then(lambda index: index + 1), "field"),
+    Mutant("guidance: w + 1 for w", "fields.guidance:classifier_free", lambda original: (
+        lambda conditional, unconditional, *, weight: original(conditional, unconditional, weight=weight + 1)
+    ), "field", excuse="laws under guidance are the subject of claims to come; its tests refute it"),
+    Mutant("posterior variance: √", POSTERIOR, power(0.5), "scheme"),
+    Mutant("posterior variance + 1 %", POSTERIOR, times(1.01), "scheme", near=True),
+    Mutant("variance of a transition + 0.1 %", TRANSITION, times(1.001), "scheme", near=True),
+    Mutant("reverse SDE: ½ missing on the score", REVERSE, _other_score(1.0), "scheme"),
+    Mutant("reverse SDE: score + 1 %", REVERSE, _other_score(0.01), "scheme", near=True),
+    Mutant("middle of a step too early", "samplers.exponential:DPMSolver2._middle", lambda original: (
+        lambda self, k: 0.8 * self.pair(k)[0] + 0.2 * self.pair(k)[1]
+    ), "scheme"),
+    Mutant("Runge–Kutta: one time for all stages", STAGES, _same_time, "scheme"),
+    Mutant("Langevin: √κ for √(2κ)", LANGEVIN, _noisier(0.5**0.5), "scheme"),
+    Mutant("Langevin: noise + 1 %", LANGEVIN, _noisier(1.01), "scheme", near=True),
+    Mutant("MALA of fields: ratio inverted", "samplers.langevin:MALA.log_acceptance", lambda original: (
+        lambda self, x, y: original(self, y, x)
+    ), "scheme"),
+    Mutant("Poisson field: height + 1 %", "samplers.poisson:PoissonField.velocity", times(1.01), "scheme", near=True),
+    Mutant("chain on the line: noise + 0.1 %", "chains.line:smeared", lambda original: (
+        lambda law, mean, std: original(law, mean, 1.001 * std)
+    ), "law", near=True),
+    Mutant("chain in the plane: noise + 1 %", "chains.plane:smeared", lambda original: (
+        lambda law, mean, std: original(law, mean, 1.01 * std)
+    ), "law", near=True),
+    Mutant("affine chain: matrix + 2 %", "chains.affine:_affine", then(
+        lambda step: step if step is None else step._replace(matrix=1.02 * step.matrix)
+    ), "law", near=True),
+    Mutant("target of a regression: sign", TARGET, times(-1.0), "field"),
+    Mutant("target of a regression + 0.1 %", TARGET, times(1.001), "field", near=True),
+    Mutant("implicit objective: divergence halved", IMPLICIT, _with_slopes(0.5), "field"),
+    Mutant("implicit objective: divergence + 0.1 %", IMPLICIT, _with_slopes(1.001), "field", near=True),
+    Mutant("Girsanov: ¼ for ½", BOUND, then(lambda bound: replace(bound, path=0.5 * bound.path)), "law"),
+    Mutant("relative entropy + 5 %", "models.bounds:kl_divergence", times(1.05), "law", near=True),
+    Mutant("total variation: ½ missing", "models.bounds:total_variation", times(2.0), "law"),
+)  # fmt: skip
