@@ -43,6 +43,10 @@ class Mover:
         )
         return np.broadcast_to(moved, (x.size, 1)).reshape(x.shape)
 
+    def over(self, h: float) -> Callable[[Array, Array], Array]:
+        """Steps of length h as a function of place and standard normal number."""
+        return lambda x, z: self(x, h**0.5 * z, h)
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -93,7 +97,7 @@ def mean_square(
     gain: Callable[[Array, Array, Array], Array],
     less: Callable[[Array], Array],
     *,
-    degree: int = 6,
+    degree: int = 4,
 ) -> float:
     """E (Σ gain(x_n, x_{n+1}, z_n) − less(x_N))² over x_{n+1} = move(x_n, z_n), z_n ~ N(0, 1), x_0 = start.
 
