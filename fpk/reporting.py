@@ -1,8 +1,9 @@
 r"""Reports: judged records as one self-contained page, as Markdown and as JSON lines.
 
-The page needs no script and asks for nothing: styles, formulas (MathML) and drawings (SVG) are in the file, and its
-content security policy forbids the rest. Texts come from catalogues, so everything is escaped; formulas are checked
-element by element and shown as TeX when anything in them is not plain MathML.
+A page needs no script and asks for nothing: styles, formulas (MathML) and drawings (SVG) are in the file, and its
+content security policy forbids the rest. Where one page would be larger than a megabyte, the claims of each study file have a page of their own.
+Texts come from catalogues, so everything is escaped; formulas are checked element by element and shown as TeX when anything in them is not
+plain MathML.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,17 @@ from latex2mathml.converter import convert
 from markupsafe import Markup
 
 from fpk.errors import StoreError
-from fpk.figures import chart_figures, density_figures, effect_figure
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
+from fpk.sections import Section, sections_of, verdict_text
 from fpk.study import Claim
 from fpk.tables import charted
 from fpk.verdict import Outcome
-from fpk.wording import margin_text, number_text, one_line, summary
+from fpk.wording import number_text
 
 #: Symbols of the verdicts and of remarks, so that no badge relies on its colour.
 SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "WORDING": "¶"}
+#: Bytes of a page beyond which its claims are given pages of their own, and the folder of those.
+LARGEST_PAGE, PAGES = 1_000_000, "pages"
 #: TeX longer than this is shown as it is.
 LONGEST_FORMULA = 1000
 
@@ -50,100 +51,10 @@ _MATHML_ATTRIBUTES = frozenset(
 # fmt: on
 
 
-@dataclass(frozen=True)
-class _Section:
-    """One claim with its records, ready for a template."""
-
-    claim: Claim | None
-    group: tuple[Judged, ...]
-    anchor: str
-    size: str
-
-    @property
-    def records(self) -> list[Record]:
-        """Stated forms first, then controls."""
-        return sorted((j.record for j in self.group), key=lambda r: not r.stated)
-
-    @property
-    def head(self) -> Record:
-        """Any record: what belongs to the claim is the same in all."""
-        return self.group[0].record
-
-    @property
-    def forms(self) -> dict[str, list[str]]:
-        """Verdicts of every stated form, one for each case, without repetition."""
-        out: dict[str, list[str]] = {}
-        for record in self.records:
-            if record.stated and _verdict(record) not in out.setdefault(record.variant, []):
-                out[record.variant].append(_verdict(record))
-        return out
-
-    @property
-    def margin(self) -> str:
-        """Room left for the form to be confirmed, in its worst case."""
-        return margin_text([j for j in self.group if j.record.stated and j.record.expected == Outcome.CONFIRMED])
-
-    @property
-    def controls(self) -> str:
-        """How many of the variants that must be refuted are."""
-        wrong = [j.record for j in self.group if j.record.expected == Outcome.REFUTED]
-        return f"{sum(r.verdict == Outcome.REFUTED for r in wrong)}/{len(wrong)}"
-
-    @property
-    def cases(self) -> list[str]:
-        """Names of the cases."""
-        return list(dict.fromkeys(j.record.case for j in self.group if j.record.case))
-
-    @property
-    def holds(self) -> bool:
-        """Whether every record of the claim does."""
-        return all(j.record.holds for j in self.group)
-
-    @property
-    def assumptions(self) -> str:
-        """Assumptions of the claim, if any."""
-        return self.claim.assumptions if self.claim is not None else ""
-
-    @property
-    def notes(self) -> dict[str, str]:
-        """What each variant is, where the catalogue says so."""
-        return {r.variant: r.note for r in self.records if r.note}
-
-    @property
-    def routes(self) -> list[str]:
-        """The pairs of sources that were compared by the stated forms."""
-        return list(dict.fromkeys(" | ".join(r.pair) for r in self.records if r.stated and any(r.pair)))
-
-    @property
-    def words(self) -> str:
-        """What the effect drawing shows."""
-        return summary(self.group)
-
-    @property
-    def densities(self) -> list[Markup]:
-        """Density drawings; Markup, as :mod:`fpk.figures` escapes."""
-        return [Markup(drawing) for drawing in density_figures(self.group)]
-
-    @property
-    def charts(self) -> list[Markup]:
-        """Chart drawings of the stated forms, case by case."""
-        return [Markup(drawing) for drawing in chart_figures(self.group)]
-
-    @property
-    def effects(self) -> Markup:
-        """The effect drawing."""
-        return Markup(effect_figure(self.group))
-
-    @property
-    def rerun(self) -> str:
-        """The command that computes and judges exactly this claim."""
-        return f"fpk run {shlex.quote(one_line(self.head.id, 400))}" + (" --quick" if self.size == "quick" else "")
-
-
 def write_report(
     judged: Sequence[Judged], folder: Path, *, claims: Mapping[str, Claim], command: str, seconds: float, size: str
 ) -> Path:
-    """Write ``index.html``, ``report.md``, ``records.jsonl`` and ``verdicts.json`` (what a baseline pins).
+    """Write ``index.html``, ``report.md``, ``records.jsonl`` and ``verdicts.json`` (what a baseline pins); ``pages/`` where one page is too little.
 
     Parameters
     ----------
@@ -176,8 +87,8 @@ def write_report(
         "records.jsonl": "".join(f"{line}\n" for line in lines),
         "verdicts.json": "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n",
         "report.md": _rendered("report.md", context),
-        "index.html": _rendered("report.html", context),
-    }
+    } | _html(context)
+    _forget(folder / PAGES, pages)
     for name, text in pages.items():
         _replace(folder / name, text)
     return folder / "index.html"
@@ -186,6 +97,26 @@ def write_report(
 def markdown(judged: Sequence[Judged], *, claims: Mapping[str, Claim], command: str, seconds: float, size: str) -> str:
     """The report as Markdown, for git and CI summaries; parameters as for :func:`write_report`."""
     return _rendered("report.md", _context(judged, claims=claims, command=command, seconds=seconds, size=size))
+
+
+def _html(context: dict[str, Any]) -> dict[str, str]:
+    """The page with all claims, or the one that leads to the pages of the studies, and these; by file name."""
+    sections: list[Section] = context["sections"]
+    bodies = [_rendered("section.html", {"section": section}) for section in sections]
+    whole = _rendered("report.html", context | {"bodies": bodies, "links": _links(sections, "")})
+    if len(whole.encode()) <= LARGEST_PAGE:
+        return {"index.html": whole}
+    studies: dict[str, list[str]] = {}
+    for section, body in zip(sections, bodies, strict=True):
+        studies.setdefault(section.page, []).append(body)
+    index = _rendered("report.html", context | {"bodies": [], "links": _links(sections, f"{PAGES}/")})
+    pages = {name: _rendered("study.html", {"name": name, "bodies": own}) for name, own in studies.items()}
+    return {"index.html": index} | {f"{PAGES}/{name}.html": page for name, page in pages.items()}
+
+
+def _links(sections: Sequence[Section], folder: str) -> dict[str, str]:
+    """Where each claim is found: on the page itself without a folder."""
+    return {s.head.id: f"{folder}{s.page}.html#{s.anchor}" if folder else f"#{s.anchor}" for s in sections}
 
 
 def mathml(tex: str) -> Markup:
@@ -226,11 +157,10 @@ def _context(
     records = [j.record for j in judged]
     failing = sorted((r for r in records if not r.holds), key=_urgency)
     remarks = [r for r in records if r.kind == WORDING]
-    sections = list(_sections([j for j in judged if j.record.kind != WORDING], claims, size))
+    sections = list(sections_of([j for j in judged if j.record.kind != WORDING], claims, size))
     return {
         "sections": sections,
         "tables": charted(judged),
-        "anchors": {section.head.id: section.anchor for section in sections},
         "failing": failing,
         "remarks": remarks,
         "title": f"{len(records) - len(failing)} of {len(records)} records hold",
@@ -242,23 +172,6 @@ def _context(
         "versions": _versions(records),
         "symbols": SYMBOLS,
     }
-
-
-def _sections(judged: Sequence[Judged], claims: Mapping[str, Claim], size: str) -> Iterator[_Section]:
-    groups: dict[str, list[Judged]] = {}
-    for j in judged:
-        groups.setdefault(j.record.id, []).append(j)
-    taken: set[str] = set()
-    for id, group in groups.items():
-        yield _Section(claims.get(id), tuple(group), _anchor(id, taken), size)
-
-
-def _anchor(id: str, taken: set[str]) -> str:
-    """An address within the page: the id where it is plain, and always another one than those taken."""
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", id).strip("-")[:60] or "claim"
-    anchor = next(a for k in range(len(taken) + 1) if (a := plain if k == 0 else f"{plain}-{k + 1}") not in taken)
-    taken.add(anchor)
-    return anchor
 
 
 def _urgency(record: Record) -> int:
@@ -280,10 +193,6 @@ def _versions(records: Sequence[Record]) -> dict[str, str]:
         for package, version in record.versions.items():
             found.setdefault(package, set()).add(version)
     return {package: " and ".join(sorted(known)) for package, known in found.items()}
-
-
-def _verdict(record: Record) -> str:
-    return record.verdict or "CRASHED"
 
 
 def _time(seconds: float) -> str:
@@ -317,7 +226,7 @@ def _environment(name: str) -> Environment:
     environment.filters |= {
         "number": number_text,
         "mathml": mathml,
-        "verdict": _verdict,
+        "verdict": verdict_text,
         "time": _time,
         "fenced": _fenced,
     }
@@ -328,6 +237,13 @@ def _rendered(name: str, context: Mapping[str, Any]) -> str:
     # A lone surrogate cannot be written as UTF-8, and NUL ends a page early for some readers.
     text = _environment(name).get_template(name).render(context)
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
+
+
+def _forget(folder: Path, pages: Mapping[str, str]) -> None:
+    """Remove the pages of an earlier report that this one has not."""
+    for old in folder.glob("*.html"):
+        if f"{folder.name}/{old.name}" not in pages:
+            old.unlink()
 
 
 def _replace(path: Path, text: str) -> None:

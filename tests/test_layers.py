@@ -38,6 +38,7 @@ LAYERS = (
     ("svg", "wording"),
     ("testing", "pytest_plugin", "tables"),
     ("figures",),
+    ("sections",),
     ("reporting",),
     ("tour",),
     ("command_line",),

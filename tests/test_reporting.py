@@ -261,6 +261,45 @@ def test_a_page_of_25_claims_is_under_a_megabyte(tmp_path):
     assert len(written(tmp_path, *pairs)[0].encode()) < 1_000_000
 
 
+def paged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+    """The index and the names of the pages of a report whose claims come from two study files, none of which may be large."""
+    monkeypatch.setattr(reporting, "LARGEST_PAGE", 10_000)
+    pairs = [good_claim("S0.E1"), good_claim("S0.E2"), bad_claim()]
+    for _, group in pairs[1:]:
+        group[:] = [replace(j, record=replace(j.record, study="../odd <name>.first")) for j in group]
+    index, _ = written(tmp_path, *pairs)
+    return index, sorted(p.name for p in (tmp_path / "pages").iterdir())
+
+
+def test_a_large_report_has_a_page_for_each_study_and_links_lead_there(tmp_path, monkeypatch):
+    index, names = paged(tmp_path, monkeypatch)
+    assert names == ["odd-name.html", "synthetic.html"]
+    links = [link for link in Page(index).values("href") if "#" in link]
+    assert {link.partition("#")[0] for link in links} == {f"pages/{name}" for name in names}
+    for link in links:
+        file, _, anchor = link.partition("#")
+        assert anchor in Page((tmp_path / file).read_text(encoding="utf-8")).values("id")
+    assert 'class="records"' not in index
+
+
+def test_pages_of_studies_are_whole_lead_back_and_ask_for_nothing(tmp_path, monkeypatch):
+    index, names = paged(tmp_path, monkeypatch)
+    for name in names:
+        page = Page((tmp_path / "pages" / name).read_text(encoding="utf-8"))
+        assert page.open == []
+        assert "../index.html#claims" in page.values("href")
+        assert "claims" in page.values("id")
+        assert page.values("content")[0] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert 'id="claims"' in index
+
+
+def test_pages_that_a_new_report_has_not_are_removed(tmp_path, monkeypatch):
+    paged(tmp_path, monkeypatch)
+    monkeypatch.undo()
+    assert 'class="records"' in written(tmp_path, good_claim())[0]
+    assert list((tmp_path / "pages").iterdir()) == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_colours_have_contrast(scheme):
     css = (Path(reporting.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")

@@ -1,0 +1,139 @@
+"""Sections of a report: one claim with its records, as templates want it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from fpk.figures import chart_figures, density_figures, effect_figure
+from fpk.records import Judged, Record
+from fpk.study import Claim
+from fpk.verdict import Outcome
+from fpk.wording import margin_text, one_line, summary
+
+
+@dataclass(frozen=True)
+class Section:
+    """One claim with its records, ready for a template."""
+
+    claim: Claim | None
+    group: tuple[Judged, ...]
+    anchor: str
+    size: str
+
+    @property
+    def page(self) -> str:
+        """The file of its study, without what an address cannot hold."""
+        return _plain(self.head.study.rpartition(".")[0]) or "other"
+
+    @property
+    def records(self) -> list[Record]:
+        """Stated forms first, then controls."""
+        return sorted((j.record for j in self.group), key=lambda r: not r.stated)
+
+    @property
+    def head(self) -> Record:
+        """Any record: what belongs to the claim is the same in all."""
+        return self.group[0].record
+
+    @property
+    def forms(self) -> dict[str, list[str]]:
+        """Verdicts of every stated form, one for each case, without repetition."""
+        out: dict[str, list[str]] = {}
+        for record in self.records:
+            if record.stated and verdict_text(record) not in out.setdefault(record.variant, []):
+                out[record.variant].append(verdict_text(record))
+        return out
+
+    @property
+    def margin(self) -> str:
+        """Room left for the form to be confirmed, in its worst case."""
+        return margin_text([j for j in self.group if j.record.stated and j.record.expected == Outcome.CONFIRMED])
+
+    @property
+    def controls(self) -> str:
+        """How many of the variants that must be refuted are."""
+        wrong = [j.record for j in self.group if j.record.expected == Outcome.REFUTED]
+        return f"{sum(r.verdict == Outcome.REFUTED for r in wrong)}/{len(wrong)}"
+
+    @property
+    def cases(self) -> list[str]:
+        """Names of the cases."""
+        return list(dict.fromkeys(j.record.case for j in self.group if j.record.case))
+
+    @property
+    def holds(self) -> bool:
+        """Whether every record of the claim does."""
+        return all(j.record.holds for j in self.group)
+
+    @property
+    def assumptions(self) -> str:
+        """Assumptions of the claim, if any."""
+        return self.claim.assumptions if self.claim is not None else ""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What each variant is, where the catalogue says so."""
+        return {r.variant: r.note for r in self.records if r.note}
+
+    @property
+    def routes(self) -> list[str]:
+        """The pairs of sources that were compared by the stated forms."""
+        return list(dict.fromkeys(" | ".join(r.pair) for r in self.records if r.stated and any(r.pair)))
+
+    @property
+    def words(self) -> str:
+        """What the effect drawing shows."""
+        return summary(self.group)
+
+    @property
+    def densities(self) -> list[Markup]:
+        """Density drawings; Markup, as :mod:`fpk.figures` escapes."""
+        return [Markup(drawing) for drawing in density_figures(self.group)]
+
+    @property
+    def charts(self) -> list[Markup]:
+        """Chart drawings of the stated forms, case by case."""
+        return [Markup(drawing) for drawing in chart_figures(self.group)]
+
+    @property
+    def effects(self) -> Markup:
+        """The effect drawing."""
+        return Markup(effect_figure(self.group))
+
+    @property
+    def rerun(self) -> str:
+        """The command that computes and judges exactly this claim."""
+        return f"fpk run {shlex.quote(one_line(self.head.id, 400))}" + (" --quick" if self.size == "quick" else "")
+
+
+def sections_of(judged: Sequence[Judged], claims: Mapping[str, Claim], size: str) -> Iterator[Section]:
+    """One section for each claim, in the order of the records."""
+    groups: dict[str, list[Judged]] = {}
+    for j in judged:
+        groups.setdefault(j.record.id, []).append(j)
+    taken: set[str] = set()
+    for id, group in groups.items():
+        yield Section(claims.get(id), tuple(group), _anchor(id, taken), size)
+
+
+def _anchor(id: str, taken: set[str]) -> str:
+    """An address within the page: the id where it is plain, and always another one than those taken."""
+    plain = _plain(id) or "claim"
+    anchor = next(a for k in range(len(taken) + 1) if (a := plain if k == 0 else f"{plain}-{k + 1}") not in taken)
+    taken.add(anchor)
+    return anchor
+
+
+def _plain(text: str) -> str:
+    """Letters, digits, dots and hyphens of a text, at most 60."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-.")[:60]
+
+
+def verdict_text(record: Record) -> str:
+    """The verdict, or that the case crashed."""
+    return record.verdict or "CRASHED"
