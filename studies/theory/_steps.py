@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -30,15 +31,16 @@ class Mover:
     problem: fpk.Problem
     scheme: Scheme = field(default_factory=EulerMaruyama)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_motion", Motion(self.problem, self.scheme))
+    @cached_property
+    def _motion(self) -> Motion:
+        return Motion(self.problem, self.scheme)
 
     def __call__(
         self, x: Array, noise: Array | float, h: float, *, time: float = 0.0, extra: Array | float = 0.0
     ) -> Array:
         """Positions after a step of length h with the increments ``noise``; both broadcast, and so does ``extra``, one normal number for each."""
         x, noise, extra = np.broadcast_arrays(x, noise, extra)
-        moved = self._motion.advanced(  # type: ignore[attr-defined]
+        moved = self._motion.advanced(
             Step(self.problem, time, h), x.reshape(-1, 1), noise.reshape(-1, 1), extra.reshape(-1, 1)
         )
         return np.broadcast_to(moved, (x.size, 1)).reshape(x.shape)
