@@ -26,7 +26,7 @@ def normal(nodes: int = NODES) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class Mover:
-    """Steps of a problem in one dimension (or, for arrays of shape (n, d), in more) with given increments of the noise."""
+    """Steps of a problem in one dimension with given increments of the noise."""
 
     problem: fpk.Problem
     scheme: Scheme = field(default_factory=EulerMaruyama)

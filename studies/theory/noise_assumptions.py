@@ -97,7 +97,7 @@ REMARKS = (
         "err:S2.P13-text",
         "The variance-preserving process is said to be defined in equation 7.",
         "Equation 8 defines it: a slip of numbering.",
-        "Rakitin, text on page 13",
+        "Rakitin, text on the variance-preserving process",
     ),
     Remark(
         "err:S2.E16-text",
