@@ -30,8 +30,8 @@ def _score_on_line(problem: fpk.Problem, x: Array, size: Size) -> tuple[Array, A
 
 def _score_in_plane(problem: fpk.Problem, x: Array, size: Size) -> tuple[Array, Array]:
     """∇ log p at x of the Gaussian at rest, at two late times of its moment equations."""
-    law = fpk.exact(problem, times=[10.0, 20.0])
-    return law.law(20.0).score(x), law.law(10.0).score(x)
+    law = fpk.exact(problem, times=[6.0, 12.0])
+    return law.law(12.0).score(x), law.law(6.0).score(x)
 
 
 def _at_rest(problem: fpk.Problem, x: Array, size: Size) -> tuple[Array, Array]:
@@ -42,7 +42,7 @@ def _at_rest(problem: fpk.Problem, x: Array, size: Size) -> tuple[Array, Array]:
 def force(matrix: Any, noise: float) -> fpk.Problem:
     """The linear drift −matrix (x − μ) in the plane."""
     a = np.array(matrix)
-    return fpk.Problem(fpk.Linear(-a, a @ CENTRE), noise, initial=fpk.Gaussian(CENTRE, 1.0), horizon=20.0)
+    return fpk.Problem(fpk.Linear(-a, a @ CENTRE), noise, initial=fpk.Gaussian(CENTRE, 1.0), horizon=12.0)
 
 
 def well(noise: float) -> fpk.Problem:

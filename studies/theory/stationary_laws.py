@@ -173,9 +173,14 @@ def clocked_langevin(variant: tuple[float, float, float], case: str, size: Size,
     if case == "chain":
         return _against_steps(drift, factor**0.5 * 1.2**power)
     law = fpk.problems.double_well_law(2**0.5)
-    noise = f"sqrt({factor}*(3*sin(pi*t)**2)**{2 * power})"
-    problem = boxed(f"{drift}*3*sin(pi*t)**2*(x - x**3)", noise, initial=law, walls=fpk.Boundary("no_flux", -6.0, 6.0))
-    solved = on_grid(problem, size, times=[1.0], cells=48, steps=6)
+    beta: Callable[[float], float] = lambda t: 3 * np.sin(np.pi * t) ** 2  # noqa: E731
+    problem = boxed(
+        lambda x, t: drift * beta(t) * (x - x**3),
+        lambda t: factor**0.5 * beta(t) ** power,
+        initial=law,
+        walls=fpk.Boundary("no_flux", -6.0, 6.0),
+    )
+    solved = on_grid(problem, size, times=[1.0], cells=48, steps=4)
     return evidence(solved, constant_law(law, time=1.0, source="the initial law"))
 
 
@@ -206,17 +211,17 @@ def preserving_is_langevin(variant: tuple[Any, float, float, float], case: str, 
     schedule, half, sign, spread = variant
     axes, data = ((X,), DATA) if case == "line" else ((X, Y), PLANE_DATA)
     problem, log_p = fpk.noising(schedule, data), -sign * sp.Add(*(a**2 for a in axes)) / (2 * spread)
-    x = np.random.default_rng(seed).normal(size=(6, len(axes)))
+    x = np.random.default_rng(seed).normal(size=(4, len(axes)))
     found, claimed = [], []
     for f in TESTS[case]:
         slope, trace, _ = _derivatives(case)[TESTS[case].index(f)]
         form = sum(f.diff(a, 2) + log_p.diff(a) * f.diff(a) for a in axes)
-        for t in (0.0, 0.4, 1.0):
+        for t in (0.0, 0.4):
             moved = np.sum(problem.drift(x, t) * np.array(slope(*x.T)).T, axis=1)
             found.append(moved + problem.diffusivity(x, t)[:, 0] * trace(*x.T))
             claimed.append(half * (0.6 + 2.8 * t) * sp.lambdify(axes, form, "numpy")(*x.T))
     first = fpk.residual(np.ravel(found) - np.ravel(claimed), 1e-12, source="generators at points")
-    names = tuple(f"{f} at t = {t:g}, point {i}" for f in TESTS[case] for t in (0.0, 0.4, 1.0) for i in range(6))
+    names = tuple(f"{f} at t = {t:g}, point {i}" for f in TESTS[case] for t in (0.0, 0.4) for i in range(4))
     return Evidence(first, zero_estimate(len(names)), names)
 
 
@@ -304,13 +309,13 @@ def coefficients_of_time(variant: str, case: str, size: Size, seed: int) -> Evid
     if variant == "ring":
         walls = fpk.Boundary("periodic", 0.0, 2 * np.pi)
         law: Any = TabulatedLaw.gibbs(lambda x: 0 * x, 0.0, 2 * np.pi, cells=64)
-        problem = boxed("1 + cos(3*t)", 2**0.5, initial=law, walls=walls)
+        problem = boxed(lambda t: 1 + np.cos(3 * t), 2**0.5, initial=law, walls=walls)
     else:
         law = DATA
-        drift: Any = "0.3*sin(6*t)" if variant == "time" else lambda x, t: DATA.score(x)
+        drift: Any = (lambda t: 0.3 * np.sin(6 * t)) if variant == "time" else (lambda x, t: DATA.score(x))
         problem = boxed(drift, 2**0.5, initial=DATA)
     return evidence(
-        on_grid(problem, size, times=[1.0], cells=104, steps=8), constant_law(law, time=1.0, source="the initial law")
+        on_grid(problem, size, times=[1.0], cells=72, steps=4), constant_law(law, time=1.0, source="the initial law")
     )
 
 
@@ -345,7 +350,7 @@ def _moments(problem: fpk.Problem, mean: float, variance: float, size: Size) -> 
 
     def gap(cells: int) -> Array:
         grid = fpk.Grid(*BOX, cells=cells)
-        mass = fpk.solve(problem, grid, times=[1.0]).densities[0] * grid.widths
+        mass = fpk.solve(problem, grid, times=[1.0], steps=cells // 15).densities[0] * grid.widths
         found = mass @ grid.centers
         return np.array([found - mean, mass @ grid.centers**2 - found**2 - variance])
 
