@@ -45,6 +45,11 @@ class Noising:
         return fpk.exact(self.problem, times=[self.horizon])
 
     @property
+    def total(self) -> float:
+        """B = −log of the share of the data's variance that is left at T."""
+        return -2 * float(np.log(self.schedule.alpha(self.horizon)))
+
+    @property
     def end(self) -> fpk.Gaussian:
         """The law of X_T."""
         (mean,), (variance,) = self.at(np.array([self.horizon]))
@@ -109,19 +114,19 @@ def total_variation(first: tuple[float, float], second: tuple[float, float]) -> 
 
 
 def path_entropy(noising: Noising, steps: int, factor: float) -> float:
-    """KL = ½∫E|b − b̂|²/g² dt of VP at the rate 1: b = ½x + ∇log p_t, b̂ with ``factor`` times the score, held at X_r over each step.
+    """KL = ½∫E|b − b̂|²/g² dt of VP at a constant rate: b = β(½x + ∇log p_t), b̂ with ``factor`` times the score, held at X_r over each step.
 
     X is the forward process, r the later end of the step: X_r = αX_t + N(0, 1 − α²).
     """
     u, w = np.polynomial.legendre.leggauss(3)
-    h = noising.horizon / steps
+    h, beta = noising.horizon / steps, noising.total / noising.horizon
     r = np.repeat(h * np.arange(1, steps + 1), len(u))
-    t, alpha = r - np.tile(0.5 * h * (1 + u), steps), np.exp(-0.25 * h * np.tile(1 + u, steps))
+    t, alpha = r - np.tile(0.5 * h * (1 + u), steps), np.exp(-0.25 * h * beta * np.tile(1 + u, steps))
     (m, v), (held_m, held_v) = noising.at(t), noising.at(r)
     slope, held = 0.5 - 1 / v, 0.5 - factor / held_v
     off = (slope - held * alpha) * m + m / v - factor * held_m / held_v
     squares = off**2 + (slope - held * alpha) ** 2 * v + held**2 * (1 - alpha**2)
-    return float(0.5 * (0.5 * h) * (squares @ np.tile(w, steps)))
+    return float(0.5 * beta * (0.5 * h) * (squares @ np.tile(w, steps)))
 
 
 def wasserstein(first: tuple[float, float], second: tuple[float, float]) -> float:

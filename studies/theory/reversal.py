@@ -93,9 +93,9 @@ def _return_evidence(noising: Noising, back: fpk.Problem) -> Evidence:
     return evidence(found, claimed, panel=fpk.law_panel({end: data}))
 
 
-def _constant(horizon: float, rate: float = 1.0) -> Noising:
-    """VP at a constant rate, data N(2, ¼)."""
-    return Noising(fpk.VPSchedule(rate), 2.0, 0.25, horizon)
+def _constant(total: float, mean: float = 2.0, variance: float = 0.25) -> Noising:
+    """VP at the constant rate ``total`` until t = 1, Gaussian data."""
+    return Noising(fpk.VPSchedule(total), mean, variance, 1.0)
 
 
 STANDARD = fpk.Gaussian(0.0, 1.0)
@@ -106,19 +106,19 @@ STANDARD = fpk.Gaussian(0.0, 1.0)
     variants={
         "inside": (28.0, False),
         "corrected": (1.0, True),
-        "T = 1": (1.0, False),
-        "T = 3": (3.0, False),
+        "B = 1": (1.0, False),
+        "B = 3": (3.0, False),
         "outside": (6.0, False),
     },
 )
 def start_of_the_algorithm(variant: tuple[float, bool], case: str, size: Size, seed: int) -> Evidence:
-    horizon, own = variant
-    noising = _constant(horizon)
+    total, own = variant
+    noising = _constant(total)
     return _return_evidence(noising, noising.reversed_from(noising.end if own else STANDARD))
 
 
 EXPLODING = Noising(fpk.VESchedule(1.0, 17**0.5), 0.0, 9.0, 1.0)
-PRESERVING = Noising(fpk.VPSchedule(1.0), 0.0, 9.0, 28.0)
+PRESERVING = _constant(28.0, 0.0, 9.0)
 
 
 @study(
@@ -142,7 +142,7 @@ def start_of_the_exploding(variant: tuple[Noising, fpk.Gaussian], case: str, siz
 )
 def direction_of_time(variant: tuple[bool, float], case: str, size: Size, seed: int) -> Evidence:
     forwards, factor = variant
-    noising = _constant(1.0, rate=1.7)
+    noising = _constant(1.7)
     back = noising.reversed_from(noising.end, factor=factor, noise=1.0 if case == "σ = g" else 0.5)
     if not forwards:
         return _return_evidence(noising, back)
@@ -151,7 +151,7 @@ def direction_of_time(variant: tuple[bool, float], case: str, size: Size, seed: 
     ahead = fpk.Problem(
         fpk.Linear(lambda t: -slope(1 - t), lambda t: -shift(1 - t)), back.diffusion, initial=noising.data
     )
-    return evidence(fpk.exact(ahead, times=[1.0]), noising.exact, panel=fpk.law_panel({1.0: noising.end}))
+    return evidence(fpk.exact(ahead, times=[1.0]), noising.exact, panel=fpk.law_panel({1.0: noising.data}))
 
 
 # -- the equation ------------------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ RUNS = (
     (_constant(1.0), 200, 1.0),
     (_constant(6.0), 60, 1.0),
     (_constant(6.0), 120, 1.1),
-    (Noising(fpk.VPSchedule(1.0), 0.0, 9.0, 1.0), 100, 1.0),
+    (_constant(1.0, 0.0, 9.0), 100, 1.0),
 )
 Distance = Callable[[tuple[float, float], tuple[float, float]], float]
 
@@ -308,6 +308,6 @@ def how_far_from_the_data(variant: tuple[Distance, float, float], case: str, siz
         (mean,), (variance,) = run.at(np.array([run.horizon]))
         bound = start * distance((0.0, 1.0), (mean, variance)) + rest * (0.5 * path_entropy(run, n, pull)) ** 0.5
         excess.append(distance(returned, (run.mean, run.variance)) - bound)
-    names = tuple(f"N({r.mean:g}, {r.variance:g}), T = {r.horizon:g}, {n} steps, score × {k:g}" for r, n, k in RUNS)
+    names = tuple(f"N({r.mean:g}, {r.variance:g}), B = {r.total:g}, {n} steps, score × {k:g}" for r, n, k in RUNS)
     first = fpk.residual(np.array(excess), 1e-6, source="distance returned less the bound")
     return Evidence(first, zero_estimate(len(RUNS)), names)
