@@ -130,7 +130,11 @@ CLAIMS = (
         r"dX=\bigl(f-\tfrac12(g^2+\sigma^2)\,\nabla\log p_t\bigr)dt+\sigma\,dW,\qquad dt<0",
         "Wei (2024), equations 13, 14 and 16",
         {"printed": C, "read forwards": R, "score + 1 %": R},
-        {"read forwards": "dt > 0, from the data", "score + 1 %": "the score is 1 % too large"},
+        {
+            "printed": "dt < 0, from the law at T",
+            "read forwards": "dt > 0, from the data",
+            "score + 1 %": "the score is 1 % too large",
+        },
     ),
     Claim(
         "err:S1.E32",
