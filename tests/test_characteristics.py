@@ -63,3 +63,22 @@ def test_the_mass_defect_measures_the_time_error():
 def test_a_flow_that_explodes_backwards_is_refused():
     with pytest.raises(FpkError, match=r"the drift is \[-?inf\] at x="):
         solve(Problem("x - x**3", 0.0, initial=Gaussian(0.0, 1.0)), Grid(-8, 8, 64), times=[1.0])
+
+
+def test_expectations_along_a_flow_trace_no_density():
+    """Points of x' = −x³ move inwards: they have an expectation, but on the way back from x = ±3 they leave every bound, at t = 1/18."""
+    flow = solve(Problem("-x**3", 0.0, initial=Gaussian(0.0, 0.3)), Grid(-3, 3, 96), times=[0.5])
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    start = 0.3 * nodes
+    square = weights @ (start**2 / (1 + start**2)) / weights.sum()
+    assert flow.positions[0] ** 2 @ flow.weights == pytest.approx(square, abs=1e-8)
+    with pytest.raises(FpkError, match=r"leave every bound on the way back|the drift is"):
+        _ = flow.densities
+
+
+def test_densities_of_a_flow_are_traced_once():
+    flow = solve(Problem("-x", 0.0, initial=Gaussian(0.5, 0.4)), Grid(-3, 3, 200), times=[0.2, 0.5])
+    for t in flow.times:
+        exact = Gaussian(0.5 * np.exp(-t), 0.4 * np.exp(-t)).density(flow.grid.centers[:, None])
+        np.testing.assert_allclose(flow.density(t), exact, atol=1e-6)
+    assert flow.densities is flow.densities

@@ -179,8 +179,12 @@ class GridMarginals(StoredDensities):
 class FlowMarginals(GridMarginals):
     """Marginals of a flow without noise: points of the initial law with their weights, and densities traced back to the grid.
 
+    Expectations need the points alone, so densities are traced when they are first asked for.
+
     Parameters
     ----------
+    traced : callable
+        The densities, shape (len(times), cells).
     weights : array, shape (cells,)
         Mass carried by the points that start at the cell centres.
     positions : array, shape (len(times), cells)
@@ -188,6 +192,8 @@ class FlowMarginals(GridMarginals):
     initial : Law
     """
 
+    densities: Any = field(init=False, repr=False, default=cached_property(lambda flow: flow.traced()))
+    traced: Callable[[], Array] = field(kw_only=True, repr=False)
     weights: Array = field(kw_only=True)
     positions: Array = field(kw_only=True)
     initial: Law = field(kw_only=True)

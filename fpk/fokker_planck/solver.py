@@ -147,11 +147,16 @@ def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) 
             f"{outside.max():.2g} of the mass leaves [{grid.lower:g}, {grid.upper:g}] by t={times[int(np.argmax(outside))]:g}: without noise, "
             "characteristics cross every wall. Use an open boundary, or a velocity that vanishes at the walls."
         )
-    densities = np.exp(log_densities(problem, grid.centers, times, steps))
-    floor = abs(float(weights.sum()) - 1) + ROUND_OFF * steps
-    source = f"flow, characteristics, {grid.cells} points, {steps} steps"
     return FlowMarginals(
-        grid, times, densities, 4, floor, source, weights=weights, positions=positions, initial=problem.initial
+        grid,
+        times,
+        order=4,
+        floor=abs(float(weights.sum()) - 1) + ROUND_OFF * steps,
+        plan=f"flow, characteristics, {grid.cells} points, {steps} steps",
+        traced=lambda: np.exp(log_densities(problem, grid.centers, times, steps)),
+        weights=weights,
+        positions=positions,
+        initial=problem.initial,
     )
 
 
