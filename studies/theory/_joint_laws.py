@@ -104,7 +104,7 @@ def _known_of_peaks() -> Known:
 def joint_on_the_line(member: Member, size: Size) -> Evidence:
     back = _member(NOISED, EXACT.score, EXACT.law(1.0), member)
     grid = between(size.cells(CELLS) * (2 if back.noiseless else 1))
-    solved = fpk.solve(walled(back, FENCE), grid, times=HALVES, steps=grid.cells // 6)
+    solved = fpk.solve(walled(back, FENCE), grid, times=HALVES, steps=grid.cells // 8)
     return _joint(Followed(solved) if back.noiseless else solved, _known_of_peaks())
 
 
@@ -124,7 +124,7 @@ def joint_of_state_noise(member: Member, size: Size) -> Evidence:
     def level(cells: int) -> GridMarginals:
         there = ahead(cells)
         back = _member(WAVY, there.score, there.law(0.5), member)
-        return fpk.solve(back, there.grid, times=QUARTERS, steps=cells // 6)
+        return fpk.solve(back, there.grid, times=QUARTERS, steps=cells // 10)
 
     return _joint(_halvable(level, size), _known_of_state_noise(size))
 

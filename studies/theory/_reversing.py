@@ -16,12 +16,12 @@ NOISED = fpk.noising(SCHEDULE, PEAKS)
 EXACT = fpk.exact(NOISED, times=[1.0])
 
 #: Walls that the laws never reach.
-FENCE = fpk.Boundary("no_flux", -4.8, 5.3)
+FENCE = fpk.Boundary("no_flux", -5.6, 5.9)
 WAVY = fpk.Problem(
     "-x", "sqrt(0.7 + 0.4*sin(1.5*x))", initial=PEAKS, horizon=0.5, boundary=FENCE, name="state-dependent noise"
 )
-#: Cells of the finer of two grids, quick size; steps are a sixth of the cells.
-CELLS = 96
+#: Cells of the finer of two grids, quick size.
+CELLS = 120
 
 
 def between(cells: int) -> fpk.Grid:

@@ -264,7 +264,7 @@ def _seen(x: Array) -> Array:
 
 
 #: When the earlier position is asked for.
-EARLY = 0.125
+EARLY = 0.1
 
 
 def _bayes_law(cells: int) -> TabulatedLaw:

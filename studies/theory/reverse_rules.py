@@ -130,14 +130,14 @@ CLAIMS = (
             "score of N(0, 1)": R,
             "score of other data": R,
             "score of p_T": R,
-            "data wider by 2 %": R,
+            "width of the data + 2 %": R,
         },
         {
             "−f alone": "no score",
             "score of N(0, 1)": "that of the stationary law",
             "score of other data": "that of one normal law with the mean and variance of the data, noised in the same way",
             "score of p_T": "that of the last law at all times",
-            "data wider by 2 %": "that of data stretched by 2 %",
+            "width of the data + 2 %": "that of data stretched by 2 %",
         },
     ),
 )
@@ -358,7 +358,7 @@ SCORES: dict[str, Callable[[Array, float], Array]] = {
     "score of N(0, 1)": lambda x, t: -x,
     "score of other data": _noised(fpk.Gaussian(PEAKS.mean, covariance=PEAKS.covariance)),
     "score of p_T": lambda x, t: EXACT.score(x, 1.0),
-    "data wider by 2 %": _noised(PEAKS.pushed(1.02 * np.eye(1), -0.02 * PEAKS.mean, np.zeros((1, 1)))),
+    "width of the data + 2 %": _noised(PEAKS.pushed(1.02 * np.eye(1), -0.02 * PEAKS.mean, np.zeros((1, 1)))),
 }
 
 
