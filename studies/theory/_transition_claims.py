@@ -40,12 +40,14 @@ CLAIMS = (
             "states independent": R,
             "looking back": R,
             "memory + 2 %": R,
+            "noise² + 10 %": R,
         },
         PROCESS_NOTES
         | {
             "X₂ = X₀": "a process with a memory: X₁ does not look at X₀, and from X₂ = X₀ on every state repeats the last but one",
             "states independent": "the product of the P(x_{k+1})",
             "looking back": "P(x_k | x_{k+1}) in the place of P(x_{k+1} | x_k)",
+            "noise² + 10 %": "transitions with 10 % more variance than the particles'",
         },
         assumptions="X_{k+1} depends on the past through X_k and noise that is new in every step.",
     ),

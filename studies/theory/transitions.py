@@ -15,14 +15,15 @@ from typing import NamedTuple
 import numpy as np
 
 import fpk
-from fpk.fokker_planck.transitions import transition_density
+from fpk.fokker_planck.discretisation import MAGNUS
+from fpk.fokker_planck.transitions import TransitionDensities, transition_density
 from fpk.laws import Array, TabulatedLaw
 from fpk.marginals import zero_estimate
 from fpk.study import Evidence, Size, evidence, study
 
 from .._limits import limit_evidence
 from .._systems import constant_law
-from . import _sinh, _states, _taken_back
+from . import _sinh, _states, _taken_back, _walked
 from ._small_increments import LAWS, STARTS, Increments, chain, diffusion
 from ._transition_claims import CLAIMS as CLAIMS
 
@@ -49,12 +50,27 @@ PRODUCTS: dict[str, tuple[str, float, Factor]] = {
     "looking back": ("Markov", 1.0, _states.looking_back),
     "memory + 2 %": ("recalling", 0.02, _states.transition),
 }
+#: The same of the paths of particles.
+WALKS: dict[str, Callable[[], Array]] = {
+    "stated": lambda: _walked.product(lambda k: 0.5 * _walked.VARIANCE * (k**2).sum(1)),
+    "one throw for all": lambda: _walked.product(lambda k: 0.5 * _walked.VARIANCE * k.sum(1) ** 2),
+    "states independent": _walked.independent,
+    "noise² + 10 %": lambda: _walked.product(lambda k: 0.55 * _walked.VARIANCE * (k**2).sum(1)),
+}
 
 
-@study("S4.E37", variants=PRODUCTS)
-def path_product(variant: tuple[str, float, Factor], case: str, size: Size, seed: int) -> Evidence:
-    """The law of a path by counting every outcome of four throws, against the product."""
-    process, share, factor = variant
+@study(
+    "S4.E37",
+    variants={name: name for name in PRODUCTS | WALKS},
+    cases=("three states", "particles"),
+    applies=lambda variant, case: variant in (PRODUCTS if case == "three states" else WALKS),
+)
+def path_product(variant: str, case: str, size: Size, seed: int) -> Evidence:
+    """The law of a path by counting every outcome of four throws, or from particles, against the product."""
+    if case == "particles":
+        claimed = fpk.Estimate(WALKS[variant](), np.full(len(_walked.NAMES), 1e-13), source="product of transitions")
+        return Evidence(_walked.walked(size.particles(200_000), seed), claimed, _walked.NAMES)
+    process, share, factor = PRODUCTS[variant]
     law = _states.mixed(process, share)
     product = _states.marginal(law, 0)
     for k in range(_states.STEPS):
@@ -84,21 +100,23 @@ COMPOSITIONS = {
     "second leg + 1 %": Legs(stretch=1.01),
     "memory + 2 %": Legs(process="recalling", share=0.02, power=1.02),
 }
-#: Variants that exist in one of the two cases only.
-COMPOSED_IN = {"one throw for all": "three states", "second leg + 1 %": "continuous"}
+#: Cases in which a variant can be written down, where that is not all of them.
+COMPOSED_IN = {"one throw for all": ("three states",), "second leg + 1 %": ("continuous", "continuous, from a grid")}
 
 
 @study(
     "S4.E38-41",
     variants=COMPOSITIONS,
-    cases=("three states", "continuous"),
-    applies=lambda variant, case: COMPOSED_IN.get(variant, case) == case,
+    cases=("three states", "continuous", "continuous, from a grid"),
+    applies=lambda variant, case: case in COMPOSED_IN.get(variant, (case,)),
 )
 def chapman_kolmogorov(variant: Legs, case: str, size: Size, seed: int) -> Evidence:
-    return (_composed_states if case == "three states" else _composed_densities)(variant, size)
+    if case == "three states":
+        return _composed_states(variant)
+    return _composed_densities(variant, size, _solved if case == "continuous, from a grid" else _stated)
 
 
-def _composed_states(legs: Legs, size: Size) -> Evidence:
+def _composed_states(legs: Legs) -> Evidence:
     """From the counted law of a path: P(X_4 | X_0) against sums over the states at each time between."""
     law, last = _states.mixed(legs.process, legs.share), _states.STEPS
     start = _independent if legs.first == "unconditional" else _states.transition
@@ -109,26 +127,59 @@ def _composed_states(legs: Legs, size: Size) -> Evidence:
     return Evidence(first, zero_estimate(len(names)), names)
 
 
-def _composed_densities(legs: Legs, size: Size) -> Evidence:
-    """The transition of sinh U from s = 0 to t = .8, from y = .7, by quadrature over the place at m."""
-    x, y, between, t = np.array([-1.2, -0.3, 0.4, 1.1, 2.5]), np.array(0.7), (0.2, 0.5), 0.8
+class FromPoint(NamedTuple):
+    """The law from :data:`FROM`: at some x at the end, and on nodes with their weights at each time between."""
+
+    direct: Array
+    nodes: Array
+    weights: Array
+    between: tuple[Array, ...]
+
+
+FROM, BETWEEN, END = np.array(0.7), (0.2, 0.5), 0.8
+PLACES = np.array([-1.2, -0.3, 0.4, 1.1, 2.5])
+
+
+def _stated(legs: Legs, cells: int) -> FromPoint:
+    """By the density of sinh U."""
+    z, w = _sinh.nodes(2 * cells)
+    kernel = partial(_sinh.density, y=FROM, s=0.0, power=legs.power)
+    return FromPoint(kernel(PLACES, END), z, w, tuple(kernel(z, m) for m in BETWEEN))
+
+
+@lru_cache(maxsize=4)
+def _point_solution(cells: int) -> TransitionDensities:
+    problem = _sinh.problem(initial=fpk.Gaussian(0.7, 0.1))
+    return transition_density(problem, _sinh.grid(cells), start=float(FROM), times=[*BETWEEN, END], scheme=MAGNUS)
+
+
+def _solved(legs: Legs, cells: int) -> FromPoint:
+    """By the equation on a grid."""
+    run = _point_solution(cells)
+    between = tuple(run.density(m) for m in BETWEEN)
+    return FromPoint(run.density_on(PLACES, END), run.grid.centers, run.grid.widths, between)
+
+
+def _composed_densities(legs: Legs, size: Size, route: Callable[[Legs, int], FromPoint]) -> Evidence:
+    """The transition from s = 0 to t = .8: integrals over the place at m, where the second transition is the density of sinh U."""
     kernel = partial(_sinh.density, power=legs.power)
 
-    def gaps(count: int) -> Array:
-        z, w = _sinh.nodes(count)
-        return np.concatenate([kernel(x, t, y, 0.0) - composed(z, w, m) for m in between])
+    def gaps(cells: int) -> Array:
+        law = route(legs, cells)
+        z, x = law.nodes, PLACES[:, None]
+        composed = []
+        for m, conditional in zip(BETWEEN, law.between, strict=True):
+            first = _sinh.resting(z) if legs.first == "unconditional" else conditional
+            late = m + legs.stretch * (END - m)
+            second = kernel(x, late, z, m) if legs.second == "forwards" else kernel(z, late, x, m)
+            composed.append(law.direct - second @ (first * law.weights))
+        return np.concatenate(composed)
 
-    def composed(z: Array, w: Array, m: float) -> Array:
-        first = _sinh.resting(z) if legs.first == "unconditional" else kernel(z, m, y, 0.0)
-        late = m + legs.stretch * (t - m)
-        forwards = legs.second == "forwards"
-        second = kernel(x[:, None], late, z, m) if forwards else kernel(z, late, x[:, None], m)
-        return second @ (first * w)
-
-    count = 160 if size.quick else 320
-    fine, coarse = gaps(2 * count), gaps(count)
+    fine, coarse = (gaps(size.cells(cells)) for cells in (144, 96))
     first = fpk.residual(fine, np.abs(fine - coarse) + ROUNDING, coarser=coarse, source="density less the integral")
-    return Evidence(first, zero_estimate(len(fine)), tuple(f"x = {a:g} over m = {m:g}" for m in between for a in x))
+    return Evidence(
+        first, zero_estimate(len(fine)), tuple(f"x = {a:g} over m = {m:g}" for m in BETWEEN for a in PLACES)
+    )
 
 
 #: Chain and number of steps; whether the sum runs over times.
@@ -214,7 +265,11 @@ def _from_one_point(combination: Combination, size: Size) -> Evidence:
     flow, spread, shift, _ = combination
     problem = _sinh.problem(flow=flow, spread=spread, shift=shift, initial=fpk.Gaussian(0.8, 0.1))
     base = size.cells(40)
-    solved = fpk.refine(lambda k: transition_density(problem, _sinh.grid(base * k), start=0.8, times=[0.5]))
+
+    def level(k: int) -> TransitionDensities:
+        return transition_density(problem, _sinh.grid(base * k), start=0.8, times=[0.5], scheme=MAGNUS)
+
+    solved = fpk.refine(level)
     return evidence(solved, constant_law(_kernel_law(), time=0.5, source="density of sinh U"))
 
 
