@@ -41,6 +41,27 @@ def test_log_density_and_score_survive_where_the_density_underflows():
     np.testing.assert_allclose(MIXTURE.score(far)[:, 0], [(1.2 - 60) / 0.25, (1.2 + 60) / 0.25], rtol=1e-12)
 
 
+def test_responsibilities_are_bayes_rule_and_sum_to_one_in_the_tails():
+    law = GaussianMixture([0.2, 0.5, 0.3], [[-1.0, 0.3], [0.4, 1.0], [2.0, -1.0]], stds=[0.6, 1.1, 0.8])
+    x = np.array([[0.0, 0.0], [1.3, -0.4], [-2.0, 1.5]])
+    laws = zip(law.weights, law.means, law.covariances, strict=True)
+    joint = np.stack([weight * stats.multivariate_normal(mean, cov).pdf(x) for weight, mean, cov in laws])
+    np.testing.assert_allclose(law.responsibilities(x), joint / joint.sum(0), rtol=1e-12)
+    np.testing.assert_allclose(law.responsibilities(1e4 * x).sum(0), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_samples_are_a_component_and_its_affine_image_of_normals(dimension, seed):
+    rng = np.random.default_rng(seed)
+    factors = np.tril(rng.uniform(0.2, 1.0, (3, dimension, dimension)))
+    covariances = factors @ factors.swapaxes(1, 2)
+    law = GaussianMixture([0.2, 0.5, 0.3], rng.standard_normal((3, dimension)), covariances=covariances)
+    again, found = np.random.default_rng(seed), law.sample(1000, np.random.default_rng(seed))
+    normal, component = again.standard_normal((1000, dimension)), again.choice(3, size=1000, p=law.weights)
+    images = np.stack([law.means[m] + factors[m] @ z for m, z in zip(component, normal, strict=True)])
+    np.testing.assert_allclose(found, images, rtol=1e-12, atol=1e-14)
+
+
 def test_mixture_moments_match_quadrature():
     mean = integrate.quad(lambda x: x * mixture_pdf(x), -8, 8, points=[-1, 1.2], epsabs=1e-13)[0]
     second = integrate.quad(lambda x: x**2 * mixture_pdf(x), -8, 8, points=[-1, 1.2], epsabs=1e-13)[0]

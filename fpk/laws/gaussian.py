@@ -192,6 +192,25 @@ class GaussianMixture:
             pull = pull + share[:, None] * _times(precision, mean - x)
         return pull * (1.0 / total)[:, None]
 
+    def responsibilities(self, x: Array) -> Array:
+        """r_m(x) = P(component m | X = x), shape (m, n); also of traced positions.
+
+        Accuracy
+        --------
+        Relative round-off where the logarithms of the components' densities are moderate; sums over m are 1 however far x is in the tails.
+
+        Examples
+        --------
+        >>> law = GaussianMixture([0.5, 0.5], [-1.0, 1.0], stds=1.0)
+        >>> law.responsibilities(np.array([[0.0]]))
+        array([[0.5],
+               [0.5]])
+        """
+        logs = self._component_logs(x)
+        top = reduce(maximum, logs)
+        shares = [np.exp(log - top) for log in logs]
+        return np.stack(shares) * (1.0 / reduce(add, shares))
+
     def cdf(self, x: Array) -> Array:
         """P(X ≤ x) at x of shape (n,); one-dimensional laws only."""
         from scipy.special import ndtr
@@ -206,6 +225,9 @@ class GaussianMixture:
         if len(self.weights) == 1:
             return self.means[0] + _times(self._factors[0], normal)
         component = rng.choice(len(self.weights), size=n, p=self.weights)
+        if self.dimension == 1:
+            scaled = self._factors[:, 0, 0].take(component) * normal[:, 0]
+            return (self.means[:, 0].take(component) + scaled)[:, None]
         return self.means[component] + np.einsum("nij,nj->ni", self._factors[component], normal)
 
     @cached_property
