@@ -19,7 +19,7 @@ import numpy as np
 from fpk.compiled_functions import of_arrays
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
-from fpk.symbolic import formula
+from fpk.symbolic import formula, numeric, simplified
 from fpk.tracing import Instant, NotTraceable, known, reading, required_traceable
 
 #: Step of numerical x-derivatives of user functions, in units of x; sixth order, so smooth functions lose about 1e-11.
@@ -120,10 +120,8 @@ class GradientDrift:
         """V on arrays of any shape."""
         if self._formula is None:
             return self.potential
-        import sympy
-
         expression, x = self._formula
-        value = sympy.lambdify(x, expression, "numpy")
+        value = numeric((x,), expression)
         return lambda positions: np.broadcast_to(np.asarray(value(positions), float), np.shape(positions))
 
     @property
@@ -260,7 +258,7 @@ class Coefficient:
             return self._understood_constant(float(expressions[0]))
         self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
         self.steady, self.traceable = not any(time in e.free_symbols for e in expressions), True
-        columns = [sympy.lambdify([*symbols, time], e, "numpy") for e in expressions]
+        columns = [numeric((*symbols, time), e) for e in expressions]
         if self.dimension == 1 and not matrix:
             self._understood_derivative(expressions[0], symbols[0], time)
             return lambda x, t: columns[0](x, reading(t))
@@ -287,12 +285,11 @@ class Coefficient:
     def _understood_derivative(self, expression: Any, x: Any, t: Any) -> None:
         import sympy
 
-        slope = sympy.simplify(sympy.diff(expression, x))
-        derivative = sympy.lambdify([x, t], slope, "numpy")
-        self._gradient = lambda positions, time: np.broadcast_to(derivative(positions, reading(time)), positions.shape)
+        slope = simplified(sympy.diff(expression, x))
+        steepness = numeric((x, t), slope)
+        self._gradient = lambda positions, time: np.broadcast_to(steepness(positions, reading(time)), positions.shape)
         if x not in slope.free_symbols:
-            a = sympy.lambdify(t, slope, "numpy")
-            b = sympy.lambdify(t, sympy.simplify(expression - slope * x), "numpy")
+            a, b = numeric((t,), slope), numeric((t,), simplified(expression - slope * x))
             self.linear = Linear(lambda time: float(a(time)), lambda time: float(b(time)))
             if self.steady and slope.is_real:
                 self.linear = Linear(float(a(0.0)), float(b(0.0)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from fpk.errors import ProblemError
@@ -18,7 +20,7 @@ def formula(text: Any, known: dict[str, Any], name: str) -> Any:
     import sympy
 
     try:
-        expression: Any = sympy.sympify(text, locals=known)  # type: ignore[call-overload]
+        expression: Any = _read(text, tuple(known.items())) if isinstance(text, str) else sympy.sympify(text)
         expression = expression.subs({s: known[s.name] for s in expression.free_symbols if s.name in known})
     except (sympy.SympifyError, SyntaxError, TypeError, AttributeError) as error:
         raise ProblemError(
@@ -28,3 +30,26 @@ def formula(text: Any, known: dict[str, Any], name: str) -> Any:
     if unknown:
         raise ProblemError(f"the {name} {text!r} uses the unknown symbols {unknown}; it may use {', '.join(known)}.")
     return expression
+
+
+@lru_cache(maxsize=1024)
+def _read(text: str, known: tuple[tuple[str, Any], ...]) -> Any:
+    import sympy
+
+    return sympy.sympify(text, locals=dict(known))
+
+
+@lru_cache(maxsize=1024)
+def numeric(symbols: tuple[Any, ...], expression: Any) -> Callable[..., Any]:
+    """A function of the symbols' values that evaluates the expression by numpy."""
+    import sympy
+
+    return sympy.lambdify(list(symbols), expression, "numpy")
+
+
+@lru_cache(maxsize=1024)
+def simplified(expression: Any) -> Any:
+    """The expression as sympy simplifies it."""
+    import sympy
+
+    return sympy.simplify(expression)
