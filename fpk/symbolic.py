@@ -36,7 +36,7 @@ def formula(text: Any, known: dict[str, Any], name: str) -> Any:
 def _read(text: str, known: tuple[tuple[str, Any], ...]) -> Any:
     import sympy
 
-    return sympy.sympify(text, locals=dict(known))
+    return sympy.sympify(text, locals=dict(known))  # type: ignore[call-overload]
 
 
 @lru_cache(maxsize=1024)

@@ -87,7 +87,7 @@ def test_every_claim_in_every_case_has_a_form_that_can_hold_and_a_control_that_w
 
 def test_controls_share_tolerance_panel_and_level_with_the_stated_form(records: list[Record]) -> None:
     for group in by_claim_and_case(records):
-        compared = [r for r in group if r.variant not in ("degenerate", "starved")]  # problems, or sizes, of their own
+        compared = [r for r in group if r.variant not in ("degenerate", "starved", "inside", "outside")]  # of their own
         assert len({r.panel for r in compared}) == 1, f"{group[0].id} {group[0].case}"
         assert len({(r.tolerance, r.alpha, r.size) for r in group}) == 1, f"{group[0].id} {group[0].case}"
 
@@ -100,12 +100,16 @@ def test_every_claim_has_a_control_within_five_percent(catalogue: Catalogue) -> 
             assert any(miss is not None and miss[1] <= 5 for miss in misses), claim.id
 
 
-def test_errata_refute_the_printed_and_confirm_the_corrected_form(catalogue: Catalogue) -> None:
+#: What an erratum shows: a misprint and its correction, a statement and where it ends, or that the print is right.
+C, R = Outcome.CONFIRMED, Outcome.REFUTED
+ERRATA = ({"printed": R, "corrected": C}, {"inside": C, "outside": R}, {"printed": C})
+
+
+def test_errata_show_what_is_wrong_and_what_is_right(catalogue: Catalogue) -> None:
     errata = [claim for claim in catalogue.claims.values() if claim.erratum]
     assert errata
     for claim in errata:
-        assert claim.expected["printed"] == Outcome.REFUTED, claim.id
-        assert claim.expected["corrected"] == Outcome.CONFIRMED, claim.id
+        assert any(pair.items() <= dict(claim.expected).items() for pair in ERRATA), claim.id
 
 
 def test_a_confirmed_equality_is_finer_than_any_mistake_of_its_controls(found: list[Judged]) -> None:
