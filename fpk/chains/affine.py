@@ -2,10 +2,12 @@ r"""Affine chains: x' = A_k x + b_k + s_k z from a Gaussian mixture stays one, Î
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
+from fpk.chains.marginals import stop
 from fpk.closed_form import LawMarginals
 from fpk.laws import Array, GaussianMixture
 from fpk.samplers import Kernel, Sampler
@@ -42,15 +44,21 @@ def affine_steps(sampler: Sampler, initial: GaussianMixture) -> list[list[Affine
 
 def affine_chain(sampler: Sampler, initial: GaussianMixture, steps: list[list[AffineStep]]) -> LawMarginals:
     """The laws of an affine chain at all its times."""
-    law, laws = initial, {float(sampler.times[0]): initial}
-    noise = np.eye(initial.dimension)
+    means, covariances = initial.means, initial.covariances
+    moments, noise = {float(sampler.times[0]): (means, covariances)}, np.eye(initial.dimension)
     for row, t in zip(steps, sampler.times[1:], strict=True):
-        for step in row:
-            law = law.pushed(step.matrix, step.shift, step.std**2 * noise)
-        laws[float(t)] = law
+        for A, b, std in row:
+            means, covariances = means @ A.T + b, A @ covariances @ A.T + std**2 * noise
+        moments[float(t)] = means, covariances
+
     source = f"law of {sampler.name}, {sampler.steps} affine steps"
-    times = tuple(sorted(laws))
-    return LawMarginals(laws, times, ROUND_OFF * len(steps), source, scheme=sampler.scheme)
+
+    @cache
+    def law_at(t: float) -> GaussianMixture:
+        means, covariances = moments[stop(t, moments, source)]
+        return GaussianMixture(initial.weights, means, covariances=covariances)
+
+    return LawMarginals(law_at, tuple(sorted(moments)), ROUND_OFF * len(steps), source, scheme=sampler.scheme)
 
 
 def _probes(law: GaussianMixture) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -82,6 +82,20 @@ class LineState:
         return law.cdf(block.points), slack
 
 
+def stop(t: float, times: Iterable[float], source: str) -> float:
+    """The one of a chain's times that is t, up to round-off.
+
+    Raises
+    ------
+    ProblemError
+        If there is none.
+    """
+    nearest = min(times, key=lambda known: abs(known - t))
+    if abs(nearest - t) > 1e-12 * max(1.0, abs(t)):
+        raise ProblemError(f"{source} has no law at t={t:g}: the chain stops at {sorted(times)}.")
+    return nearest
+
+
 @dataclass(frozen=True, eq=False)
 class ChainMarginals:
     """The laws of a discrete chain at its times, without sampling.
@@ -105,12 +119,7 @@ class ChainMarginals:
         return tuple(sorted(self.states))
 
     def _state(self, t: float) -> State:
-        if t in self.states:
-            return self.states[t]
-        nearest = min(self.states, key=lambda known: abs(known - t))
-        if abs(nearest - t) > 1e-12 * max(1.0, abs(t)):
-            raise ProblemError(f"{self.source} has no law at t={t:g}: the chain stops at {list(self.times)}.")
-        return self.states[nearest]
+        return self.states[stop(t, self.states, self.source)]
 
     def law(self, t: float) -> Law:
         """The law at one of the chain's times."""

@@ -9,13 +9,13 @@ to a finer one. Slices of such a law are sums of Gaussians on the line, and are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from fpk.chains.line import REACH, SPAN, Sources
-from fpk.chains.pieces import CUT, PiecewiseLaw, resolved
+from fpk.chains.pieces import CUT, Index, PiecewiseLaw, resolved
 from fpk.errors import GridError
 from fpk.laws import Array
 
@@ -25,8 +25,8 @@ Map = Callable[[Array], Array]
 FINE, GRID = 0.4, 0.45
 #: Fewest and most nodes along an axis of a grid, and most of one that sources are interpolated to.
 FEWEST, MOST, FINEST = 48, 192, 768
-#: Nodes with less mass are left out, and sums are taken over so many at once.
-NEGLIGIBLE, CHUNK = 1e-18, 16_384
+#: Nodes with less mass are left out. Sums are taken square by square (side in units of the noise), over so many at once.
+NEGLIGIBLE, TILE, CHUNK = 1e-18, 8.0, 16_384
 #: Share of the nodes along each axis between which a step is asked again.
 _EVERY = 4
 
@@ -96,11 +96,30 @@ class PlaneSources:
     def density(self, axes: tuple[Array, Array]) -> Array:
         """The sum on a tensor grid, (n₁, n₂)."""
         out = np.zeros((len(axes[0]), len(axes[1])))
-        for at in range(0, len(self.masses), CHUNK):
-            part = slice(at, at + CHUNK)
-            first, second = (self._factor(axis, self.places[part, i]) for i, axis in enumerate(axes))
-            out += (first * self.masses[part]) @ second.T
+        for part in self._tiles():
+            places, window = self.places[part], self._window(axes, self.places[part])
+            first, second = (
+                self._factor(axis[at], places[:, i]) for i, (axis, at) in enumerate(zip(axes, window, strict=True))
+            )
+            out[window] += (first * self.masses[part]) @ second.T
         return out
+
+    def _tiles(self) -> Iterator[Index]:
+        """Numbers of the sources in each square of TILE standard deviations, no more than CHUNK at once."""
+        square = np.floor((self.places - self.places.min(0)) / (TILE * self.std)).astype(np.intp)
+        key = square @ np.array([square[:, 1].max() + 1, 1])
+        order = np.argsort(key, kind="stable")
+        for tile in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+            yield from np.array_split(tile, 1 + len(tile) // CHUNK)
+
+    def _window(self, axes: tuple[Array, Array], places: Array) -> tuple[slice, slice]:
+        """The part of a grid that Gaussians at these places reach."""
+        reach = REACH * self.std
+        first, second = (
+            slice(*np.searchsorted(axis, [places[:, i].min() - reach, places[:, i].max() + reach]))
+            for i, axis in enumerate(axes)
+        )
+        return first, second
 
     def _factor(self, axis: Array, places: Array) -> Array:
         z = (axis[:, None] - places) / self.std

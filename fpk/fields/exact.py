@@ -42,7 +42,7 @@ def exact_field(data: Any, schedule: Schedule | None = None, *, kind: str = "sco
     NoClosedForm
         If the data are no Gaussian mixture.
     ProblemError
-        If there is no schedule.
+        If there is no schedule; on evaluation, for positions of another dimension.
 
     Accuracy
     --------
@@ -76,6 +76,10 @@ def exact_field(data: Any, schedule: Schedule | None = None, *, kind: str = "sco
 
     @traceable
     def function(x: Array, t: Any) -> Array:
+        if x.shape[1] != law.dimension:
+            raise ProblemError(
+                f"the exact field of data in dimension {law.dimension} needs positions of shape (n, {law.dimension}), got {x.shape}."
+            )
         mixture = GaussianMixture.traced(law_at, t) if isinstance(t, Instant) else law_at(t)
         return _averaged(mixture._component_logs(x), known(maps_at, t), x)
 

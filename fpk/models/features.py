@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import product
-from operator import add
+from operator import add, mul
 from typing import Any
 
 import numpy as np
@@ -164,30 +164,28 @@ class Hermite(Features):
 
     def __call__(self, x: Array, t: float = 0.0) -> Array:
         """The products at x, shape (n, m)."""
-        return np.prod(self._factors(x), axis=2)
+        return reduce(mul, self._factors(self._table(x))).T
 
     def gradient(self, x: Array, t: float = 0.0) -> Array:
         """He_k′ = k He_{k−1} in one factor, the others as they are; shape (n, m, d)."""
-        table, factors = self._table(x), self._factors(x)
-        out = np.empty((len(x), self.count, self.dimension))
-        for i in range(self.dimension):
-            k = self.powers[:, i]
-            slope = np.sqrt(k) * table[:, np.maximum(k - 1, 0), i] / self.std[i]
-            out[:, :, i] = slope * np.prod(np.delete(factors, i, axis=2), axis=2)
+        table = self._table(x)
+        factors, out = self._factors(table), np.empty((len(x), self.count, self.dimension))
+        for i, k in enumerate(self.powers.T):
+            slope = (np.sqrt(k) / self.std[i])[:, None] * table[np.maximum(k - 1, 0), i]
+            out[:, :, i] = reduce(mul, factors[:i] + factors[i + 1 :], slope).T
         return out
 
     def _table(self, x: Array) -> Array:
-        """Normalised polynomials of every degree in every coordinate, (n, degree + 1, d), by their three-term recursion."""
-        y = (x - self.mean) / self.std
+        """Normalised polynomials of every degree in every coordinate, (degree + 1, d, n), by their three-term recursion."""
+        y = ((x - self.mean) / self.std).T
         table = [np.ones_like(y), y]
         for k in range(1, self.degree):
             table.append((y * table[k] - np.sqrt(k) * table[k - 1]) / np.sqrt(k + 1))
-        return np.stack(table[: self.degree + 1], axis=1)
+        return np.stack(table[: self.degree + 1])
 
-    def _factors(self, x: Array) -> Array:
-        """The factors of every product, (n, m, d)."""
-        table = self._table(x)
-        return np.stack([table[:, self.powers[:, i], i] for i in range(self.dimension)], axis=2)
+    def _factors(self, table: Array) -> list[Array]:
+        """The factors of every product, one (m, n) for each coordinate."""
+        return [table[k, i] for i, k in enumerate(self.powers.T)]
 
 
 class Splines(Features):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,7 @@ def _scored(path: Any) -> Field:
     return Field(score, "score", path)
 
 
+@cache
 def _noised(path: Any, t: float) -> fpk.GaussianMixture:
     return MIXTURE.pushed(path.alpha(t) * np.eye(1), np.zeros(1), path.sigma(t) ** 2 * np.eye(1))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def scaled(field: Field, factor: float) -> Field:
     return field if factor == 1 else Field(lambda x, t: factor * field(x, t), field.kind, field.schedule)
 
 
+@cache
 def model(data: GaussianMixture, schedule: Schedule, factor: float = 1.0) -> Field:
     """The exact field, of a kind that is known at both ends: score, or velocity on the straight path."""
     return scaled(exact_field(data, schedule, kind="velocity" if schedule is OT else "score"), factor)

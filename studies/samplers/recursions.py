@@ -15,12 +15,14 @@ For s_k = 0 (DDIM, η = 0) with angles tan θ_t = σ_t/(α_t s) it is √(P_t'/P
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 import fpk
-from fpk.fields import exact_field
+from fpk.chains import propagate
+from fpk.fields import Field, exact_field
 from fpk.laws import Array
 from fpk.marginals import Estimate
 from fpk.samplers import DDIM, DDPM, Sampler
@@ -40,14 +42,15 @@ _SPREAD = float(NORMAL.covariance[0, 0]) ** 0.5
 
 
 def chain_variance(sampler: Sampler, variance: float) -> float:
-    """Variance of a chain with affine steps: each is asked at x = 0 and 1 without noise, and at x = 0 with it."""
-    x = np.array([[0.0], [1.0], [0.0]])
-    z = np.zeros((sampler.noises, 3, 1))
-    z[:, 2] = 1.0
-    for k in range(sampler.steps):
-        still, moved, noisy = sampler.step(x, k, z)[:, 0]
-        variance = (moved - still) ** 2 * variance + (noisy - still) ** 2
-    return float(variance)
+    """Variance of the propagated chain that starts from a normal law of a given variance."""
+    chain: Any = propagate(sampler, initial=fpk.Gaussian(0.0, variance**0.5))
+    return float(chain.law(float(sampler.times[-1])).covariance[0, 0])
+
+
+@cache
+def _denoiser(factor: float) -> Field:
+    """The exact model of normal data with a factor on their variance."""
+    return exact_field(fpk.Gaussian(NORMAL.mean, covariance=factor * NORMAL.covariance), SCHEDULE, kind="denoised")
 
 
 # -- the other side ----------------------------------------------------------------------------------------------------
@@ -164,8 +167,7 @@ class _Wider(DDIM):
     """The field believes in data of 0.1 % more variance."""
 
     def __init__(self, field: Any, **settings: Any) -> None:
-        wider = fpk.Gaussian(NORMAL.mean, covariance=1.001 * NORMAL.covariance)
-        super().__init__(exact_field(wider, SCHEDULE, kind="denoised"), **settings)
+        super().__init__(_denoiser(1.001), **settings)
 
 
 class _WiderDDPM(_Wider, DDPM):
@@ -198,16 +200,15 @@ def _applies(variant: str, case: str) -> bool:
 
 @study("samplers.ddpm-variance", variants=MISTAKES, cases=tuple(CASES), applies=_applies)
 def variances(variant: tuple[type[DDPM] | None, type[DDIM] | None], case: str, size: Size, seed: int) -> Evidence:
-    """Variances of the chains of 5 to 500 equal steps."""
+    """Variances of the propagated chains of 5 to 500 equal steps."""
     settings, answer = CASES[case]
     kind: Any = variant[not case.startswith("DDPM")]
-    field = exact_field(NORMAL, SCHEDULE, kind="denoised")
-    chains = [kind(field, times=uniform(n), **settings) for n in COUNTS]
+    chains = [kind(_denoiser(1.0), times=uniform(n), **settings) for n in COUNTS]
     found = np.array([chain_variance(chain, _path(chain.times[:1])[2][0]) for chain in chains])
     wanted = np.array([answer(uniform(n)) for n in COUNTS])
     first, second = (
         Estimate(values, np.full(len(COUNTS), ROUNDING), coarser=values, source=source)
-        for values, source in ((found, "steps of the sampler"), (wanted, "closed form"))
+        for values, source in ((found, "propagated chains"), (wanted, "closed form"))
     )
     return Evidence(first, second, tuple(f"variance after {n} steps" for n in COUNTS))
 
