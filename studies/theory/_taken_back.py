@@ -6,7 +6,9 @@ is held against are laws that were followed *forwards*, by the solver's own grid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import expm
@@ -25,14 +27,23 @@ EARLIER, END = (0.0, 0.2, 0.4), 0.6
 STARTS = (-1.0, 0.5, 1.5)
 
 
-#: SDEs, and half the width of boxes that hold their laws.
-CASES: dict[str, tuple[fpk.Problem, float]] = {
-    "Ornstein–Uhlenbeck": (fpk.Problem(fpk.Linear(-1.0), 1.0, initial=DATA), 5.0),
-    "double well": (fpk.Problem(lambda x, t: x - x**3, 0.8, initial=DATA), 4.0),
-    "noise g(x)": (
-        fpk.Problem(fpk.Linear(-1.0), lambda x, t: np.sqrt((0.4 + 0.5 * np.sin(1.5 * x)) ** 2 + 0.2), initial=DATA),
-        5.0,
-    ),
+class Case(NamedTuple):
+    """The drift and g² as functions of x, and half the width of a box that holds the law."""
+
+    drift: Callable[[Array], Array]
+    squared_noise: Callable[[Array], Array]
+    width: float
+
+    @property
+    def problem(self) -> fpk.Problem:
+        """The SDE from the data law."""
+        return fpk.Problem(lambda x, t: self.drift(x), lambda x, t: np.sqrt(self.squared_noise(x)), initial=DATA)
+
+
+CASES = {
+    "Ornstein–Uhlenbeck": Case(lambda x: -x, lambda x: 1.0 + 0 * x, 5.0),
+    "double well": Case(lambda x: x - x**3, lambda x: 0.64 + 0 * x, 4.0),
+    "noise g(x)": Case(lambda x: -x, lambda x: (0.4 + 0.5 * np.sin(1.5 * x)) ** 2 + 0.2, 5.0),
 }
 
 
@@ -52,10 +63,9 @@ def _differences(stencil: Array, count: int) -> Array:
 
 def taken_back(name: str, combination: tuple[float, ...], spacing: float) -> tuple[Array, Array]:
     """Nodes, and u at :data:`EARLIER` on them, shape (3, nodes)."""
-    problem, width = CASES[name]
-    x = np.linspace(-width, width, round(2 * width / spacing) + 1)
-    f = np.diag(problem.drift(x[:, None], 0.0)[:, 0])
-    M = np.diag(2 * problem.diffusivity(x[:, None], 0.0)[:, 0])
+    case = CASES[name]
+    x = np.linspace(-case.width, case.width, round(2 * case.width / spacing) + 1)
+    f, M = np.diag(case.drift(x)), np.diag(case.squared_noise(x))
     d1, d2 = _differences(FIRST, len(x)) / spacing, _differences(SECOND, len(x)) / spacing**2
     terms = (f @ d1, 0.5 * M @ d2, -d1 @ f, 0.5 * d2 @ M)
     step = expm((END - EARLIER[-1]) * sum(c * A for c, A in zip(combination, terms, strict=True)))
@@ -68,7 +78,7 @@ def taken_back(name: str, combination: tuple[float, ...], spacing: float) -> tup
 @lru_cache(maxsize=16)
 def _followed(name: str, cells: int) -> tuple[fpk.fokker_planck.solutions.GridMarginals, Array]:
     """The forward solution from the data law, and E[payoff] at the end from each start at each earlier time, shape (3, 3)."""
-    problem, width = CASES[name]
+    problem, width = CASES[name].problem, CASES[name].width
     grid = fpk.Grid(-width, width, cells=cells)
     spans = sorted(END - s for s in EARLIER)
     laws = [transition_density(problem, grid, start=y, times=spans) for y in STARTS]
@@ -88,7 +98,7 @@ def mismatches(name: str, combination: tuple[float, ...], cells: int, spacing: f
     paired = [
         spacing * solved.density_on(x, s) @ v - solved.density(END) @ weights for s, v in zip(EARLIER, u, strict=True)
     ]
-    at = [round((y + CASES[name][1]) / spacing) for y in STARTS]
+    at = [round((y + CASES[name].width) / spacing) for y in STARTS]
     return np.concatenate([paired, (u[:, at].T - points).ravel()])
 
 

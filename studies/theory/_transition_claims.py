@@ -82,8 +82,11 @@ CLAIMS = (
         "A transition density whose increments have mean f dt, variance g² dt and higher moments o(dt) satisfies the Fokker–Planck equation in its end.",
         r"\partial_tP=\sum_n\frac{(-1)^n}{n!}\partial_x^n(M_nP)=-\partial_x(fP)+\tfrac12\partial_x^2(g^2P),\qquad M_n=\lim_{h\to0}\tfrac1h\,\mathbb E[\Delta^n]=f,\,g^2,\,0,\,0,\dots",
         "GM (2023), equations 42 to 51",
-        {"stated": C, **FORWARD_CONTROLS},
-        FORWARD_NOTES,
+        {"stated": C, **FORWARD_CONTROLS, "jumps": R},
+        FORWARD_NOTES
+        | {
+            "jumps": "with jumps N(0, ½²) at the rate 1, their variance counted in g²: the fourth moment is of order dt"
+        },
         assumptions="moments of order three and more vanish faster than dt (err:S4.T50).",
     ),
     Claim(

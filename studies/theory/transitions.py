@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
 
 import fpk
-from fpk.fokker_planck.discretisation import MAGNUS
-from fpk.fokker_planck.transitions import TransitionDensities, transition_density
 from fpk.laws import Array, TabulatedLaw
 from fpk.marginals import zero_estimate
 from fpk.study import Evidence, Size, evidence, study
@@ -24,6 +23,7 @@ from fpk.study import Evidence, Size, evidence, study
 from .._limits import limit_evidence
 from .._systems import constant_law
 from . import _sinh, _states, _taken_back, _walked
+from ._from_point import BETWEEN, END, PLACES, FromPoint, by_density, by_solver, solved
 from ._small_increments import LAWS, STARTS, Increments, chain, diffusion
 from ._transition_claims import CLAIMS as CLAIMS
 
@@ -113,7 +113,7 @@ COMPOSED_IN = {"one throw for all": ("three states",), "second leg + 1 %": ("con
 def chapman_kolmogorov(variant: Legs, case: str, size: Size, seed: int) -> Evidence:
     if case == "three states":
         return _composed_states(variant)
-    return _composed_densities(variant, size, _solved if case == "continuous, from a grid" else _stated)
+    return _composed_densities(variant, size, by_solver if case == "continuous, from a grid" else by_density)
 
 
 def _composed_states(legs: Legs) -> Evidence:
@@ -127,45 +127,12 @@ def _composed_states(legs: Legs) -> Evidence:
     return Evidence(first, zero_estimate(len(names)), names)
 
 
-class FromPoint(NamedTuple):
-    """The law from :data:`FROM`: at some x at the end, and on nodes with their weights at each time between."""
-
-    direct: Array
-    nodes: Array
-    weights: Array
-    between: tuple[Array, ...]
-
-
-FROM, BETWEEN, END = np.array(0.7), (0.2, 0.5), 0.8
-PLACES = np.array([-1.2, -0.3, 0.4, 1.1, 2.5])
-
-
-def _stated(legs: Legs, cells: int) -> FromPoint:
-    """By the density of sinh U."""
-    z, w = _sinh.nodes(2 * cells)
-    kernel = partial(_sinh.density, y=FROM, s=0.0, power=legs.power)
-    return FromPoint(kernel(PLACES, END), z, w, tuple(kernel(z, m) for m in BETWEEN))
-
-
-@lru_cache(maxsize=4)
-def _point_solution(cells: int) -> TransitionDensities:
-    problem = _sinh.problem(initial=fpk.Gaussian(0.7, 0.1))
-    return transition_density(problem, _sinh.grid(cells), start=float(FROM), times=[*BETWEEN, END], scheme=MAGNUS)
-
-
-def _solved(legs: Legs, cells: int) -> FromPoint:
-    """By the equation on a grid."""
-    run = _point_solution(cells)
-    between = tuple(run.density(m) for m in BETWEEN)
-    return FromPoint(run.density_on(PLACES, END), run.grid.centers, run.grid.widths, between)
-
-
-def _composed_densities(legs: Legs, size: Size, route: Callable[[Legs, int], FromPoint]) -> Evidence:
+def _composed_densities(legs: Legs, size: Size, route: Callable[[int, float], FromPoint]) -> Evidence:
     """The transition from s = 0 to t = .8: integrals over the place at m, where the second transition is the density of sinh U."""
     kernel = partial(_sinh.density, power=legs.power)
 
     def gaps(cells: int) -> Array:
-        law = route(legs, cells)
+        law = route(cells, legs.power)
         z, x = law.nodes, PLACES[:, None]
         composed = []
         for m, conditional in zip(BETWEEN, law.between, strict=True):
@@ -228,34 +195,46 @@ def _pointwise(terms: Array, combination: Combination, source: str) -> Evidence:
     return Evidence(first, zero_estimate(len(gap)), tuple(f"at {p:g}" for p in POINTS))
 
 
+#: With the rate of jumps N(0, ½²) that the process has besides.
+KRAMERS_MOYAL = {name: (combination, 0.0) for name, combination in FORWARD.items()} | {
+    "jumps": (FORWARD["stated"], 1.0)
+}
+#: Where a variant cannot be written down.
+NOT_IN = {"g² outside": ("moments", "from one point"), "jumps": ("pointwise", "from one point")}
+
+
 @study(
     "S4.E42-51",
-    variants=FORWARD,
+    variants=KRAMERS_MOYAL,
     cases=("pointwise", "moments", "from one point"),
-    applies=lambda variant, case: case == "pointwise" or variant != "g² outside",
+    applies=lambda variant, case: case not in NOT_IN.get(variant, ()),
 )
-def forward_equation(variant: Combination, case: str, size: Size, seed: int) -> Evidence:
+def forward_equation(variant: tuple[Combination, float], case: str, size: Size, seed: int) -> Evidence:
+    combination, jumps = variant
     if case == "pointwise":
         terms = _sinh.forward_terms(POINTS, 0.7, np.array(0.6), 0.2)
-        return _pointwise(terms, variant, "derivatives of the transition density")
-    return _jump_moments(variant) if case == "moments" else _from_one_point(variant, size)
+        return _pointwise(terms, combination, "derivatives of the transition density")
+    return _moments(combination, jumps) if case == "moments" else _from_one_point(combination, size)
 
 
-def _increments(y: Array, s: float, h: float, orders: range) -> Array:
-    """E[(X_{s+h} − y)ⁿ | X_s = y] for each order n, shape (orders, n)."""
+def _increments(y: Array, s: float, h: float, jumps: float) -> Array:
+    """E[(X_{s+h} − y)ⁿ | X_s = y], n = 0 ... 4, of sinh U plus jumps N(0, ½²) at this rate: the number N of jumps is Poisson. Shape (5, n)."""
     x, w = _sinh.moved(y, s, s + h)
-    return np.array([(x - y[:, None]) ** n @ w for n in orders])
+    smooth = np.array([(x - y[:, None]) ** n @ w for n in range(5)])
+    number = jumps * h
+    jumped = [1.0, 0.0, number / 4, 0.0, 3 * (number + number**2) / 16]
+    return np.array([sum(comb(n, k) * smooth[k] * jumped[n - k] for k in range(n + 1)) for n in range(5)])
 
 
-def _jump_moments(combination: Combination) -> Evidence:
-    """E[Δⁿ]/h as h → 0: f, g², 0 and 0 for n = 1, 2, 3 and 4."""
+def _moments(combination: Combination, jumps: float) -> Evidence:
+    """E[Δⁿ]/h as h → 0: f, g², 0 and 0 for n = 1, 2, 3 and 4, the variance of jumps counted in g²."""
     flow, spread, shift, _ = combination
     y, s = np.array([-1.5, 0.1, 1.4]), 0.2
     M = _sinh.squared_noise(y, s)
-    claimed = [flow * _sinh.drift(y, s) + shift * 0.5 * M * y / (1 + y**2), spread * M, 0 * y, 0 * y]
+    claimed = [flow * _sinh.drift(y, s) + shift * 0.5 * M * y / (1 + y**2), spread * M + jumps / 4, 0 * y, 0 * y]
     names = tuple(f"n = {n} at {a:g}" for n in range(1, 5) for a in y)
     return limit_evidence(
-        lambda h: _increments(y, s, h, range(1, 5)).ravel() / h, np.ravel(claimed), step=0.02, names=names,
+        lambda h: _increments(y, s, h, jumps)[1:].ravel() / h, np.ravel(claimed), step=0.02, names=names,
         source="moments of increments over h → 0",
     )  # fmt: skip
 
@@ -265,12 +244,8 @@ def _from_one_point(combination: Combination, size: Size) -> Evidence:
     flow, spread, shift, _ = combination
     problem = _sinh.problem(flow=flow, spread=spread, shift=shift, initial=fpk.Gaussian(0.8, 0.1))
     base = size.cells(40)
-
-    def level(k: int) -> TransitionDensities:
-        return transition_density(problem, _sinh.grid(base * k), start=0.8, times=[0.5], scheme=MAGNUS)
-
-    solved = fpk.refine(level)
-    return evidence(solved, constant_law(_kernel_law(), time=0.5, source="density of sinh U"))
+    levels = fpk.refine(lambda k: solved(problem, 0.8, base * k, (0.5,)))
+    return evidence(levels, constant_law(_kernel_law(), time=0.5, source="density of sinh U"))
 
 
 @lru_cache(maxsize=1)
@@ -301,8 +276,8 @@ def marginal_equation(variant: Combination, case: str, size: Size, seed: int) ->
     flow, spread, shift, _ = variant
     problem = _sinh.problem(flow=flow, spread=spread, shift=shift, initial=START)
     base = size.cells(36)
-    solved = fpk.refine(lambda k: fpk.solve(problem, _sinh.grid(base * k), times=[0.5]))
-    return evidence(solved, constant_law(_carried_law(), time=0.5, source="start law carried by the density of sinh U"))
+    levels = fpk.refine(lambda k: fpk.solve(problem, _sinh.grid(base * k), times=[0.5]))
+    return evidence(levels, constant_law(_carried_law(), time=0.5, source="start law carried by the density of sinh U"))
 
 
 @lru_cache(maxsize=1)
