@@ -35,20 +35,28 @@ SPIRAL = Sheared(
 )
 
 
-def _on_the_circle(x: Array, t: float) -> Array:
+def _on_the_circle(x: Array, t: float, level: int) -> Array:
     """The density carried by ẋ = sin x: tan(x/2) grows as eᵗ."""
     half, shrunk = x[:, 0] / 2, np.exp(-t)
     start = 2 * np.arctan2(shrunk * np.sin(half), np.cos(half))
     return ROUND.density(start[:, None]) * shrunk / (np.cos(half) ** 2 + shrunk**2 * np.sin(half) ** 2)
 
 
-def _traced(x: Array, t: float) -> Array:
-    return np.exp(log_densities(MOTIONS["d = 1"], x, (t,), 24)[0])
+def _traced(x: Array, t: float, level: int) -> Array:
+    return np.exp(log_densities(MOTIONS["d = 1"], x, (t,), 20 * level)[0])
 
 
-#: Half the box, cells, velocity, density and wave vectors of each flow.
-FLOWS: dict[str, tuple[float, int, Callable[[Array], Array], Callable[[Array, float], Array], list[list[float]]]] = {
+#: Half the box, cells, velocity, density (with a level of accuracy) and wave vectors of each flow.
+FLOWS: dict[
+    str, tuple[float, int, Callable[[Array], Array], Callable[[Array, float, int], Array], list[list[float]]]
+] = {
     "ẋ = sin x": (np.pi, 96, np.sin, _on_the_circle, [[1.0], [2.0], [3.0]]),
     "traced back": (6.0, 160, lambda x: np.sin(2 * x) - 0.5 * x, _traced, [[0.7], [1.5], [2.5]]),
-    "in the plane": (6.5, 36, lambda x: SPIRAL.drift(x, LATE), SPIRAL.density, [[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]]),
+    "in the plane": (
+        6.5,
+        36,
+        lambda x: SPIRAL.drift(x, LATE),
+        lambda x, t, level: SPIRAL.density(x, t),
+        [[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]],
+    ),
 }

@@ -125,8 +125,8 @@ def _carried(case: str, level: int, size: Size) -> tuple[Lattice, Array, Array]:
     half, cells, _, density, _ = FLOWS[case]
     lattice = Lattice(half, size.cells(cells) * level, 2 if case == "in the plane" else 1)
     x = lattice.points
-    slope = central_derivative(lambda t: density(x, float(t)), np.array(LATE), 0.04 / level)
-    return lattice, density(x, LATE), slope
+    slope = central_derivative(lambda t: density(x, float(t), level), np.array(LATE), 0.04 / level)
+    return lattice, density(x, LATE, level), slope
 
 
 #: Weights of v·∇p and p ∇·v.
@@ -332,11 +332,15 @@ def one_solution(variant: tuple[float, float, float], case: str, size: Size, see
         return fpk.solve(problem, grid, times=[END], **given)
 
     if case == "positive":
-        first = solved(96, positive=True, steps=24).expect(panel)
+        shown = solved(96, positive=True, steps=24)
+        first = shown.expect(panel)
     else:
+        shown = solved(96)
         first = on_two_grids(lambda cells: solved(cells).unbudgeted(panel).value, 96, 72)
-    truth = constant_law(law, time=END, source="law of the process by its paths").expect(panel)
-    return Evidence(first, truth, panel.names, panel=panel.digest)
+    truth = constant_law(law, time=END, source="law of the process by its paths")
+    x = np.linspace(-2.5, 3.5, 241)
+    curves = {"x": x, "t": np.array([END]), "first": shown.density_on(x, END), "second": truth.density_on(x, END)}
+    return Evidence(first, truth.expect(panel), panel.names, curves, panel.digest)
 
 
 def _surviving(drift: str, half: float, cells: int) -> float:
