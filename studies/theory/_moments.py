@@ -17,6 +17,8 @@ from fpk.study import Evidence, Size
 
 #: Nodes of the quadratures over time.
 NODES = 12
+#: What the default time steps of a grid leave at most.
+STEPS = 1e-8
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,11 @@ SYSTEMS = {"matrix": TURNING, "scalar": SCALAR}
 
 @lru_cache(maxsize=8)
 def grid_moments(case: str, size: Size) -> tuple[Array, Array, Array, Array]:
-    """Mean and covariance at the end by sums over a grid, and by how much both change from half the cells."""
+    """Mean and covariance at the end by sums over a grid, and their budgets: the change from half the cells, and what default steps leave."""
     system = SYSTEMS[case]
     cells = size.cells(72 if case == "matrix" else 120)
     (mean, covariance), (coarse_mean, coarse) = _summed(system, cells), _summed(system, cells // 2)
-    return mean, covariance, np.abs(mean - coarse_mean) + 1e-11, np.abs(covariance - coarse) + 1e-11
+    return mean, covariance, np.abs(mean - coarse_mean) + STEPS, np.abs(covariance - coarse) + STEPS
 
 
 def _summed(system: Linear, cells: int) -> tuple[Array, Array]:
