@@ -69,7 +69,7 @@ def path_product(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """The law of a path by counting every outcome of four throws, or from particles, against the product."""
     if case == "particles":
         claimed = fpk.Estimate(WALKS[variant](), np.full(len(_walked.NAMES), 1e-13), source="product of transitions")
-        return Evidence(_walked.walked(size.particles(200_000), seed), claimed, _walked.NAMES)
+        return Evidence(_walked.walked(size.particles(400_000), seed), claimed, _walked.NAMES)
     process, share, factor = PRODUCTS[variant]
     law = _states.mixed(process, share)
     product = _states.marginal(law, 0)
