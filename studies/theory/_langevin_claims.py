@@ -140,7 +140,7 @@ CLAIMS = (
         r"x_{k+1}=x_k+\gamma\,\nabla\log p(x_k)\to\operatorname*{arg\,max}p\ \text{ only for }\gamma<2/L",
         "Rakitin, gradient ascent and Langevin dynamics",
         {"inside": C, "outside": R},
-        {"inside": "γ = 1.5/L", "outside": "γ = 2.2/L"},
+        {"inside": "γ = 1.8/L", "outside": "γ = 2.2/L"},
     ),
 )
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from scipy.optimize import minimize
 
 import fpk
 from fpk.chains import propagate
@@ -27,6 +26,7 @@ from fpk.study import Evidence, Size, evidence, study
 
 from .._limits import limit_evidence
 from .._systems import BOX, DATA, boxed, constant_law, on_grid
+from ._ascents import climbed, curvatures, maximum
 from ._langevin_claims import CLAIMS, REMARKS
 
 __all__ = ["CLAIMS", "REMARKS"]
@@ -241,23 +241,25 @@ def second_order_terms(variant: tuple[bool, tuple[Any, ...]], case: str, size: S
         centred = f - (_stepped(HILLS, lambda x: x**2, 0.0) if f == X**2 else 0)
         made.append(sp.lambdify(X, centred, "numpy"))
         claimed += list(_claimed_terms(centred, printed))
-    names = tuple(f"{what}, f = {f}" for f in functions for what in ("E f(X′) as τ → 0", "coefficient of τ²"))
+    names = tuple(
+        f"{what}, f = {f}" for f in functions for what in ("E f(X′) as τ → 0", "coefficient of τ", "coefficient of τ²")
+    )
 
     def quantity(step: float) -> Array:
         pairs = [(_stepped(HILLS, f, step), _stepped(HILLS, f, 0.0)) for f in made]
-        return np.array([v for late, early in pairs for v in (late, (late - early) / step**2)])
+        return np.array([v for late, early in pairs for v in (late, (late - early) / step, (late - early) / step**2)])
 
     return limit_evidence(quantity, np.array(claimed), step=0.01, names=names, source="one step by quadrature")
 
 
-def _claimed_terms(f: Any, printed: bool) -> tuple[float, float]:
-    """E f(X) and the coefficient of τ², s = ∇log p."""
+def _claimed_terms(f: Any, printed: bool) -> tuple[float, float, float]:
+    """E f(X) and the coefficients of τ and τ², s = ∇log p."""
     parts = [sp.lambdify(X, sp.diff(f, X, k) + 0 * X, "numpy") for k in (0, 2, 3, 4)]
     x = np.linspace(-9, 9, 501)
     mass, s = HILLS.density(x[:, None]) * (x[1] - x[0]), HILLS.score(x[:, None])[:, 0]
     mean, bent, third, fourth = (mass * np.broadcast_to(part(x), x.shape) for part in parts)
     one = 0.5 * float(s**2 @ bent)
-    return (0.0, one) if printed else (float(mean.sum()), one + float(s @ third) + 0.5 * float(fourth.sum()))
+    return (0.0, 0.0, one) if printed else (float(mean.sum()), 0.0, one + float(s @ third) + 0.5 * float(fourth.sum()))
 
 
 # -- the law of the chain ----------------------------------------------------------------------------------------------------
@@ -297,8 +299,8 @@ def _left(gammas: Array) -> Array:
 
 def _leaving() -> Chart:
     gammas = np.linspace(0.1, 0.3, 5)
-    title = "Chains on the double well whose score is not tamed"
-    return Chart(title, "γ", "share that has left after 5,000 steps", (Series("", gammas, _left(gammas)),))
+    shares = (Series("", gammas, _left(gammas)),)
+    return Chart("Untamed chains on the double well", "γ", "share that has left after 5,000 steps", shares)
 
 
 #: Claimed order, noise variance over γ.
@@ -333,31 +335,6 @@ ASCENTS: dict[str, tuple[GaussianMixture, Array]] = {
 }
 
 
-def _maximum(law: Law, start: Array) -> Array:
-    """The maximum of the density next to ``start``, without derivatives."""
-    options = {"xatol": 1e-10, "fatol": 1e-15, "maxiter": 1000}
-    return minimize(lambda x: -float(law.log_density(x[None])[0]), start, method="Nelder-Mead", options=options).x
-
-
-def _curvatures(law: Law, x: Array, h: float = 2e-3) -> Array:
-    """The eigenvalues of −∇²log p at x, increasing, by differences of log p."""
-    shifts = h * np.eye(len(x))
-    around = lambda *signed: sum(s * float(law.log_density((x + d)[None])[0]) for s, d in signed)  # noqa: E731
-    bent = [[around((1, a + b), (-1, a - b), (-1, b - a), (1, -a - b)) / (4 * h**2) for a in shifts] for b in shifts]
-    return np.linalg.eigvalsh(-np.array(bent))
-
-
-def _climbed(law: Law, start: Array, step: float, count: int) -> tuple[Array, float]:
-    """Where an ascent ends, and by how much its last increments above 1e-7 shrank."""
-    x, before, shrinking = start[None], 1.0, 1.0
-    for _ in range(count):
-        move = step * law.score(x)
-        length = float(np.linalg.norm(move))
-        shrinking, before = length / before if length > 1e-7 else shrinking, length
-        x = x + move
-    return x[0], shrinking
-
-
 #: Length of a step over 1/L, whether the mean is claimed, a factor on the claimed maximum.
 CLIMBS = {
     "stated": (0.5, False, 1.0),
@@ -375,9 +352,9 @@ def ascents(variant: tuple[float, bool, float], case: str, size: Size, seed: int
     law, starts = ASCENTS[case]
     values, bounds, names = [], [], []
     for k, start in enumerate(starts):
-        top = _maximum(law, start)
-        curved = _curvatures(law, top)
-        end, shrinking = _climbed(law, start, length / curved[-1], 100)
+        top = maximum(law, start)
+        curved = curvatures(law, top)
+        end, shrinking = climbed(law, start, length / curved[-1], 100)
         values += [*(end - factor * (law.mean if at_mean else top)), shrinking - (1 - 0.5 * curved[0] / curved[-1])]
         bounds += [1e-6] * len(top) + [1e-4]
         names += [f"x{i} from start {k}" for i in range(len(top))] + [f"shrinking from start {k}"]
@@ -385,12 +362,15 @@ def ascents(variant: tuple[float, bool, float], case: str, size: Size, seed: int
     return Evidence(first, zero_estimate(len(values)), tuple(names))
 
 
-@study("err:S2.GA", variants={"inside": 1.5, "outside": 2.2})
+@study("err:S2.GA", variants={"inside": 1.8, "outside": 2.2})
 def only_with_short_steps(variant: float, case: str, size: Size, seed: int) -> Evidence:
-    """A Gaussian in the plane, whose curvature is the same everywhere."""
+    """A Gaussian in the plane, whose curvature is the same everywhere; the slowest mode leaves max |1 − γλ| of the distance."""
     law = fpk.Gaussian([0.4, -0.2], covariance=[[0.7, 0.3], [0.3, 0.5]])
     start = np.array([1.5, 1.0])
-    top = _maximum(law, start)
-    end, _ = _climbed(law, start, variant / _curvatures(law, top)[-1], 30)
-    first = fpk.residual(end - top, 1e-6, source="end of the ascent less the maximum")
-    return Evidence(first, zero_estimate(2), ("x₁", "x₂"))
+    top = maximum(law, start)
+    curved = curvatures(law, top)
+    gamma = variant / curved[-1]
+    end, shrinking = climbed(law, start, gamma, 80)
+    values = np.append(end - top, shrinking - np.abs(1 - gamma * curved).max())
+    first = fpk.residual(values, np.array([1e-6, 1e-6, 1e-4]), source="end of the ascent less the maximum")
+    return Evidence(first, zero_estimate(3), ("x₁", "x₂", "shrinking"))
