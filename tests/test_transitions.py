@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fpk.closed_form import exact
+from fpk.closed_form import LawMarginals, exact
 from fpk.comparison import compare
 from fpk.errors import ComparisonError, GridError, ProblemError
 from fpk.fokker_planck.discretisation import ACCURATE, EXACT_IN_TIME, MAGNUS, POSITIVE, SECOND_ORDER
@@ -11,6 +11,7 @@ from fpk.fokker_planck.solver import solve
 from fpk.fokker_planck.transitions import point_start, transition_density
 from fpk.grids import Grid
 from fpk.laws import Gaussian, GaussianMixture
+from fpk.panels import law_panel
 from fpk.paths import two_time_panel
 from fpk.problem import Boundary, Problem, noising
 from fpk.refinement import refine
@@ -55,6 +56,16 @@ def test_the_density_converges_at_sixth_order():
 
 def test_cells_may_gather_around_the_start():
     assert np.all(distance(Grid(-5, 5, cells=200, focus=START, breadth=0.5), (0.025, 0.1, 1.0)) < 1e-7)
+
+
+@pytest.mark.parametrize("cells", [100, 160, 240])
+def test_one_transition_density_has_a_budget_that_covers_its_error(cells):
+    found = transition_density(OU, Grid(-5, 5, cells=cells), start=START, times=[0.5])
+    law = Gaussian(START * np.exp(-0.5), ((1 - np.exp(-1)) / 2) ** 0.5)
+    panel = law_panel({0.5: law})
+    budgeted, true = found.expect(panel), LawMarginals({0.5: law}, (0.5,)).expect(panel)
+    assert np.all(np.abs(budgeted.value - true.value) <= budgeted.bias_bound + true.bias_bound)
+    assert np.all(budgeted.bias_bound < 1e-3 * (100 / cells) ** 4)
 
 
 @pytest.mark.parametrize("kind", ["no_flux", "periodic", "absorbing"])

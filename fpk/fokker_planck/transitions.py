@@ -46,14 +46,6 @@ class TransitionDensities(GridMarginals):
 
     start: float = field(kw_only=True)
 
-    def halved(self) -> TransitionDensities:
-        """From the same start on half the cells with half the steps."""
-        plan = self.plan
-        grid, steps = replace(self.grid, cells=self.grid.cells // 2), max(1, plan.steps // 2)
-        return transition_density(
-            plan.problem, grid, start=self.start, times=self.times, steps=steps, scheme=plan.scheme
-        )
-
     def corrections(self, panel: Panel, problem: Problem | None = None) -> Array:
         """None: the residual of a point start is not integrable."""
         return np.zeros(len(panel.names))
@@ -119,7 +111,12 @@ def transition_density(
         q = point_start(grid, start, points=2, periodic=problem.boundary.kind == "periodic")
     densities = np.stack(list(_carried(plan, q, times))) / grid.center_stretch
     floor = mass_at_edges(plan, times, densities) + ROUND_OFF * plan.steps
-    return TransitionDensities(grid, times, densities, plan.scheme.order, floor, plan, start=start)
+
+    def halved() -> TransitionDensities:
+        half, fewer = replace(grid, cells=grid.cells // 2), max(1, plan.steps // 2)
+        return transition_density(problem, half, start=start, times=times, steps=fewer, scheme=plan.scheme)
+
+    return TransitionDensities(grid, times, densities, plan.scheme.order, floor, plan, halved, start=start)
 
 
 def _carried(plan: Discretisation, q: Array, times: tuple[float, ...]) -> Iterator[Array]:
