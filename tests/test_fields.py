@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 import fpk
+from fpk.errors import ProblemError
 from fpk.fields import KINDS, Field, conversion, exact_field
 from fpk.particles.clock import Clock
 from fpk.particles.engine import Engine
@@ -254,3 +255,10 @@ def test_what_cannot_be_understood_is_refused_with_what_is_allowed() -> None:
         exact_field(fpk.Problem("-x", 1.0, initial=two_peaks()))
     with pytest.raises(fpk.FpkError, match=r"TabulatedLaw data is not known in closed form: give a GaussianMixture"):
         exact_field(fpk.problems.double_well_law(), schedule)
+
+
+@pytest.mark.parametrize("dimension", [1, 3])
+def test_an_exact_field_says_which_positions_it_needs(dimension: int) -> None:
+    plane = fpk.Gaussian([0.0, 1.0], 0.5)
+    with pytest.raises(ProblemError, match=rf"shape \(n, 2\), got \(4, {dimension}\)"):
+        exact_field(plane, fpk.VPSchedule(1.0))(np.zeros((4, dimension)), 0.5)

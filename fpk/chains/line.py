@@ -40,6 +40,12 @@ class Sources:
     places: Array
     masses: Array
 
+    @classmethod
+    def of(cls, law: PiecewiseLaw, images: Array) -> Sources:
+        """The nodes of a law at their images (panels, NODES)."""
+        order = np.argsort(images, axis=None, kind="stable")
+        return cls(images.ravel()[order], law.masses.ravel()[order])
+
     def summed(self, y: Array, window: Map, *, reach: float) -> Array:
         """Σ_j masses_j window(y − places_j) at rows of increasing points (panels, q), the window vanishing beyond ``reach``."""
         first = np.searchsorted(self.places, y[:, 0] - reach)
@@ -58,13 +64,6 @@ class Sources:
         """Panels of about ``width`` to begin with, between the outermost places and ``beyond`` them."""
         lower, upper = self.places[0] - beyond, self.places[-1] + beyond
         return np.linspace(lower, upper, int(np.clip((upper - lower) / width, 8, 32)) + 1)
-
-
-def sources(law: PiecewiseLaw, image: Map, width: float) -> Sources:
-    """Nodes of the law so many that no panel's images under ``image`` span more than ``width``."""
-    fine, images = imaged(law, image, width)
-    order = np.argsort(images, axis=None, kind="stable")
-    return Sources(images.ravel()[order], fine.masses.ravel()[order])
 
 
 def imaged(law: PiecewiseLaw, image: Map, width: float) -> tuple[PiecewiseLaw, Array]:
@@ -92,7 +91,8 @@ def smeared(law: PiecewiseLaw, mean: Map, std: float) -> tuple[PiecewiseLaw, flo
     --------
     About 1e-14 where the panels resolve the law.
     """
-    near, nearer = (sources(law, mean, share * SPAN * std) for share in (1.0, 0.5))
+    fine, images = imaged(law, mean, SPAN * std)
+    near, nearer = Sources.of(fine, images), Sources.of(*imaged(fine, mean, 0.5 * SPAN * std))
     out = PiecewiseLaw(*resolved(lambda y: near.smeared(y, std), near.edges(SPAN * std, REACH * std)))
     return out.trimmed(), step_error(law, out, lambda y: nearer.smeared(y, std))
 

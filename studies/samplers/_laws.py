@@ -109,7 +109,7 @@ def answered(sampler: Sampler, start: Callable[[Array], Array] | Law, panel: Pan
 
 
 #: Where expectations given a place are tabulated, and nodes of the rule for the normal number of a step.
-LINE, NODES = np.linspace(-4.0, 9.0, 651), 36
+LINE, NODES = np.linspace(-4.0, 9.0, 451), 24
 
 
 class Backward:
