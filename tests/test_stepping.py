@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.linalg import expm
 
 import fpk.fokker_planck.stepping as stepping
+from fpk.fokker_planck.exponentials import _integrated
 from fpk.fokker_planck.fluxes import Rates
 from fpk.fokker_planck.stepping import BACKWARD_EULER, ESDIRK4, TR_BDF2, DiagonallyImplicit, Factored, RungeKuttaStepper
 
@@ -119,3 +121,19 @@ def test_factors_are_reused_while_nothing_changes(monkeypatch):
     built.clear()
     list(RungeKuttaStepper(lambda t: Rates(chain().rows * (1 + t), False), TR_BDF2).run(START, (1.0,), 8))
     assert len(built) == 16  # two implicit stages a step, at times of their own
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        lambda t: 0.1 + 19.9 * t,
+        lambda t: np.exp(12 * t),
+        lambda t: 1 + 0.9 * np.sin(40 * t),
+        lambda t: 1 + abs(t - 0.37),
+    ],
+    ids=["line", "exponential", "waves", "kink"],
+)
+def test_clocks_agree_with_adaptive_quadrature(rate):
+    elapsed = _integrated(lambda t: float(rate(t)), 1.0)
+    for a, b in [(0.0, 1.0), (0.2, 0.21), (0.9, 0.9001), (0.0, 1e-3)]:
+        assert elapsed(a, b) == pytest.approx(quad(rate, a, b, epsabs=0, epsrel=1e-13, points=[0.37])[0], rel=1e-10)
