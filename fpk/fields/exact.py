@@ -22,7 +22,7 @@ from fpk.fields.kinds import checked_kind, combination
 from fpk.laws import Array, GaussianMixture
 from fpk.problem import Problem
 from fpk.schedules import Schedule
-from fpk.tracing import Instant, known, maximum, traceable
+from fpk.tracing import Instant, known, traceable
 
 
 def exact_field(data: Any, schedule: Schedule | None = None, *, kind: str = "score") -> Field:
@@ -81,7 +81,7 @@ def exact_field(data: Any, schedule: Schedule | None = None, *, kind: str = "sco
                 f"the exact field of data in dimension {law.dimension} needs positions of shape (n, {law.dimension}), got {x.shape}."
             )
         mixture = GaussianMixture.traced(law_at, t) if isinstance(t, Instant) else law_at(t)
-        return _averaged(mixture._component_logs(x), known(maps_at, t), x)
+        return _averaged(mixture.responsibilities(x), known(maps_at, t), x)
 
     return Field(function, kind, path)
 
@@ -103,12 +103,9 @@ def _affine_maps(law: GaussianMixture, kind: str, schedule: Schedule, t: float) 
     return np.concatenate([gains, shifts[:, :, None]], axis=2)
 
 
-def _averaged(logs: Array, maps: Array, x: Array) -> Array:
-    """Σ_m r_m (A_m x + a_m), from the logarithms (m, n) of the components' weighted densities."""
-    top = reduce(maximum, logs)
-    shares = [np.exp(log - top) for log in logs]
-    pulls = [share[:, None] * _affine(part, x) for share, part in zip(shares, maps, strict=True)]
-    return reduce(add, pulls) * (1.0 / reduce(add, shares))[:, None]
+def _averaged(shares: Array, maps: Array, x: Array) -> Array:
+    """Σ_m r_m (A_m x + a_m), from the responsibilities r_m, shape (m, n)."""
+    return reduce(add, (share[:, None] * _affine(part, x) for share, part in zip(shares, maps, strict=True)))
 
 
 def _affine(part: Array, x: Array) -> Array:

@@ -207,9 +207,9 @@ class GaussianMixture:
                [0.5]])
         """
         logs = self._component_logs(x)
-        top = reduce(maximum, logs)
-        shares = [np.exp(log - top) for log in logs]
-        return np.stack(shares) * (1.0 / reduce(add, shares))
+        shares = np.exp(logs - reduce(maximum, logs))
+        shares *= 1.0 / reduce(add, shares)
+        return shares
 
     def cdf(self, x: Array) -> Array:
         """P(X ≤ x) at x of shape (n,); one-dimensional laws only."""
