@@ -42,7 +42,7 @@ OTHER_END = fpk.exact(OTHER_FORWARD, times=[1.0]).law(1.0)
 END = 0.02
 FEATURES = Timed(RadialBasis(np.linspace(-2.6, 3.0, 16), width=0.45) + Hermite(1), 6, END, 1.0)
 LINES = Timed(Hermite(1), 6, END, 1.0)
-BOX, COARSEST, COARSE, FINE = (-6.5, 7.0), 64, 96, 160
+BOX, COARSEST, COARSE, MIDDLE, FINE = (-6.5, 7.0), 64, 96, 112, 160
 
 
 def _variance(t: float) -> float:
@@ -245,7 +245,7 @@ def learned_law(variant: Learned, case: str, size: Size, seed: int) -> Evidence:
         return objectives.conditional(features, paired(data, VP, t=t, rng=rng))
 
     model = fit(
-        variant.features, over_time(variant.features, at, nodes=10, weighting=_variance), schedule=VP, ridge=1e-7
+        variant.features, over_time(variant.features, at, nodes=8, weighting=_variance), schedule=VP, ridge=1e-7
     )
     scaled = Field(lambda x, t: variant.factor * model.field(x, t), "score", VP)
     noise = {"reverse SDE": None, "probability flow": 0.0}[case]
@@ -261,7 +261,7 @@ def learned_law(variant: Learned, case: str, size: Size, seed: int) -> Evidence:
 def _refined(model: Model, noise: float | None, size: Size) -> Marginals:
     """With a budget: a grid brings its own, a flow needs three resolutions."""
     if noise is None:
-        return _ended(model, noise, size.cells(FINE))
+        return _ended(model, noise, size.cells(MIDDLE))
     return fpk.refine(lambda k: _ended(model, noise, size.cells(COARSEST) * k))
 
 
