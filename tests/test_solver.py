@@ -175,3 +175,13 @@ def test_centres_and_faces_interleave():
     assert grid.faces[0] == -1
     assert grid.faces[-1] == 1
     np.testing.assert_allclose(grid.centers, 0.5 * (grid.faces[1:] + grid.faces[:-1]))
+
+
+@pytest.mark.parametrize("cells", [200, 400])
+def test_an_early_time_that_gets_a_single_step_has_a_budget_for_it(cells):
+    """Cells this large for so weak a noise take Padé steps, shared among the intervals by their lengths."""
+    wells = Problem("x - x**3", 2**0.5, initial=Gaussian(1.2, 0.3), horizon=60)
+    exact = solve(wells, Grid(-5, 5, cells=800), times=[1.0])
+    panel = law_panel({1.0: exact.law(1.0)})
+    found, true = solve(wells, Grid(-5, 5, cells=cells), times=[1.0, 1.5, 60.0]).expect(panel), exact.expect(panel)
+    assert np.all(np.abs(found.value - true.value) <= found.bias_bound + true.bias_bound)

@@ -19,7 +19,7 @@ import numpy as np
 from fpk.errors import GridError, ProblemError
 from fpk.fokker_planck.discretisation import Discretisation, Scheme, discretised
 from fpk.fokker_planck.solutions import GridMarginals
-from fpk.fokker_planck.solver import mass_at_edges
+from fpk.fokker_planck.solver import companion_steps, mass_at_edges
 from fpk.grids import Grid
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF
@@ -113,8 +113,8 @@ def transition_density(
     floor = mass_at_edges(plan, times, densities) + ROUND_OFF * plan.steps
 
     def halved() -> TransitionDensities:
-        half, fewer = replace(grid, cells=grid.cells // 2), max(1, plan.steps // 2)
-        return transition_density(problem, half, start=start, times=times, steps=fewer, scheme=plan.scheme)
+        half, taken = replace(grid, cells=grid.cells // 2), companion_steps(plan, times)
+        return transition_density(problem, half, start=start, times=times, steps=taken, scheme=plan.scheme)
 
     return TransitionDensities(grid, times, densities, plan.scheme.order, floor, plan, halved, start=start)
 
