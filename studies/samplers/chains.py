@@ -124,7 +124,7 @@ LINE: dict[str, Setting] = {
     "ULA": Setting(lambda f: samplers.ULA(f, size=0.03, steps=5), SCORE, NOISY),
     "MALA": Setting(lambda f: samplers.MALA(f, size=0.05, steps=5, target=MIXTURE), SCORE, NOISY),
     "PoissonFlow": Setting(
-        lambda f: samplers.PoissonFlow(f, times=heights(5, highest=20.0, lowest=0.1)),
+        lambda f: samplers.PoissonFlow(f, times=heights(8, highest=20.0, lowest=0.1)),
         PoissonField(MIXTURE),
         reference=MIXTURE,
     ),
