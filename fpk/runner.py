@@ -81,8 +81,13 @@ def _files_of(study: Study) -> list[Path]:
 
 def _imported_beside(file: Path) -> set[Path]:
     """Files of the relative imports in a file."""
+    return _imports_in(file, file.read_bytes())
+
+
+@lru_cache(maxsize=1024)
+def _imports_in(file: Path, text: bytes) -> set[Path]:
     beside = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
             names = [base, *(base / alias.name for alias in node.names)]
