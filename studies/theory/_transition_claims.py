@@ -159,6 +159,7 @@ CLAIMS = (
         "GM (2023), equations 45 and 46",
         {"printed": C, "limits not swapped": R, "x + Δ in one factor": R, "Δ + 1 %": R},
         {
+            "printed": "dk = −dΔ with Δ from ∞ to −∞",
             "limits not swapped": "dk = −dΔ with Δ from −∞ to ∞",
             "x + Δ in one factor": "k = x + Δ in the earlier transition only",
             "Δ + 1 %": "k = x − 1.01Δ, with dk = −dΔ",

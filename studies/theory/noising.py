@@ -74,7 +74,11 @@ CLAIMS = (
         r"dX=\sqrt{\tfrac{d\sigma^2}{dt}}\,dW",
         "LeTolguenec and Biquard, VP and VE",
         {"printed": C, "σ²(0) kept": R, "g² + 1 %": R},
-        {"σ²(0) kept": "the law X₀ + N(0, σ²(t))", "g² + 1 %": "the noise variance is 1 % too large"},
+        {
+            "printed": "noise √(dσ²/dt)",
+            "σ²(0) kept": "the law X₀ + N(0, σ²(t))",
+            "g² + 1 %": "the noise variance is 1 % too large",
+        },
     ),
     Claim(
         "S4.E71",
