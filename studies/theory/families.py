@@ -361,7 +361,9 @@ def _both_ways(problem: fpk.Problem, flow: Callable[[GridMarginals], fpk.Problem
         full = ahead(k)
         return replace(full, times=full.times[-1:], densities=full.densities[-1:])
 
-    return evidence(fpk.refine(along), fpk.refine(ended))
+    forward = fpk.refine(ended)
+    panel = fpk.law_panel({problem.horizon: forward.law(problem.horizon)})
+    return evidence(fpk.refine(along), forward, panel=panel)
 
 
 def _lacking(share: float, factor: float) -> Callable[[GridMarginals], fpk.Problem]:

@@ -293,5 +293,9 @@ def conditionally_gaussian(variant: tuple[str, str, float, float], case: str, si
     Phi, end = np.exp(-1.5), 1.0
     shift = integrated(lambda t, c: -(1 + t) * c + 0.7, np.zeros(1), end)[0]
     V = integrated(lambda t, V: -2 * (1 + t) * V + 0.4 + 0.1 * t, np.zeros(1), end)[0]
-    claimed = fpk.Gaussian(Phi * (start + off) + shift, float(factor * V + Phi**2 * 0.12**2) ** 0.5)
-    return evidence(solved, constant_law(claimed, time=1.0, source="N(Φx + c, V)"))
+
+    def claimed(off: float, factor: float) -> fpk.Gaussian:
+        return fpk.Gaussian(Phi * (start + off) + shift, float(factor * V + Phi**2 * 0.12**2) ** 0.5)
+
+    law = constant_law(claimed(off, factor), time=1.0, source="N(Φx + c, V)")
+    return evidence(solved, law, panel=fpk.law_panel({1.0: claimed(0.0, 1.0)}))

@@ -218,10 +218,9 @@ def two_steps(variant: tuple[Callable[[float], float], float, float], case: str,
 def _exploding(power: float, factor: float, kept: bool, size: Size) -> Evidence:
     """σ² = .25 + 2t: noise (dσ²/dt)^power, and σ²(0) added to the law or not."""
     problem = boxed(0.0, (factor * 2.0 ** (2 * power)) ** 0.5, initial=DATA, walls=WIDE)
-    claimed = DATA.pushed(np.eye(1), np.zeros(1), np.full((1, 1), 2.0 + 0.25 * kept))
-    return evidence(
-        on_grid(problem, size, times=[1.0], cells=120), constant_law(claimed, time=1.0, source="X₀ + noise")
-    )
+    claimed = constant_law(_blurred(DATA, 1.0, 2.0 + 0.25 * kept), time=1.0, source="X₀ + noise")
+    panel = fpk.law_panel({1.0: _blurred(DATA, 1.0, 2.0)})
+    return evidence(on_grid(problem, size, times=[1.0], cells=120), claimed, panel=panel)
 
 
 @study(
@@ -335,4 +334,6 @@ def finite_step(
     back = early if early_scale else late
     noise = factor * back**2 * added(stop / late**2, start / early**2)
     claimed = constant_law(_blurred(DATA, back / early, noise), time=end - 0.3, source="one step of the kernel")
-    return evidence(on_grid(problem, size, times=[end - 0.3], cells=120, steps=20), claimed)
+    stated = _blurred(DATA, late / early, late**2 * (stop / late**2 - start / early**2))
+    solved = on_grid(problem, size, times=[end - 0.3], cells=120, steps=20)
+    return evidence(solved, claimed, panel=fpk.law_panel({end - 0.3: stated}))
