@@ -206,7 +206,7 @@ def _corrected(levels: tuple[int, ...]) -> tuple[Array, Array]:
     return errors, corrections
 
 
-LEVELS = (48, 64, 80, 96, 112)
+LEVELS = (64, 80, 96, 112, 128)
 
 
 @study("grid2d.correction", variants={"stated": 1.0, "not corrected": 0.0, "estimate + 1 %": 1.01})

@@ -113,13 +113,18 @@ def test_errata_show_what_is_wrong_and_what_is_right(catalogue: Catalogue) -> No
         assert any(pair.items() <= dict(claim.expected).items() for pair in ERRATA), claim.id
 
 
+#: Shares of the tolerance that enclosures of orders may take where half is out of reach: orders up to six on grids that round-off still spares,
+#: rates of sampled fits, splines of few pieces, and stochastic Heun, whose finer steps cost a law each.
+ROOM = {"grid1d.mms-": 0.8, "models.rate-in-": 0.85, "samplers.order-stochastic-heun": 0.8}
+
+
 def test_a_confirmed_equality_is_finer_than_any_mistake_of_its_controls(found: list[Judged]) -> None:
     for j in found:
         if j.verdict is not None and j.verdict.outcome == Outcome.CONFIRMED and j.verdict.kind != "bound":
             assert j.verdict.tolerance is not None
             assert np.all(np.abs(j.verdict.difference) + j.verdict.budget <= j.verdict.tolerance), j.record.id
-            if j.verdict.kind != "order":  # the enclosure of an order may fill what is claimed, as the line above asks
-                assert np.all(j.verdict.budget <= 0.5 * j.verdict.tolerance), j.record.id
+            room = next((share for id, share in ROOM.items() if j.record.id.startswith(id)), 0.5)
+            assert np.all(j.verdict.budget <= room * j.verdict.tolerance), j.record.id
 
 
 def test_seeds_derive_from_the_check(records: list[Record]) -> None:
