@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from fpk.panels import Block, Panel, integrals
 SAFETY = 1.5
 
 
-class StoredDensities:
+class StoredDensities(ABC):
     """Densities at stored times; subclasses say which grid they are on and what a block expects."""
 
     times: tuple[float, ...]
@@ -43,8 +44,9 @@ class StoredDensities:
             source=self.source,
         )
 
+    @abstractmethod
     def _expected(self, given: Block) -> Array:
-        raise NotImplementedError
+        """Expectations of one block's functionals."""
 
     @property
     def _degree_in_time(self) -> int:
