@@ -36,6 +36,7 @@ LAYERS = (
     ("formula_kinds",),
     ("formulas",),
     ("svg", "wording"),
+    ("battery",),
     ("testing", "pytest_plugin", "tables"),
     ("figures",),
     ("sections",),

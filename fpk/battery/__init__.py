@@ -1,0 +1,1 @@
+"""Black-box examinations of samplers, kernels, likelihoods and fields that somebody else wrote."""
