@@ -68,7 +68,7 @@ def stationary_drift(variant: Callable[[float, Array], Array], case: str, size: 
 
     problem = boxed(lambda x, t: variant(g(t), DATA.score(x)), g, initial=DATA, horizon=1.0)
     return evidence(
-        on_grid(problem, size, times=[1.0], cells=104, steps=24), constant_law(DATA, time=1.0, source="the initial law")
+        on_grid(problem, size, times=[1.0], cells=80, steps=16), constant_law(DATA, time=1.0, source="the initial law")
     )
 
 

@@ -102,7 +102,7 @@ def memory(variant: tuple[float, float], case: str, size: Size, seed: int) -> Ev
     problem = boxed(fpk.Linear(lambda t: -0.5 * rate(t)), lambda t: rate(t) ** 0.5, initial=DATA, horizon=5.0)
     settled = constant_law(fpk.Gaussian(0.0, variance**0.5), time=5.0, source="N(0, 1)")
     panel = fpk.law_panel({5.0: fpk.Gaussian(0.0, 1.0)})
-    both = evidence(on_grid(problem, size, times=[5.0], cells=72, steps=40), settled, panel=panel)
+    both = evidence(on_grid(problem, size, times=[5.0], cells=56, steps=32), settled, panel=panel)
     apart = np.abs(both.first.value - both.second.value) - 0.002
     first = fpk.residual(
         apart, both.first.bias_bound + both.second.bias_bound, source=f"distance from N(0, {variance:g})"

@@ -220,7 +220,7 @@ def _exploding(power: float, factor: float, kept: bool, size: Size) -> Evidence:
     problem = boxed(0.0, (factor * 2.0 ** (2 * power)) ** 0.5, initial=DATA, walls=WIDE)
     claimed = constant_law(_blurred(DATA, 1.0, 2.0 + 0.25 * kept), time=1.0, source="X₀ + noise")
     panel = fpk.law_panel({1.0: _blurred(DATA, 1.0, 2.0)})
-    return evidence(on_grid(problem, size, times=[1.0], cells=120), claimed, panel=panel)
+    return evidence(on_grid(problem, size, times=[1.0], cells=96), claimed, panel=panel)
 
 
 @study(
