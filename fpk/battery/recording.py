@@ -1,0 +1,121 @@
+"""The model an examination supplies: exact for a law, answering as declared, in the library it is called from, and keeping every call."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from fpk.battery.declarations import Declaration
+from fpk.fields import exact_field
+from fpk.fields.field import Field
+from fpk.laws import Array, GaussianMixture
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the model.
+
+    Parameters
+    ----------
+    label : float
+        What it was told (of rows with several labels, the first).
+    time : float
+        The time of the path that means.
+    known : bool
+        Whether the label is one of those declared.
+    positions : array, shape (n, d), or None
+        Where, on the path's own scale; None where positions are not kept.
+    uniform : bool
+        Whether all rows had one label.
+    """
+
+    label: float
+    time: float
+    known: bool
+    positions: Array | None
+    uniform: bool = True
+
+
+@dataclass(eq=False)
+class ExactModel:
+    """What a perfect network would answer.
+
+    Parameters
+    ----------
+    declaration : Declaration
+    law : GaussianMixture
+        The data.
+    keep : bool
+        Whether positions are kept with the calls.
+    """
+
+    declaration: Declaration
+    law: GaussianMixture
+    keep: bool = False
+    calls: list[Call] = field(default_factory=list)
+
+    @cached_property
+    def _field(self) -> Field:
+        return exact_field(self.law, self.declaration.schedule, kind=self.declaration.field_kind)
+
+    @cached_property
+    def _moment(self) -> Any:
+        return lru_cache(maxsize=65536)(self.declaration.moment)
+
+    def __call__(self, x: Any, t: Any, *_: Any, **__: Any) -> Any:
+        """The answer to positions x, of any shape (n, ...), and a label or one label for each row; more arguments are ignored."""
+        y, labels = numbers(x), np.ravel(numbers(t))
+        flat = y.reshape(len(y), -1)
+        if labels.size == 1 or np.all(labels == labels[0]):
+            values = self._answered(flat, float(labels[0]), uniform=True)
+        else:
+            values = np.empty_like(flat)
+            for label in np.unique(labels):
+                rows = labels == label
+                values[rows] = self._answered(flat[rows], float(label), uniform=False)
+        return like(x, values.reshape(y.shape))
+
+    def _answered(self, y: Array, label: float, *, uniform: bool) -> Array:
+        t, known = self._moment(label)
+        s, gain, slope = self.declaration.numbers(t)
+        x = y / s
+        self.calls.append(Call(label, t, known, x.copy() if self.keep else None, uniform))
+        with np.errstate(all="ignore"):
+            values = self._field(x, t)
+            return (values - slope * x) / gain
+
+
+def numbers(values: Any) -> Array:
+    """Any array as float64 of numpy."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values, float)
+
+
+def like(example: Any, values: Array) -> Any:
+    """Values in the library, type and place of the example."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(example, torch.Tensor):
+        return torch.as_tensor(values, dtype=example.dtype, device=example.device)
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(example, jax.Array):
+        return jax.numpy.asarray(values, dtype=example.dtype)
+    dtype = getattr(example, "dtype", None)
+    return values.astype(dtype) if dtype is not None and np.issubdtype(dtype, np.floating) else values
+
+
+def given(values: Array, library: str, dtype: str = "float64") -> Any:
+    """Positions as an array of a library: ``numpy``, ``torch`` or ``jax``."""
+    if library == "torch":
+        import torch
+
+        return torch.tensor(values, dtype=getattr(torch, dtype))
+    if library == "jax":
+        import jax  # pyright: ignore[reportMissingImports]
+
+        return jax.numpy.asarray(values, dtype=dtype)
+    return values.astype(dtype)
