@@ -1,0 +1,358 @@
+r"""Markov kernels of other people: does x ↦ K(x, ·) leave π unchanged, is it reversible, and if not, which mistake looks like it?
+
+Moments of long runs see little. The kernel itself is looked at, through its matrix on functionals φ_0 = 1, φ_1, ..., orthonormal in L²(π),
+
+    M_jk = ∫∫ φ_j(x) φ_k(y) π(dx) K(x, dy):   πK = π  ⟺  M_0k = 0 for k ≥ 1,    detailed balance  ⟺  M = Mᵀ.
+
+Where the noise can be injected (d = 1) both integrals are trapezoid sums over a grid of positions and normal numbers, and uniform numbers are
+integrated by looking for the place where a decision turns: no sampling error. Else X is drawn from π and Y from K(X, ·), and the pairs are
+compared with each other, so that what does not move costs nothing.
+
+Defects of one step are told in units of what one step forgets, 1 − M_11: d/(1 − M_11) is about what the law at rest is wrong by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fpk.battery.fields import EXPLAINS, named
+from fpk.battery.findings import Finding, Suspect, stated
+from fpk.battery.moves import Move, langevin_mistakes
+from fpk.comparison import settle
+from fpk.difference import ALPHA
+from fpk.errors import ComparisonError
+from fpk.laws import Array, Law
+from fpk.marginals import Estimate, without_luck, zero_estimate
+from fpk.orders import order_of
+from fpk.panels import law_panel
+from fpk.verdict import Outcome, Verdict
+
+#: Functionals, positions and normal numbers of the matrix.
+DEGREE, POSITIONS, NORMALS = 4, 161, 65
+#: Quantiles between which positions lie, range of the normal numbers; smallest movement that is divided by, and that counts as one.
+TAIL, REACH, SLOWEST, STILL = 1e-9, 6.5, 1e-3, 1e-9
+#: Tolerances by default, and pairs that are drawn.
+INTEGRATED, SAMPLED, DRAWS = 0.02, 0.05, 800_000
+#: Finer grids that are tried until they can tell, and the share of the draws that mistakes are drawn with.
+FINER, FEWER = (1, 2, 4), 10
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Positions before and after a step, with weights that sum to 1; ``coarse`` marks the nodes of the coarser sum, None for draws."""
+
+    x: Array
+    y: Array
+    weight: Array
+    coarse: Array | None = None
+
+
+@dataclass(frozen=True)
+class GridKernel:
+    """A kernel's matrix on functionals of π.
+
+    Parameters
+    ----------
+    matrix : array, shape (K + 1, K + 1)
+        M.
+    defect, asymmetry : Estimate
+        M_0k for k ≥ 1 and M_jk − M_kj for 1 ≤ j < k, both over 1 − M_11.
+    distance : float
+        Total variation between π and the part of πK that the first coordinate's functionals see.
+    """
+
+    matrix: Array
+    defect: Estimate
+    asymmetry: Estimate
+    distance: float
+
+    @property
+    def movement(self) -> float:
+        """1 − M_11, what one step forgets of the first functional."""
+        return float(1 - self.matrix[1, 1])
+
+
+@dataclass(frozen=True)
+class KernelExamination:
+    """What was found about a kernel: findings, and mistakes that would explain them, best first."""
+
+    findings: tuple[Finding, ...]
+    suspects: tuple[Suspect, ...]
+    kernel: GridKernel
+
+    @property
+    def outcome(self) -> Outcome:
+        """REFUTED if one finding is, CONFIRMED if all are."""
+        outcomes = {finding.verdict.outcome for finding in self.findings}
+        worst = (Outcome.REFUTED, Outcome.UNDECIDED, Outcome.CONFIRMED)
+        return next(outcome for outcome in worst if outcome in outcomes)
+
+    def __str__(self) -> str:
+        lines = [*map(str, self.findings), *(f"  {k}. {s}" for k, s in enumerate(self.suspects[:3], 1))]
+        return "\n".join(lines)
+
+
+def examine_kernel(
+    kernel: Callable[..., Any],
+    target: Law,
+    *,
+    noise: str = "rng",
+    log_acceptance: Callable[[Array, Array], Array] | None = None,
+    log_proposal: Callable[[Array, Array], Array] | None = None,
+    step: float | None = None,
+    preconditioner: float = 1.0,
+    gradient: bool = True,
+    reversible: bool = True,
+    tolerance: float | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    alpha: float = ALPHA,
+) -> KernelExamination:
+    """Examine one step of a Markov chain that should leave a law unchanged.
+
+    Parameters
+    ----------
+    kernel : callable
+        Positions after one step, (n, d): ``kernel(x, rng)``, with injected noise ``kernel(x, z)`` or ``kernel(x, z, u)``, z (n, d) normal and u
+        (n,) uniform; with ``log_acceptance`` the proposal, ``kernel(x, z)``.
+    target : Law
+        π.
+    noise : str
+        ``"rng"``, ``"normal"`` or ``"normal and uniform"``: what the kernel takes. Injected noise is integrated (d = 1) or drawn.
+    log_acceptance : callable, optional
+        (x, y) ↦ logarithm of the probability that a proposal is taken, (n,).
+    log_proposal : callable, optional
+        (x, y) ↦ logarithm of the density to propose y at x: then detailed balance is also checked at pairs of points, to round-off.
+    step : float, optional
+        h, if y = x + h P s(x) + √(2hP) z is meant with the score s: mistakes are then looked for.
+    preconditioner : float
+        P.
+    gradient : bool
+        False: a random walk is meant, without h P s(x).
+    reversible : bool
+        Whether detailed balance is claimed.
+    tolerance : float, optional
+        How far the law at rest may be off, in units of its spread; default .02, and .05 for draws.
+    draws : int
+        Pairs that are drawn.
+    seed, alpha
+        Of the draws; probability of refuting a kernel that leaves π unchanged.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> law, h = fpk.Gaussian(3.0, 0.7), 0.2
+    >>> langevin = lambda x, z: x + h * law.score(x) + np.sqrt(2 * h) * z
+    >>> found = examine_kernel(langevin, law, noise="normal", step=h)
+    >>> print(found.outcome, found.suspects[0].mistake)
+    REFUTED accept step missing
+    """
+    move = Move(kernel, noise, log_acceptance)
+    if tolerance is None:
+        tolerance = INTEGRATED if move.injected and target.dimension == 1 else SAMPLED
+    seen = _settled_kernel(move, target, tolerance, draws, seed)
+    findings = [
+        stated("moves", seen.movement > STILL, f"one step forgets {seen.movement:.2g} of the first functional"),
+    ]
+    findings += [_stationary(seen, tolerance, alpha)]
+    if reversible:
+        findings.append(_balanced(seen, tolerance, alpha))
+    if log_acceptance is not None and log_proposal is not None:
+        findings.append(_balanced_at_points(target, move, log_proposal, seed))
+    wrong = any(finding.refuted for finding in findings)
+    known = None if step is None else langevin_mistakes(target, step, preconditioner, gradient=gradient)
+    suspects = _suspects(seen, target, known, draws, seed) if wrong and known else []
+    return KernelExamination(tuple(findings), tuple(suspects), seen)
+
+
+def defect_order(
+    kernels: Callable[[float], Callable[..., Any]],
+    target: Law,
+    sizes: Sequence[float],
+    *,
+    noise: str = "normal",
+    order: float = 2.0,
+    tolerance: float = 0.25,
+) -> Verdict:
+    """The order in h of what one step changes in π: 2 for unadjusted Langevin steps, which leave the law at rest wrong by O(h), 1 for most slips.
+
+    Parameters
+    ----------
+    kernels : callable
+        h ↦ kernel with injected noise.
+    target : Law
+        d = 1.
+    sizes : sequence of float
+        Falling; five or more are advised.
+    noise : str
+    order, tolerance : float
+        Claimed.
+
+    Raises
+    ------
+    ComparisonError
+        If the noise cannot be injected.
+    """
+    if noise == "rng":
+        raise ComparisonError("an order needs errors without sampling noise: inject it, noise='normal'.")
+    seen = [grid_kernel(Move(kernels(h), noise), target) for h in sizes]
+    defects = [float(np.sqrt(np.sum(k.matrix[0, 1:] ** 2))) for k in seen]
+    floor = max(float(np.max(k.defect.bias_bound)) * k.movement for k in seen)
+    return order_of(sizes, defects, order=order, tolerance=tolerance, floor=floor, source="defect of one step")
+
+
+# -- the matrix --------------------------------------------------------------------------------------------------------
+
+
+def grid_kernel(move: Move, target: Law, *, finer: int = 1, draws: int = DRAWS, seed: int = 0) -> GridKernel:
+    """The matrix of a kernel: integrated where the noise is injected and d = 1, on a grid that many times ``finer``, else from ``draws``."""
+    if move.injected and target.dimension == 1:
+        return _measured(_integrated(move, target, finer), target)
+    return _measured(_drawn(move, target, draws, seed), target)
+
+
+def _settled_kernel(move: Move, target: Law, tolerance: float, draws: int, seed: int) -> GridKernel:
+    """On the first grid whose budget is small enough to tell."""
+    for finer in FINER:
+        seen = grid_kernel(move, target, finer=finer, draws=draws, seed=seed)
+        if max(seen.defect.bias_bound.max(), seen.asymmetry.bias_bound.max()) <= tolerance / 3:
+            break
+    return seen
+
+
+def _integrated(move: Move, target: Law, finer: int) -> Pairs:
+    from fpk.samplers.coupling import quantiles
+
+    low, high = quantiles(target, np.array([TAIL, 1 - TAIL]))
+    places, normals = finer * (POSITIONS - 1) + 1, finer * (NORMALS - 1) + 1
+    x, z = np.linspace(low, high, places), np.linspace(-REACH, REACH, normals)
+    mass = np.outer(np.exp(target.log_density(x[:, None])), np.exp(-0.5 * z**2)).ravel()
+    even = (np.arange(places)[:, None] % 2 == 0) & (np.arange(normals) % 2 == 0)
+    kept = mass > 1e-14 * mass.max()
+    X, Z = np.repeat(x, normals)[kept, None], np.tile(z, places)[kept, None]
+    branches = move.branches(X, Z)
+    weight = np.concatenate([share * mass[kept] for _, share in branches])
+    coarse = np.tile(even.ravel()[kept], len(branches))
+    return Pairs(np.tile(X, (len(branches), 1)), np.concatenate([y for y, _ in branches]), weight, coarse)
+
+
+def _drawn(move: Move, target: Law, draws: int, seed: int) -> Pairs:
+    rng = np.random.default_rng(seed)
+    x = target.sample(draws, rng)
+    y = move.drawn(x, rng)
+    if y.shape != x.shape:
+        raise ComparisonError(f"the kernel returned shape {y.shape} for positions of shape {x.shape}.")
+    return Pairs(x, y, np.full(draws, 1.0 / draws))
+
+
+def _measured(pairs: Pairs, target: Law) -> GridKernel:
+    if not np.isfinite(pairs.y).all():
+        raise ComparisonError("the kernel returned positions that are not finite.")
+    blocks = law_panel({0.0: target}, degree=DEGREE).smooth
+    sides = [(_with_one(block.values(pairs.x)), _with_one(block.values(pairs.y))) for block in blocks]
+    first = _matrix(*sides[0], pairs.weight)
+    movement = max(1 - first[1, 1], SLOWEST)
+    defect, asymmetry = (
+        _estimate(np.concatenate([rule(a, b) for a, b in sides]) / movement, pairs) for rule in (_changes, _turns)
+    )
+    return GridKernel(first, defect, asymmetry, _distance(movement * defect.value[:DEGREE]))
+
+
+def _with_one(values: Array) -> Array:
+    return np.concatenate([np.ones((1, values.shape[1])), values])
+
+
+def _matrix(a: Array, b: Array, weight: Array) -> Array:
+    return (a * (weight / weight.sum())) @ b.T
+
+
+def _changes(a: Array, b: Array) -> Array:
+    """φ_k(y) − φ_k(x)."""
+    return b[1:] - a[1:]
+
+
+def _turns(a: Array, b: Array) -> Array:
+    """φ_j(x) φ_k(y) − φ_k(x) φ_j(y)."""
+    j, k = np.triu_indices(len(a) - 1, 1)
+    return a[1:][j] * b[1:][k] - a[1:][k] * b[1:][j]
+
+
+def _estimate(values: Array, pairs: Pairs) -> Estimate:
+    """Sums with the change from half of the nodes as their budget, or means with their covariance."""
+    if pairs.coarse is None:
+        n = values.shape[1]
+        return Estimate(
+            values.mean(1),
+            np.full(len(values), 1e-12),
+            covariance=np.atleast_2d(np.cov(values)) / n,
+            samples=n,
+            source="the kernel",
+        )
+    fine, rough = values @ pairs.weight / pairs.weight.sum(), pairs.weight * pairs.coarse
+    coarse = values @ rough / rough.sum()
+    return Estimate(fine, without_luck(np.abs(fine - coarse)) + 1e-10, coarser=coarse, source="the kernel")
+
+
+def _distance(changes: Array) -> float:
+    """½ ∫ |Σ_k d_k φ_k| dπ, in U = F(x)."""
+    u = np.linspace(-1, 1, 401)
+    series = np.polynomial.legendre.legval(u, np.append(0.0, changes * np.sqrt(2 * np.arange(len(changes)) + 3)))
+    return float(0.5 * np.mean(np.abs(series)))
+
+
+# -- findings ----------------------------------------------------------------------------------------------------------
+
+
+def _stationary(seen: GridKernel, tolerance: float, alpha: float) -> Finding:
+    verdict = _settled(seen.defect, "πK", tolerance, alpha)
+    line = f"the law at rest is off by about {np.max(np.abs(seen.defect.value)):.2g} of its spread; |πK − π| = {seen.distance:.2g}"
+    return Finding("stationary", verdict, line, {"distance": seen.distance, "movement": seen.movement})
+
+
+def _balanced(seen: GridKernel, tolerance: float, alpha: float) -> Finding:
+    verdict = _settled(seen.asymmetry, "detailed balance", tolerance, alpha)
+    return Finding(
+        "detailed balance",
+        verdict,
+        f"the matrix differs from its transpose by {np.max(np.abs(seen.asymmetry.value)):.2g}",
+    )
+
+
+def _settled(found: Estimate, source: str, tolerance: float, alpha: float) -> Verdict:
+    zero = zero_estimate(len(found.value))
+    names = tuple(f"{source}, functional {k + 1}" for k in range(len(found.value)))
+    return settle(found, zero, names=names, tolerance=tolerance, kind="identity", alpha=alpha)
+
+
+def _balanced_at_points(target: Law, move: Move, log_proposal: Callable[[Array, Array], Array], seed: int) -> Finding:
+    """log π(x) q(x, y) a(x, y), symmetric in x and y."""
+    x, y = (target.sample(256, np.random.default_rng([seed, k])) for k in (1, 2))
+    assert move.log_acceptance is not None
+
+    def flux(a: Array, b: Array) -> Array:
+        return target.log_density(a) + log_proposal(a, b) + np.minimum(move.log_acceptance(a, b), 0.0)  # type: ignore[misc]
+
+    there, back = flux(x, y), flux(y, x)
+    gap = (there - back) / (1 + np.abs(there) + np.abs(back))
+    worst = np.array([gap[np.argmax(np.abs(gap))]])
+    found = Estimate(worst, np.full(1, 1e-12), source="log π q a")
+    verdict = settle(found, zero_estimate(1), names=("detailed balance at points",), tolerance=1e-9, kind="identity")
+    return Finding("balance at points", verdict, f"log π(x) q(x, y) a(x, y) differs by {abs(worst[0]):.2g}, relative")
+
+
+# -- which mistake -----------------------------------------------------------------------------------------------------
+
+
+def _suspects(seen: GridKernel, target: Law, known: Mapping[str, Move], draws: int, seed: int) -> list[Suspect]:
+    """Steps with one mistake each, by the distance of their matrices from the one that was seen."""
+    matrices = {
+        name: grid_kernel(move, target, draws=draws // FEWER, seed=seed + 1).matrix for name, move in known.items()
+    }
+    scale = max(float(np.linalg.norm(seen.matrix - matrices[""])), 1e-12)
+    return named(
+        {name: float(np.linalg.norm(seen.matrix - m)) / scale for name, m in matrices.items() if name}, among=EXPLAINS
+    )
