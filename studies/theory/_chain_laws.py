@@ -1,23 +1,21 @@
 r"""Laws of chains, and posteriors between two ends: what the discrete chain's formulas are held against.
 
 Transitions come from the moments of the SDE, posteriors from Bayes' rule by the trapezoidal rule (spectrally accurate on densities that fall
-like Gaussians), laws of chains from their own propagation.
+like Gaussians).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 import fpk
-from fpk.chains import propagate
-from fpk.fields import exact_field
 from fpk.laws import Array
 from fpk.moments import transition
-from fpk.samplers import Kernel, Sampler
+from fpk.schedules import rates
 
 from .._systems import DATA
 from ._posteriors import normal_log
@@ -49,6 +47,13 @@ def kept(t: float) -> float:
 def share(s: float, t: float) -> float:
     """α = ᾱ_t/ᾱ_s."""
     return kept(t) / kept(s)
+
+
+def noise_rate(t: float, power: float = 0.5) -> float:
+    """2 ᾱ^power √(1 − ᾱ) d(√(1 − ᾱ)/√ᾱ)/dt."""
+    alpha, sigma = SCHEDULE.alpha(t), SCHEDULE.sigma(t)
+    falls, rises = rates(SCHEDULE, t)
+    return 2 * alpha ** (2 * power) * sigma * (rises * alpha - sigma * falls) / alpha**2
 
 
 # -- posteriors --------------------------------------------------------------------------------------------------------------
@@ -104,59 +109,3 @@ def normal_moments(mean: Array, variance: Array | float) -> Array:
     """Means, variances and fourth moments of normal laws."""
     v = np.broadcast_to(variance, mean.shape)
     return np.concatenate([mean, v, 3 * v**2])
-
-
-@lru_cache(maxsize=4)
-def mean_noise(data: fpk.GaussianMixture, points: tuple[float, ...]) -> tuple[Array, Array, Array]:
-    """E[ε | x_t] at the time NOW by sums over x₀, a bound, and ε for the x₀ of the largest density."""
-    x, alpha, sigma = np.array(points), SCHEDULE.alpha(NOW), SCHEDULE.sigma(NOW)
-
-    def summed(count: int) -> tuple[Array, Array]:
-        start = np.linspace(-3.0, 4.0, count)
-        logs = data.log_density(start[:, None])[:, None] + normal_log(x, alpha * start[:, None], sigma**2)
-        mass = np.exp(logs - logs.max(0))
-        noise = (x - alpha * start[:, None]) / sigma
-        return (mass * noise).sum(0) / mass.sum(0), noise[logs.argmax(0), np.arange(len(x))]
-
-    fine, coarse = summed(600), summed(400)
-    return fine[0], np.abs(fine[0] - coarse[0]) + ROUNDING, fine[1]
-
-
-# -- chains ------------------------------------------------------------------------------------------------------------------
-
-ROOT: Callable[[float], float] = lambda beta: (1 - beta) ** 0.5  # noqa: E731
-
-
-class Forward(Sampler):
-    """The chain x ↦ keep(β) x + draw(β) ε of given β; its time counts the steps that are left.
-
-    Parameters
-    ----------
-    betas : sequence of float
-    keep, draw : callable
-    """
-
-    name, noises = "forward chain", 1
-
-    def __init__(
-        self,
-        betas: Sequence[float],
-        *,
-        keep: Callable[[float], float] = ROOT,
-        draw: Callable[[float], float] = lambda beta: beta**0.5,
-    ) -> None:
-        super().__init__(exact_field(DATA, SCHEDULE), times=np.arange(len(betas), -1.0, -1.0))
-        self.betas, self.keep, self.draw = betas, keep, draw
-
-    def kernels(self, k: int) -> tuple[Kernel, ...]:
-        """One kernel."""
-        factor, std = self.keep(self.betas[k]), self.draw(self.betas[k])
-        return (Kernel(lambda x: factor * x, std),)
-
-
-def shares_of(betas: Sequence[float]) -> tuple[Array, Array]:
-    """α_t and σ_t, t = 0 ... N, of the chain, from its propagated means and variances."""
-    chain: Any = propagate(Forward(betas), initial=fpk.Gaussian(1.0, 0.5))
-    laws = [chain.law(float(t)) for t in range(len(betas), -1, -1)]
-    alpha = np.array([law.mean[0] for law in laws])
-    return alpha, np.sqrt(np.maximum([law.covariance[0, 0] for law in laws] - 0.25 * alpha**2, 0))
