@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fpk.battery import ends, walks
+from fpk.battery import ends, spots, walks
 from fpk.battery.declarations import Declaration
 from fpk.battery.findings import Finding, Suspect
 from fpk.battery.subjects import SMOOTH, Subject
@@ -18,11 +18,12 @@ from fpk.verdict import Outcome
 CHECKS: dict[str, Callable[[Subject], list[Finding]]] = {
     "finiteness": walks.finiteness,
     "identities": walks.identities,
-    "labels": walks.labels,
+    "calls": walks.calls,
+    "labels": spots.labels,
     "prior": walks.prior,
     "law": ends.law_at_the_end,
     "order": ends.order,
-    "leftover": ends.leftover,
+    "leftover": spots.leftover,
     "kinds": walks.kinds,
 }
 
@@ -96,11 +97,12 @@ def examine_sampler(
     alpha : float, default 1e-6
         Probability, at most, that findings about samples refute something true; the checks share it.
     **more
-        ``order`` (claimed order of the law at the end, or None), ``stochastic`` (False), ``prior``, ``times``, ``step`` (the optional callables),
-        ``visits`` (``"path"``, ``"sigma"`` or ``"label"``: how ``times`` are written), ``begin`` and ``end`` (times of the path, 1 and 0), ``counts``
-        (numbers of steps of the sweep), ``extra`` (more of them that should end finite), ``law`` (the data on the line), ``library`` (``"numpy"``,
-        ``"torch"``, ``"jax"``), ``dtype``, ``particles``, ``seed``, ``tolerance`` (.1: how far expectations of variance 1 may be off
-        with the largest number of steps), ``kinds`` (kind ↦ the sampler for a model of that kind).
+        ``order`` (claimed order of the law at the end, or None), ``stochastic`` (False), ``last_noise`` (False; whether the scheme means to leave
+        the noise of its last step, as Euler–Maruyama does), ``prior``, ``times``, ``step`` (the optional callables), ``visits`` (``"path"``,
+        ``"sigma"`` or ``"label"``: how ``times`` are written), ``begin`` and ``end`` (times of the path, 1 and 0), ``counts`` (numbers of steps of
+        the sweep), ``extra`` (more of them that should end finite), ``law`` (the data on the line), ``library`` (``"numpy"``, ``"torch"``,
+        ``"jax"``), ``dtype``, ``particles``, ``seed``, ``tolerance`` (.1: how far expectations of variance 1 may be off with the largest number
+        of steps), ``kinds`` (kind ↦ the sampler for a model of that kind).
 
     Returns
     -------

@@ -71,12 +71,19 @@ def stated(check: str, holds: bool, line: str, **hints: Any) -> Finding:
 
 
 def small(
-    check: str, values: Array | float, *, tolerance: float, line: str, names: Sequence[str] = (), **hints: Any
+    check: str,
+    values: Array | float,
+    *,
+    tolerance: float,
+    line: str,
+    doubt: float = 0.0,
+    names: Sequence[str] = (),
+    **hints: Any,
 ) -> Finding:
-    """A finding about certain numbers, all of which should be below the tolerance in size."""
+    """A finding about numbers, certain but for a doubt, all of which should be below the tolerance in size."""
     sizes = np.atleast_1d(np.abs(np.asarray(values, float)))
     sizes = np.where(np.isfinite(sizes), sizes, 1e300)
-    verdict = below_zero(Estimate(sizes - tolerance, np.full(len(sizes), 1e-15), source=check), names=names)
+    verdict = below_zero(Estimate(sizes - tolerance, np.full(len(sizes), doubt + 1e-15), source=check), names=names)
     return Finding(check, verdict, line, hints)
 
 
@@ -94,3 +101,8 @@ def sampled(
     """A finding about sample means that should vanish within a tolerance."""
     zero = Estimate(np.zeros(len(found.value)), np.zeros(len(found.value)), proven=True, source="the exact law")
     return Finding(check, settle(found, zero, names=names, tolerance=tolerance, alpha=alpha), line, hints)
+
+
+def from_verdict(check: str, verdict: Verdict, line: str, **hints: Any) -> Finding:
+    """A finding whose verdict was reached elsewhere."""
+    return Finding(check, verdict, line, hints)

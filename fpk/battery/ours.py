@@ -9,6 +9,7 @@ import numpy as np
 
 from fpk.fields.field import Field
 from fpk.laws import Array
+from fpk.samplers.ancestral import DDIM
 from fpk.samplers.base import Sampler
 from fpk.samplers.times import quadratic
 from fpk.schedules import OTSchedule, Schedule, SubVPSchedule
@@ -60,7 +61,7 @@ def wrapped(
     probe = made(lambda x, t: x, 4, 1)
     declared: dict[str, Any] = {
         "kind": kind, "schedule": schedule, "order": probe.order, "stochastic": probe.noises > 0, "times": clock,
-        "end": float(clock(4)[-1]),
+        "end": float(clock(4)[-1]), "last_noise": probe.noises > 0 and not isinstance(probe, DDIM),
     }  # fmt: skip
     return sampler, declared
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -13,6 +13,9 @@ from fpk.battery.declarations import Declaration
 from fpk.fields import exact_field
 from fpk.fields.field import Field
 from fpk.laws import Array, GaussianMixture
+
+#: Rows of positions kept with a call.
+KEPT = 512
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Call:
         Whether the label is one of those declared.
     positions : array, shape (n, d), or None
         Where, on the path's own scale; None where positions are not kept.
+    mean, spread : float
+        Of the first coordinate of the positions; NaN where they are not kept.
     uniform : bool
         Whether all rows had one label.
     """
@@ -37,6 +42,8 @@ class Call:
     time: float
     known: bool
     positions: Array | None
+    mean: float = np.nan
+    spread: float = np.nan
     uniform: bool = True
 
 
@@ -50,7 +57,7 @@ class ExactModel:
     law : GaussianMixture
         The data.
     keep : bool
-        Whether positions are kept with the calls.
+        Whether the calls keep positions (of at most :data:`KEPT` rows), their mean and their spread.
     """
 
     declaration: Declaration
@@ -83,10 +90,17 @@ class ExactModel:
         t, known = self._moment(label)
         s, gain, slope = self.declaration.numbers(t)
         x = y / s
-        self.calls.append(Call(label, t, known, x.copy() if self.keep else None, uniform))
+        self.calls.append(self._kept(Call(label, t, known, None, uniform=uniform), x))
         with np.errstate(all="ignore"):
             values = self._field(x, t)
             return (values - slope * x) / gain
+
+    def _kept(self, call: Call, x: Array) -> Call:
+        if not self.keep:
+            return call
+        with np.errstate(all="ignore"):
+            mean, spread = float(np.mean(x[:, 0])), float(np.std(x[:, 0]))
+        return replace(call, positions=x[:KEPT].copy(), mean=mean, spread=spread)
 
 
 def numbers(values: Any) -> Array:

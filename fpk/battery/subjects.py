@@ -68,6 +68,7 @@ class Subject:
     declaration: Declaration
     order: float | None = None
     stochastic: bool = False
+    last_noise: bool = False
     prior: Callable[..., Any] | None = None
     times: Callable[[int], Any] | None = None
     step: Callable[..., Any] | None = None
@@ -133,27 +134,33 @@ class Subject:
         except Exception as error:  # whatever the code under examination raises is a finding
             return Run(steps, start, np.full_like(start, np.nan), model.calls, f"{type(error).__name__}: {error}")
 
+    def data(self, what: str) -> GaussianMixture:
+        """The data law of a kind of run."""
+        if what == "plane":
+            return PLANE
+        return SPOT if what == "spot" else NARROW if what.startswith("narrow") else self.law
+
     def _ran(self, what: str, steps: int) -> Run:
-        """Runs that several checks share: ``law`` from quantiles, ``cloud`` from many positions, ``spot`` with every call kept."""
-        t = self.starting(steps)
+        """Runs that several checks share: ``law`` and ``narrow`` from quantiles, clouds from many positions, ``spot`` with every call kept."""
+        return self.run(self.data(what), self.started(what, steps), steps, keep=what == "spot")
+
+    def started(self, what: str, steps: int) -> Array:
+        """Positions a kind of run starts from."""
+        t, law = self.starting(steps), self.data(what)
         if what == "spot":
-            start = self._spot(t, steps)
-            return self.run(SPOT, start, steps, keep=True)
-        law = PLANE if what == "plane" else NARROW if what == "narrow" else self.law
+            return self._spot(t, steps)
         begun = self.on_path(law, t)
-        if what == "law":
-            return self.run(law, quantiles(begun, levels(256))[:, None], steps)
+        if what in ("law", "narrow"):
+            return quantiles(begun, levels(256))[:, None]
         if law.dimension == 1:
-            start = np.resize(quantiles(begun, levels(2000)), self.particles)[:, None]
-        else:
-            start = begun.sample(self.particles, np.random.default_rng([self.seed, 7, steps]))
-        return self.run(law, start, steps)
+            return np.resize(quantiles(begun, levels(2000)), self.particles)[:, None]
+        return begun.sample(self.particles // 2, np.random.default_rng([self.seed, 7, steps]))
 
     def _spot(self, t: float, steps: int) -> Array:
         """Positions α POINT + σ z, z at the quantiles of the normal law: 9, or many where noise is drawn."""
         from scipy.special import ndtri
 
-        count = 9 if not self.stochastic else max(2000, min(20_000, 2_000_000 // steps))
+        count = 9 if not self.stochastic else max(4000, min(40_000, 4_000_000 // steps))
         alpha, sigma = self.declaration.level(t)
         return (alpha * POINT + sigma * ndtri(levels(count)))[:, None]
 

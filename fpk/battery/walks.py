@@ -1,8 +1,4 @@
-r"""How the sampler walks: labels against noise levels, times, counts of steps, its own prior, and finiteness.
-
-With a point mass at μ for the data, X_t = α_t μ + σ_t z. A sampler that solves this case exactly (whatever freezes noise or denoised mean along a
-step does) is, at every call of the model, at a position that tells α and σ; the label tells them too.
-"""
+"""How the sampler walks: times, labels, counts of steps and of calls, its own prior, kinds of models, and finiteness."""
 
 from __future__ import annotations
 
@@ -10,11 +6,13 @@ import numpy as np
 
 from fpk.battery.findings import Finding, sampled, small, stated
 from fpk.battery.recording import numbers
-from fpk.battery.subjects import POINT, Run, Subject, between_counts
+from fpk.battery.subjects import Subject, between_counts
 from fpk.errors import FpkError
 from fpk.marginals import ROUND_OFF, Estimate
 from fpk.panels import law_panel
 
+#: Below this many steps methods may start themselves in another way.
+FEW = 8
 #: Legal numbers of steps that anything should survive.
 SWEEP = (1, 2, 3, 5, 7, 13)
 
@@ -98,39 +96,25 @@ def _labels_known(subject: Subject, steps: int) -> Finding:
     return stated("labels in range", not strange, line, strange=strange)
 
 
-def labels(subject: Subject) -> list[Finding]:
-    """Do labels and noise levels agree?"""
-    coarse, fine = subject.counts[0], max(subject.counts)
-    run, before = subject.ran("spot", fine), subject.ran("spot", coarse)
-    if not run.calls:
-        return [stated("labels", False, f"the model was never called{': ' + run.error if run.error else ''}")]
-    gap, shift = mismatch(subject, run)
-    earlier, _ = mismatch(subject, before) if before.calls else (np.array([np.nan]), 0.0)
-    worst, first = float(np.max(gap)), float(gap[0])
-    noise = 6 * np.sqrt(0.5 / len(run.start)) if subject.stochastic else 1e-5
-    falls = fine > coarse and worst <= 0.6 * float(np.max(earlier))
-    value = first if falls else worst
-    line = f"the noise level at a call is {worst:.2g} off its label's, relatively ({first:.2g} at the first call)"
-    return [small("labels", value, tolerance=noise, line=line, shift=shift, first=first, worst=worst)]
-
-
-def mismatch(subject: Subject, run: Run) -> tuple[np.ndarray, float]:
-    """Relative distance of positions from those of the label's time at every call with noise, and the shift of time it amounts to at the median."""
-    gaps, shifts = [], []
-    for call in run.calls:
-        assert call.positions is not None
-        alpha, sigma = subject.declaration.level(call.time)
-        if sigma < 1e-4:
-            continue
-        x = call.positions[:, 0]
-        spread = float(np.std(x)) / float(np.std(run.start)) * subject.declaration.level(subject.starting(run.steps))[1]
-        gaps.append(
-            abs(np.log(max(spread, 1e-12) / sigma))
-            if not subject.stochastic
-            else abs(np.log(max(float(np.std(x)), 1e-12) / sigma))
-        )
-        shifts.append(np.mean(x) / POINT - alpha)
-    return np.array(gaps or [0.0]), float(np.median(shifts or [0.0]))
+def calls(subject: Subject) -> list[Finding]:
+    """Are as many steps run as are asked for: is the number of calls the same function a · steps + b for all of them?"""
+    asked = [n for n in (*subject.counts, *between_counts(subject.counts, subject.declaration)) if n >= FEW]
+    made = {n: len(subject.ran("law", n).calls) for n in sorted(asked) if subject.ran("law", n).finite}
+    swept = [n for n in subject.counts if n in made]
+    if len(swept) < 3:
+        return []
+    rate = round((made[swept[-1]] - made[swept[0]]) / (swept[-1] - swept[0]))
+    offset = made[swept[-1]] - rate * swept[-1]
+    odd = {n: made[n] for n in made if made[n] != rate * n + offset}
+    if rate < 1 or sum(n in odd for n in swept) > 1:
+        return []  # adaptive: no such function
+    law = f"{rate} × steps {offset:+d}" if offset else f"{rate} × steps"
+    line = (
+        f"{law} calls of the model"
+        if not odd
+        else f"{law} calls, but " + ", ".join(f"{m} with {n}" for n, m in odd.items())
+    )
+    return [stated("calls", not odd, line, odd=odd, rate=rate, offset=offset)]
 
 
 def prior(subject: Subject) -> list[Finding]:
