@@ -18,7 +18,7 @@ from fpk.schedules import VPSchedule
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._examined import FIRST
+from ._battery import FIRST
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 PATH = VPSchedule(0.1, 20.0)

@@ -2,7 +2,7 @@ r"""What looks wrong and is right: confirmed as it is, refuted once it is "corre
 
 from __future__ import annotations
 
-from ._examined import claimed, studied
+from ._battery import claimed, studied
 from ._innocent import EXAMPLES
 
 CLAIMS = (

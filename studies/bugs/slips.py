@@ -7,7 +7,7 @@ and the mistake is among the first three suspects. The loop is right as far as a
 from __future__ import annotations
 
 from . import _crashes, _ends, _labels, _noises, _orders, _parametrisations
-from ._examined import claimed, studied
+from ._battery import claimed, studied
 
 CLASSES = {
     "A": (
