@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
@@ -53,36 +54,76 @@ class LegendreBlock:
         return tuple(f"φ{k} at t={self.time:.4g}{where}" for k in range(1, self.degree + 1))
 
     @cached_property
-    def _spline(self) -> Any:
-        from scipy.interpolate import make_interp_spline
+    def _cells(self) -> tuple[Array, Array]:
+        """Where the polynomial pieces begin, shape (m,), and their coefficients, highest power first, shape (6, m): one for each pair of knots."""
+        from scipy.interpolate import PPoly, make_interp_spline
 
-        return make_interp_spline(self.knots, self.levels, k=5)
+        pieces = PPoly.from_spline(make_interp_spline(self.knots, self.levels, k=5))
+        piece = np.searchsorted(pieces.x, (self.knots[1:] + self.knots[:-1]) / 2, side="right") - 1
+        return pieces.x[piece], np.ascontiguousarray(pieces.c[:, piece])
+
+    def _placed(self, y: Array) -> tuple[Array, NDArray[np.intp]]:
+        """How far y, shape (n,), is from the beginning of its piece, and which that is."""
+        y = np.clip(y, self.knots[0], self.knots[-1])
+        starts, _ = self._cells
+        spacing = (self.knots[-1] - self.knots[0]) / (len(self.knots) - 1)
+        piece = np.minimum(((y - self.knots[0]) / spacing).astype(np.intp), len(starts) - 1)
+        return y - starts[piece], piece
 
     def reference(self, y: Array) -> Array:
         """F at y of shape (n,)."""
-        return np.clip(self._spline(np.clip(y, self.knots[0], self.knots[-1])), 0.0, 1.0)
+        return np.clip(_horner(*self._placed(y), self._cells[1]), 0.0, 1.0)
 
     def values(self, x: Array) -> Array:
         """φ_k at positions x of shape (n, d); returns (degree, n)."""
-        from scipy.special import eval_legendre
-
-        u = 2 * self.reference(x @ self.direction) - 1
-        return np.stack([np.sqrt(2 * k + 1) * eval_legendre(k, u) for k in range(1, self.degree + 1)])
+        return _scale(self.degree) * np.stack(_legendre(2 * self.reference(x @ self.direction) - 1, self.degree)[1:])
 
     def derivatives(self, x: Array) -> tuple[Array, Array]:
         """φ_k′ and φ_k″ along the direction at positions x of shape (n, d); each (degree, n), 0 beyond the knots."""
-        y = np.clip(x @ self.direction, self.knots[0], self.knots[-1])
+        y = x @ self.direction
         inside = (y > self.knots[0]) & (y < self.knots[-1])
-        u = 2 * np.clip(self._spline(y), 0.0, 1.0) - 1
-        first, second = 2 * self._spline(y, 1) * inside, 2 * self._spline(y, 2) * inside
-        series = [np.polynomial.Legendre.basis(k) * np.sqrt(2 * k + 1) for k in range(1, self.degree + 1)]
-        inner = np.stack([p.deriv()(u) for p in series])
-        return inner * first, np.stack([p.deriv(2)(u) for p in series]) * first**2 + inner * second
+        placed, c, powers = self._placed(y), self._cells[1], np.arange(5, 0, -1)[:, None]
+        slopes = c[:-1] * powers
+        first, second = 2 * _horner(*placed, slopes) * inside, 2 * _horner(*placed, slopes[:-1] * powers[1:]) * inside
+        inner, bent = _legendre_slopes(_legendre(2 * np.clip(_horner(*placed, c), 0.0, 1.0) - 1, self.degree))
+        scale = _scale(self.degree)
+        return scale * inner * first, scale * (bent * first**2 + inner * second)
 
     @property
     def frozen(self) -> tuple[Array, ...]:
         """The tables that define the functionals."""
         return (np.array([self.time, self.degree]), self.direction, self.knots, self.levels)
+
+
+def _horner(h: Array, piece: NDArray[np.intp], coefficients: Array) -> Array:
+    """Polynomials in h, shape (n,), with the coefficients of their ``piece``, shape (powers, pieces), highest first."""
+    value = coefficients[0][piece]
+    for row in coefficients[1:]:
+        value *= h
+        value += row[piece]
+    return value
+
+
+def _legendre(u: Array, degree: int) -> list[Array]:
+    """P_k(u), k = 0 ... degree, by their recurrence."""
+    P = [np.ones_like(u), u]
+    for k in range(1, degree):
+        P.append(((2 * k + 1) / (k + 1)) * u * P[k] - (k / (k + 1)) * P[k - 1])
+    return P
+
+
+def _legendre_slopes(P: list[Array]) -> tuple[Array, Array]:
+    """P_k′ and P_k″, k = 1 ... degree, each of shape (degree, n): (P_{k+1} − P_{k−1})′ = (2k + 1) P_k."""
+    first, second = [np.zeros_like(P[0]), np.ones_like(P[0])], [np.zeros_like(P[0])] * 2
+    for k in range(1, len(P) - 1):
+        first.append(first[k - 1] + (2 * k + 1) * P[k])
+        second.append(second[k - 1] + (2 * k + 1) * first[k])
+    return np.stack(first[1:]), np.stack(second[1:])
+
+
+def _scale(degree: int) -> Array:
+    """√(2k + 1), shape (degree, 1): P_k of a uniform number on (−1, 1) times this has mean square 1."""
+    return np.sqrt(2.0 * np.arange(1, degree + 1) + 1)[:, None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,9 +59,14 @@ def compacted(svg: str, *, title: str, description: str) -> str:
         element.attrib = {name: text for name, text in _attributes(element, named) if text}
         element.text, element.tail = (element.text or "").strip() or None, None
     _unwrap(root)
+    return _finished(root, root.attrib["viewBox"], title, description)
+
+
+def _finished(root: ElementTree.Element, box: str, title: str, description: str) -> str:
+    """The element with what its neighbours share, and with words for those who do not see it."""
     _share(root)
     root.attrib = {
-        "viewBox": root.attrib["viewBox"],
+        "viewBox": box,
         "role": "img",
         "font-family": "sans-serif",
         "font-size": f"{FONT_SIZE}",
@@ -71,6 +76,53 @@ def compacted(svg: str, *, title: str, description: str) -> str:
         root.insert(0, ElementTree.Element(tag))
         root[0].text = text
     return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
+
+
+class Sheet:
+    """A simple drawing of lines, marks and text, y downwards, in the units of the page.
+
+    Parameters
+    ----------
+    width, height : float
+        Of the drawing. Colours are names in :data:`COLOURS`.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self._root = ElementTree.Element("svg")
+
+    def line(self, x: float, y: float, dx: float, dy: float, *, colour: str, width: float, dash: str = "") -> None:
+        """A line from (x, y) to (x + dx, y + dy)."""
+        dashes = f";stroke-dasharray:{dash}" if dash else ""
+        self._path(f"M{_pair(x, y)}l{_pair(dx, dy)}", f"stroke:var(--{colour});stroke-width:{width:g}{dashes}")
+
+    def mark(self, x: float, y: float, shape: str, *, colour: str, filled: bool) -> None:
+        """A closed path with relative steps from (x, y)."""
+        fill = f";fill:var(--{colour})" if filled else ""
+        self._path(f"M{_pair(x, y)}{shape}", f"stroke:var(--{colour});stroke-width:1.6{fill}")
+
+    def _path(self, d: str, style: str) -> None:
+        ElementTree.SubElement(self._root, "path", {"d": d, "style": style})
+
+    def text(
+        self, x: float, y: float, text: str, *, colour: str = "ink", anchor: str = "start", bold: bool = False
+    ) -> None:
+        """One line of text, its middle at height y."""
+        style = (
+            f"fill:var(--{colour})"
+            + (f";text-anchor:{anchor}" if anchor != "start" else "")
+            + (";font-weight:700" if bold else "")
+        )
+        place = {"x": f"{x:.1f}", "y": f"{y + 0.35 * FONT_SIZE:.1f}", "style": style}
+        ElementTree.SubElement(self._root, "text", place).text = text
+
+    def svg(self, title: str, description: str) -> str:
+        """The finished element, as :func:`compacted` makes them; the sheet is used up."""
+        return _finished(self._root, f"0 0 {self.width:g} {self.height:g}", title, description)
+
+
+def _pair(x: float, y: float) -> str:
+    return _tenths([round(10 * x), round(10 * y)])
 
 
 def _namer(prefix: str) -> Callable[[str], str]:

@@ -90,6 +90,10 @@ def _warming(drift: float = 1.0, variance: float = 1.0, shift: float = 0.0) -> f
     )
 
 
+#: One problem for every exact chain: its transitions are computed once.
+WARMING = _warming()
+
+
 def _panel(law: Any, degree: int = 4) -> fpk.Panel:
     """Smooth functionals only: thresholds do not gain from coupling."""
     return fpk.Panel(fpk.law_panel({1.0: law}, degree=degree).smooth)
@@ -107,8 +111,8 @@ def _panel(law: Any, degree: int = 4) -> fpk.Panel:
 def coupled(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
     given: dict[str, Any] = {"particles": 100_000, "times": [1.0], "seed": seed}
     chains = fpk.simulate(_warming(*variant), steps=256, levels=3, **given)
-    exact = fpk.simulate(_warming(), steps=1024, scheme=ExactTransition(), **given)
-    panel = _panel(fpk.exact(_warming(), times=[1.0]).law(1.0), degree=2)
+    exact = fpk.simulate(WARMING, steps=1024, scheme=ExactTransition(), **given)
+    panel = _panel(fpk.exact(WARMING, times=[1.0]).law(1.0), degree=2)
     first = CoupledResidual(chains, exact).expect(panel)
     return Evidence(first, Vanishing().expect(panel), panel.names, {}, panel.digest)
 

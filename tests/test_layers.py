@@ -135,7 +135,7 @@ def test_imports_have_no_cycles() -> None:
 
 def test_only_figures_imports_matplotlib() -> None:
     drawing = {named(f) for f in OURS if any(name.split(".")[0] == "matplotlib" for name in imports(f))}
-    assert drawing == {f"fpk/figures/{name}.py" for name in ("charts", "densities", "drawing", "effects")}
+    assert drawing == {f"fpk/figures/{name}.py" for name in ("charts", "densities", "drawing")}
 
 
 def test_optional_packages_are_imported_only_where_they_are_used() -> None:

@@ -19,6 +19,7 @@ from scipy import stats
 import fpk
 from fpk.catalogue import load_catalogue
 from fpk.laws import Array
+from fpk.particles import compilation
 from fpk.study import Size
 
 #: Probability that one statistical test fails though everything is right.
@@ -272,3 +273,16 @@ def test_no_piece_is_one_particle_alone() -> None:
     assert pieces.cuts(9, 4) == [(0, 4), (4, 5)]
     assert pieces.cuts(8, 4) == [(0, 4), (4, 4)]
     assert pieces.cuts(2, 7) == [(0, 2)]
+
+
+def test_compiled_steps_are_kept_and_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "CACHE", tmp_path / "steps")
+    monkeypatch.setattr(compilation, "KEPT", 3)
+    kept = [compilation.kept_source(f"x = {k}") for k in range(5)]
+    assert compilation.kept_source("x = 4") == kept[-1]
+    assert kept[-1] is not None
+    assert kept[-1].read_text() == "x = 4"
+    assert len(list((tmp_path / "steps").iterdir())) == 3
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(compilation, "CACHE", tmp_path / "file")
+    assert compilation.kept_source("x = 5") is None

@@ -86,10 +86,15 @@ def as_svg(figure: Figure, title: str, description: str) -> str:
         FigureCanvasSVG(figure).print_svg(
             out := StringIO(), metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
         )
-    return compacted(out.getvalue(), title=one_line(title, 200), description=one_line(description, 600))
+    return compacted(out.getvalue(), **words(title, description))
 
 
-def decade_ticks(axis: Axis, lower: float, upper: float) -> None:
+def words(title: str, description: str) -> dict[str, str]:
+    """Title and description of a drawing, each one line."""
+    return {"title": one_line(title, 200), "description": one_line(description, 600)}
+
+
+def decades(lower: float, upper: float) -> list[float]:
     """Ticks of a logarithmic axis: at most five decades; 1, 2, 5 or even steps where there is not even one of them."""
     first, last = int(np.ceil(np.log10(lower))), int(np.floor(np.log10(upper)))
     step = max(1, int(np.ceil((last - first) / 4)))
@@ -98,5 +103,11 @@ def decade_ticks(axis: Axis, lower: float, upper: float) -> None:
         ticks = [m * 10.0**p for p in range(first - 1, last + 1) for m in (1, 2, 5) if lower <= m * 10.0**p <= upper]
     if len(ticks) < 2:
         ticks = [float(tick) for tick in MaxNLocator(4).tick_values(lower, upper) if lower <= tick <= upper]
+    return ticks
+
+
+def decade_ticks(axis: Axis, lower: float, upper: float) -> None:
+    """The decades at a logarithmic axis of matplotlib's."""
+    ticks = decades(lower, upper)
     axis.set_ticks(ticks, labels=[tick_text(tick) for tick in ticks])
     axis.set_ticks([], minor=True)
