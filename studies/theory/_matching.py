@@ -27,7 +27,7 @@ ROUNDING = 1e-10
 #: Coarse and fine level: a level k lattice has k times the points of level 1.
 LEVELS = {"quick": (2, 3), "full": (3, 4)}
 #: Half the width of the lattice and its spacing at level 1, by dimension.
-LATTICE = {1: (7.0, 0.15), 2: (5.4, 0.3)}
+LATTICE = {1: (7.0, 0.15), 2: (6.0, 0.36)}
 SCHEDULE, TIME = fpk.VPSchedule(0.6, 3.4), 0.4
 
 

@@ -59,7 +59,7 @@ def from_start(level: int) -> tuple[fpk.TabulatedLaw, Cloud]:
 @lru_cache(maxsize=4)
 def denoising_losses(level: int) -> Array:
     """E|s(X_t) − ∂log p_{t|0}(X_t|X_0)|² for every field and instant; the data are two points."""
-    total, grid = np.zeros((len(FIELDS), len(INSTANTS))), fpk.Grid(-5.0, 5.8, cells=48 * level)
+    total, grid = np.zeros((len(FIELDS), len(INSTANTS))), fpk.Grid(-7.0, 7.8, cells=56 * level)
     problem = fpk.noising(SCHEDULE, DATA)
     for start, weight in zip(POINTS.centres[:, 0], POINTS.weights, strict=True):
         solved = transition_density(problem, grid, start=float(start), times=list(INSTANTS))

@@ -17,15 +17,10 @@ import numpy as np
 import fpk
 from fpk.fields import Field
 from fpk.laws import Array
-from fpk.models.features import Hermite
-from fpk.models.fits import fit
-from fpk.models.objectives import regression
-from fpk.models.points import Points
 from fpk.moments import transition
 from fpk.study import Evidence, Size, study
 
 from .._systems import DATA
-from . import _states
 from ._matching import (
     FIELD_NAMES,
     FIELDS,
@@ -33,8 +28,6 @@ from ._matching import (
     SCHEDULE,
     SETTINGS,
     Cloud,
-    Noised,
-    Shares,
     gradient,
     named,
     normal_nodes,
@@ -42,7 +35,9 @@ from ._matching import (
     refined,
 )
 from ._matching_conditional_claims import CLAIMS, REMARKS
+from ._matching_draws import bayes, draws, unconditional
 from ._matching_grids import FORCED, INSTANTS, LATER, LINE, START, Seen, denoising_losses, from_start, seen_bent
+from ._matching_learned import learned_target
 from ._matching_velocities import Carried
 from ._posteriors import normal_log
 
@@ -118,19 +113,14 @@ def noised_density(variant: tuple[str, Callable[[Array, Array], Array]], case: s
 # -- the score as a posterior mean -------------------------------------------------------------------------------------------
 
 
-def _bayes(likelihood: Array, prior: Array) -> Array:
-    joint = likelihood * prior
-    return joint / joint.sum(1, keepdims=True)
-
-
 #: Weights of the conditional scores from the likelihood (n, m) and the prior (m,), and a factor.
 AVERAGES: dict[str, tuple[Callable[[Array, Array], Array], float]] = {
-    "stated": (_bayes, 1.0),
-    "prior for posterior": (lambda likelihood, prior: prior + 0 * likelihood, 1.0),
+    "stated": (bayes, 1.0),
+    "prior for posterior": (unconditional, 1.0),
     "not divided by p": (lambda likelihood, prior: prior * likelihood, 1.0),
-    "score sign": (_bayes, -1.0),
-    "½ extra": (_bayes, 0.5),
-    "score + 0.5 %": (_bayes, 1.005),
+    "score sign": (bayes, -1.0),
+    "½ extra": (bayes, 0.5),
+    "score + 0.5 %": (bayes, 1.005),
 }
 
 
@@ -162,41 +152,13 @@ def score_as_a_mean(
 # -- drawing the data anew ---------------------------------------------------------------------------------------------------
 
 
-class Draws(NamedTuple):
-    """All outcomes (X_0, X_t), shapes (n, d), with their masses, and the likelihood (n, m) of all values of X_0 with theirs."""
-
-    x0: Array
-    x: Array
-    weights: Array
-    likelihood: Array
-    data: Cloud
-
-
-@lru_cache(maxsize=8)
-def _draws(case: str, level: int) -> Draws:
-    if case == "three states":
-        return _counted_draws()
-    noised = SETTINGS[case]
-    pairs, data = noised.pairs(level), noised.data(level)
-    return Draws(pairs.x0, pairs.x, pairs.weights, noised.likelihood(pairs.x, data.x), data)
-
-
-def _counted_draws() -> Draws:
-    """Start and end of a path over three states, four throws of a die."""
-    law = _states.path_law("Markov")
-    start, end = (np.repeat(a, 1).astype(float)[:, None] for a in np.indices((3, 3)).reshape(2, -1))
-    ahead = _states.transition(law, 0, _states.STEPS)
-    data = Cloud(np.arange(3.0)[:, None], _states.marginal(law, 0))
-    return Draws(start, end, _states.pair(law, 0, _states.STEPS).ravel(), ahead.T[end[:, 0].astype(int)], data)
-
-
 #: Probabilities of the second draw y, shape (n, m), from the likelihood and the prior.
 SECOND: dict[str, Callable[[Array, Array], Array]] = {
-    "stated": _bayes,
-    "y from the data": lambda likelihood, prior: prior + 0 * likelihood,
-    "y without the prior": lambda likelihood, prior: _bayes(likelihood, np.ones_like(prior)),
-    "root of the likelihood": lambda likelihood, prior: _bayes(likelihood**0.5, prior),
-    "the data's share + 2 %": lambda likelihood, prior: 0.98 * _bayes(likelihood, prior) + 0.02 * prior,
+    "stated": bayes,
+    "y from the data": unconditional,
+    "y without the prior": lambda likelihood, prior: bayes(likelihood, np.ones_like(prior)),
+    "root of the likelihood": lambda likelihood, prior: bayes(likelihood**0.5, prior),
+    "the data's share + 2 %": lambda likelihood, prior: 0.98 * bayes(likelihood, prior) + 0.02 * prior,
 }
 #: Functions of (y, x_t), shapes (m, d) and (n, d) or both (n, d), with values (n, m) or (n,).
 TESTS: dict[str, Callable[[Array, Array], Array]] = {
@@ -217,12 +179,12 @@ def drawn_anew(variant: Callable[[Array, Array], Array], case: str, size: Size, 
     """E f(y, X_t) over X_0, X_t and a second draw y, less E f(X_0, X_t)."""
 
     def gaps(level: int) -> Array:
-        draws = _draws(case, level)
-        second = variant(draws.likelihood, draws.data.weights)
+        drawn = draws(case, level)
+        second = variant(drawn.likelihood, drawn.data.weights)
         means = [
-            np.einsum("n,nm,nm->", draws.weights, second, f(draws.data.x, draws.x[:, None])) for f in TESTS.values()
+            np.einsum("n,nm,nm->", drawn.weights, second, f(drawn.data.x, drawn.x[:, None])) for f in TESTS.values()
         ]
-        return np.array(means) - [draws.weights @ f(draws.x0, draws.x) for f in TESTS.values()]
+        return np.array(means) - [drawn.weights @ f(drawn.x0, drawn.x) for f in TESTS.values()]
 
     return refined(gaps, size, names=tuple(TESTS), source="means with a second draw less those with the first")
 
@@ -316,13 +278,6 @@ PULLS: dict[str, Callable[[Array, Array, float, float], Array]] = {
 }
 
 
-def _learned(noised: Noised, target: Array, level: int) -> Array:
-    """The regression on a target over all pairs, at the probes; its features can say the score of noised points."""
-    pairs, features = noised.pairs(level), Hermite(1, mean=np.zeros(noised.dimension)) + Shares(noised)
-    objective = regression(features, Points(pairs.x, pairs.weights), target)
-    return fit(features, objective, schedule=SCHEDULE).field(probes(noised), 0.0)
-
-
 @study("S2.P-alpha", variants=PULLS, cases=("two points", "three points in the plane"))
 def gaussian_kernel(
     variant: Callable[[Array, Array, float, float], Array], case: str, size: Size, seed: int
@@ -333,8 +288,8 @@ def gaussian_kernel(
     slopes = gradient(kernel.log_density, x) - variant(x, centre, a, s)
 
     def gaps(level: int) -> Array:
-        pairs, data = noised.pairs(level), noised.data(level)
-        best = _learned(noised, variant(pairs.x, pairs.x0, a, s), level)
+        data = noised.data(level)
+        best = learned_target(case, lambda y, x0: variant(y, x0, a, s), level)
         mixed = gradient(lambda y: np.log(noised.likelihood(y, data.x) @ data.weights), x)
         return np.concatenate([slopes, mixed - best])
 
