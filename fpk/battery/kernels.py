@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -164,8 +164,10 @@ def examine_kernel(
     if log_acceptance is not None and log_proposal is not None:
         findings.append(_balanced_at_points(target, move, log_proposal, seed))
     wrong = any(finding.refuted for finding in findings)
-    known = None if step is None else langevin_mistakes(target, step, preconditioner, gradient=gradient)
-    suspects = _suspects(seen, target, known, draws, seed) if wrong and known else []
+    suspects: list[Suspect] = []
+    if wrong and step is not None:
+        known = _Known(target, step, preconditioner, gradient, draws // FEWER, seed + 1)
+        suspects = _suspects(seen, known.matrices)
     return KernelExamination(tuple(findings), tuple(suspects), seen)
 
 
@@ -294,7 +296,7 @@ def _estimate(values: Array, pairs: Pairs) -> Estimate:
         )
     fine, rough = values @ pairs.weight / pairs.weight.sum(), pairs.weight * pairs.coarse
     coarse = values @ rough / rough.sum()
-    return Estimate(fine, without_luck(np.abs(fine - coarse)) + 1e-10, coarser=coarse, source="the kernel")
+    return Estimate(fine, without_luck(np.abs(fine - coarse)) + 3e-8, coarser=coarse, source="the kernel")
 
 
 def _distance(changes: Array) -> float:
@@ -347,12 +349,24 @@ def _balanced_at_points(target: Law, move: Move, log_proposal: Callable[[Array, 
 # -- which mistake -----------------------------------------------------------------------------------------------------
 
 
-def _suspects(seen: GridKernel, target: Law, known: Mapping[str, Move], draws: int, seed: int) -> list[Suspect]:
-    """Steps with one mistake each, by the distance of their matrices from the one that was seen."""
-    matrices = {
-        name: grid_kernel(move, target, draws=draws // FEWER, seed=seed + 1).matrix for name, move in known.items()
-    }
-    scale = max(float(np.linalg.norm(seen.matrix - matrices[""])), 1e-12)
-    return named(
-        {name: float(np.linalg.norm(seen.matrix - m)) / scale for name, m in matrices.items() if name}, among=EXPLAINS
-    )
+def _suspects(seen: GridKernel, known: Mapping[str, Array]) -> list[Suspect]:
+    """Mistakes by the distance of their matrices from the one that was seen, over that from the right one."""
+    left = {name: float(np.linalg.norm(seen.matrix - matrix)) for name, matrix in known.items()}
+    scale = max(left.pop(""), 1e-12)
+    return named({name: distance / scale for name, distance in left.items()}, among=EXPLAINS)
+
+
+class _Known:
+    """Matrices of Langevin steps with one mistake each; the last few sets are kept."""
+
+    kept: ClassVar[dict[tuple[Any, ...], tuple[Law, dict[str, Array]]]] = {}
+
+    def __init__(self, target: Law, step: float, preconditioner: float, gradient: bool, draws: int, seed: int) -> None:
+        key = (id(target), step, preconditioner, gradient, draws, seed)
+        if key not in self.kept:
+            moves = langevin_mistakes(target, step, preconditioner, gradient=gradient)
+            matrices = {name: grid_kernel(move, target, draws=draws, seed=seed).matrix for name, move in moves.items()}
+            self.kept[key] = target, matrices  # the law is held, so that its id stays its own
+        while len(self.kept) > 8:
+            del self.kept[next(iter(self.kept))]
+        self.matrices = self.kept[key][1]

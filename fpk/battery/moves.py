@@ -16,8 +16,8 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 
 NOISES = ("rng", "normal", "normal and uniform")
-#: Halvings that find where a decision turns.
-HALVINGS = 40
+#: Halvings that find where a decision turns, to 1e-8.
+HALVINGS = 26
 
 
 @dataclass(frozen=True)
