@@ -342,12 +342,11 @@ def denominator_of_the_mean(variant: tuple[bool, float], case: str, size: Size, 
 
 @study("err:S1.E55-line-2", variants={"printed": (0.5, 1.0), "corrected": (-0.5, 1.0), "degenerate": (0.5, 0.0)})
 def sign_of_the_exponent(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
-    """The logarithm of the density some deviations from the mean, less that at the mean."""
+    """The logarithm of Bayes' density some of DDPM's deviations from DDPM's mean, less that at the mean."""
     sign, distance = variant
-    found, _ = bridge()
-    mean, variance = found[:3], found[3:6]
+    mean, spread = step_of_ddpm()[:3], step_of_ddpm()[3:6] ** 0.5
     log = lambda x: before(x) + after(x)  # noqa: E731
-    gaps = log(mean + distance * variance**0.5) - log(mean) - sign * distance**2
+    gaps = log(mean + distance * spread) - log(mean) - sign * distance**2
     return _vanishing(gaps, 1e-8, named("log density"), "Bayes' rule")
 
 
