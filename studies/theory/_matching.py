@@ -31,10 +31,10 @@ LATTICE = {1: (7.0, 0.15), 2: (6.0, 0.36)}
 SCHEDULE, TIME = fpk.VPSchedule(0.6, 3.4), 0.4
 
 
-def normal_nodes(level: int, dimension: int) -> tuple[Array, Array]:
-    """A lattice with the masses of N(0, I), shapes (n^d, d) and (n^d,)."""
-    line = np.arange(-7.6, 7.7, 0.8 / level)
-    masses = np.exp(-0.5 * line**2) * 0.8 / level / np.sqrt(2 * np.pi)
+def normal_nodes(level: int, dimension: int, spacing: float = 0.8) -> tuple[Array, Array]:
+    """A lattice with the masses of N(0, I), shapes (n^d, d) and (n^d,); its spacing is that at level 1."""
+    line = np.arange(-7.6, 7.7, spacing / level)
+    masses = np.exp(-0.5 * line**2) * spacing / level / np.sqrt(2 * np.pi)
     nodes = np.stack(np.meshgrid(*[line] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension)
     return nodes, np.prod(np.meshgrid(*[masses] * dimension, indexing="ij"), axis=0).ravel()
 
@@ -93,7 +93,7 @@ class Noised:
         """The points of X_0, or nodes."""
         if not self.spreads.any():
             return Cloud(self.centres, self.weights)
-        z, w = normal_nodes(level, self.dimension)
+        z, w = normal_nodes(level, self.dimension, 1.2)
         nodes = self.centres[:, None] + self.spreads[:, None, None] * z
         return Cloud(nodes.reshape(-1, self.dimension), np.kron(self.weights, w))
 

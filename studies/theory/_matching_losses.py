@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -18,21 +18,16 @@ VectorField = Callable[[Array], Array]
 Pull = Callable[[Array, Array], Array]
 
 
-@lru_cache(maxsize=16)
-def _scored(noised: Noised, level: int) -> tuple[Cloud, Array]:
-    """A lattice, and the score on it."""
-    cloud = noised.lattice(level)
-    return cloud, noised.law.score(cloud.x)
-
-
-def explicit_losses(noised: Noised, fields: Sequence[VectorField], level: int, power: float = 1.0) -> Array:
+@lru_cache(maxsize=64)
+def explicit_losses(noised: Noised, fields: tuple[VectorField, ...], level: int, power: float = 1.0) -> Array:
     """E |s − ∇log p|^{2·power} of every field."""
-    cloud, score = _scored(noised, level)
+    cloud = noised.lattice(level)
+    score = noised.law.score(cloud.x)
     return np.array([cloud.mean(squares(s(cloud.x) - score) ** power) for s in fields])
 
 
 def redrawn_losses(
-    noised: Noised, fields: Sequence[VectorField], level: int, second: Callable[[Array, Array], Array]
+    noised: Noised, fields: tuple[VectorField, ...], level: int, second: Callable[[Array, Array], Array]
 ) -> Array:
     """E |s − ∇log p_{t|0}(x|y)|² of every field; y is drawn given x, with probabilities from the likelihood and the prior."""
     cloud, data = noised.lattice(level), noised.data(level)
@@ -41,8 +36,9 @@ def redrawn_losses(
     return np.array([(weights * squares(s(cloud.x)[:, None] - pulls)).sum() for s in fields])
 
 
+@lru_cache(maxsize=64)
 def denoising_losses(
-    noised: Noised, fields: Sequence[VectorField], level: int, pull: Pull | None = None, power: float = 1.0
+    noised: Noised, fields: tuple[VectorField, ...], level: int, pull: Pull | None = None, power: float = 1.0
 ) -> Array:
     """E |s(X_t) − target(X_t, X_0)|^{2·power} of every field over all pairs."""
     pairs = noised.pairs(level)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -61,6 +61,7 @@ FAR_NAMES = ("−12x", *FIELD_NAMES[1:])
 Second = Callable[[Array, Array], Array]
 
 
+@lru_cache(maxsize=4)
 def _weighted(case: str) -> list[tuple[Noised, float]]:
     """Noised data and their weights λ dt, λ = σ²."""
     noised = SETTINGS[case.partition(",")[0]]
