@@ -33,7 +33,7 @@ from fpk.samplers.flows import METHODS, ProbabilityFlow
 #: A height above the plane of the charges, or one for each position, shape (n, 1).
 Height: TypeAlias = float | Array
 #: Spacing of log v, and where the integral over it begins (z²/2v = 745 is e^−745) and ends.
-SPACING, LOWEST = 0.2, -7.3
+SPACING, LOWEST = 0.3, -7.3
 #: Pairs of a position and a charge worked on at once.
 PAIRS = 2**20
 

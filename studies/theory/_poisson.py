@@ -11,6 +11,7 @@ data's flux goes up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import eval_legendre
@@ -80,7 +81,8 @@ def upper_half(dimension: int, nodes: int) -> tuple[Array, Array]:
 # -- what is known of the lines ----------------------------------------------------------------------------------------------
 
 
-def _places(law: Law, spacing: float) -> tuple[Array, Array]:
+@lru_cache(maxsize=16)
+def places(law: Law, spacing: float) -> tuple[Array, Array]:
     """A trapezoidal rule for a law on the line."""
     ends = law.breakpoints()
     y = np.arange(ends[0], ends[-1] + spacing, spacing)
@@ -90,7 +92,7 @@ def _places(law: Law, spacing: float) -> tuple[Array, Array]:
 
 def seen(law: Law, x: Array, z: Array, spacing: float = 0.02) -> Array:
     """ψ at points (x, z), z above five spacings, shape (n,)."""
-    y, mass = _places(law, spacing)
+    y, mass = places(law, spacing)
     return np.arctan2(z[:, None], x[:, None] - y) @ mass
 
 

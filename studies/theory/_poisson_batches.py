@@ -22,7 +22,7 @@ from ._poisson import CHARGES, in_augmented_space
 #: Three charges, the batches drawn from them, and the places where they are seen: N = 1 and N = 2.
 FEW = {name: np.array([[-1.0, 0.2], [0.3, -0.6], [1.4, 0.5]])[:, :n] for name, n in (("N = 1", 1), ("N = 2", 2))}
 SEEN = {
-    name: np.array([[0.2, 0.1, 0.6], [-1.6, 0.4, 0.9], [1.0, -0.8, 1.2]])[:, [*range(n), 2]]
+    name: np.array([[0.2, 0.1, 1.0], [-1.6, 0.4, 1.2], [1.0, -0.8, 1.5]])[:, [*range(n), 2]]
     for name, n in (("N = 1", 1), ("N = 2", 2))
 }
 SIZE = 3
@@ -40,15 +40,16 @@ def learned(case: str, batches: int, seed: int) -> tuple[Array, Array]:
     charges, at, N = in_augmented_space(FEW[case]), SEEN[case], FEW[case].shape[1]
     away = at[:, None] - charges
     single = away / np.linalg.norm(away, axis=2, keepdims=True) ** (N + 1)
-    drawn = np.random.default_rng(seed).integers(len(charges), size=(batches, SIZE))
-    E = single[:, drawn].sum(2)  # (places, batches, N + 1)
+    members = np.array(list(product(range(len(charges)), repeat=SIZE)))
+    E = single[:, members].sum(2)  # (places, batches there are, N + 1)
     v = -(N**0.5) * E / np.linalg.norm(E, axis=2, keepdims=True)
+    drawn = np.random.default_rng(seed).multinomial(batches, np.full(len(members), 1 / len(members)))
     features = RadialBasis(at, width=1.0)
-    rows = Points(np.repeat(at, batches, axis=0), np.full(len(at) * batches, 1 / (len(at) * batches)))
+    rows = Points(np.repeat(at, len(members), axis=0), np.tile(drawn / batches, len(at)) / len(at))
     objective = regression(features, rows, v.reshape(-1, N + 1))
     model = fit(features, objective, schedule=fpk.VPSchedule(0.1, 20.0)).model
-    values = np.swapaxes(v, 0, 1).reshape(batches, -1)
-    return model(at, 0.0).ravel(), np.cov(values, rowvar=False) / batches
+    values = np.swapaxes(v, 0, 1).reshape(len(members), -1)
+    return model(at, 0.0).ravel(), np.cov(values, rowvar=False, fweights=drawn) / batches
 
 
 @lru_cache(maxsize=16)

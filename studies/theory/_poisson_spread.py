@@ -47,7 +47,7 @@ def _potential(case: str, at: Array, spacing: float) -> Array:
     """½ ∫₀^∞ (ρ_v(x) − ρ_v(0)) dv, which exists in the plane too."""
     charges, origin = spread_charges(case), np.zeros((1, at.shape[1]))
     eye, total = np.eye(at.shape[1]), np.zeros(len(at))
-    for v in np.exp(np.arange(-30.0, 32.0, spacing)):
+    for v in np.exp(np.arange(-20.0, 24.0, spacing)):
         noised = charges.pushed(eye, origin[0], v * eye)
         total += 0.5 * spacing * v * (noised.density(at) - noised.density(origin))
     return total
@@ -64,7 +64,7 @@ def at_stencil(case: str, level: int) -> tuple[Array, Array, Array, Array]:
     """E, ∂_i E_j, −∇φ and −∇²φ at the places, by differences of sixth order."""
     at, step = SPREAD_AT[case], 0.07 / level
     places = _stencil(at, step)
-    E = _spread_field(case, places.reshape(-1, at.shape[1]), 16 + 12 * level).reshape(places.shape)
+    E = _spread_field(case, places.reshape(-1, at.shape[1]), 10 + 10 * level).reshape(places.shape)
     phi = _potential(case, places.reshape(-1, at.shape[1]), 0.6 / level).reshape(places.shape[:-1])
     first = np.array([-1, 9, -45, 0, 45, -9, 1]) / (60 * step)
     second = np.array([2, -27, 270, -490, 270, -27, 2]) / (180 * step**2)

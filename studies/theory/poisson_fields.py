@@ -342,14 +342,13 @@ def normalised_as_printed(variant: Normalised, case: str, size: Size, seed: int)
         "stated": lambda case: mean_direction(case, SIZE),
         "field of all data": lambda case: PoissonField(FEW[case]).normalised(SEEN[case][:, :-1], SEEN[case][:, -1:]),
         "batches of one": lambda case: mean_direction(case, 1),
-        "one charge more": lambda case: mean_direction(case, SIZE + 1),
         "v + 5 %": lambda case: 1.05 * mean_direction(case, SIZE),
     },
     cases=tuple(FEW),
 )
 def learned_field(variant: Callable[[str], Array], case: str, size: Size, seed: int) -> Evidence:
     """A fit to batches against the mean over all batches there are."""
-    batches = size.particles(30_000)
+    batches = size.particles(100_000)
     values, covariance = learned(case, batches, seed)
     first = fpk.Estimate(values, np.full(len(values), 1e-9), covariance=covariance, samples=batches, source="fitted")
     claimed = variant(case).ravel()
