@@ -7,11 +7,13 @@ of Girsanov's formula (:mod:`_guided`), an expectation over noising paths by qua
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 import fpk
+from fpk.charts import Chart, Series
 from fpk.laws import Array, TabulatedLaw
 from fpk.marginals import zero_estimate
 from fpk.refinement import RefinedMarginals
@@ -35,7 +37,7 @@ def _back(pull: Pull, start: TabulatedLaw, size: Size, *, noise: float | None = 
     problem = fpk.reverse_time(MODEL.problem, score, initial=start, noise=noise)
     if not problem.noiseless:
         problem = fpk.Problem(problem.drift, problem.diffusion, initial=start, boundary=WALLS)
-    return on_grid(problem, size, times=[1.0], cells=20, steps=5)
+    return on_grid(problem, size, times=[1.0], cells=20, steps=4)
 
 
 # -- Bayes' rule -------------------------------------------------------------------------------------------------------------
@@ -50,10 +52,19 @@ PULLS: dict[str, Pull] = {
 }
 
 
-@study("S0.E35", variants=PULLS, cases=("reverse SDE", "flow"))
+@study(
+    "S0.E35",
+    variants=PULLS,
+    cases=("reverse SDE", "flow"),
+    applies=lambda variant, case: case == "reverse SDE" or variant in FLOWED,
+)
 def conditional_score(variant: Pull, case: str, size: Size, seed: int) -> Evidence:
     solved = _back(variant, MODEL.conditional(1.0), size, noise=0.0 if case == "flow" else None)
     return evidence(solved, constant_law(MODEL.conditional(0.0), time=1.0, source="data given y"))
+
+
+#: The forms that are tried along the flow too.
+FLOWED = ("stated", "no guidance", "classifier of clean data", "gradient + 5 %")
 
 
 # -- strength ----------------------------------------------------------------------------------------------------------------
@@ -90,6 +101,16 @@ def _weighted(power: float, factor: float, log: Array) -> TabulatedLaw:
     return MODEL.tilted(0.0, power, factor * log)
 
 
+def _chart(size: Size, weighted: TabulatedLaw) -> Chart:
+    """The law that guidance samples, and what it is taken for."""
+    x = np.linspace(-2.0, 4.0, 121)
+    drawn = {"p₀ p(y|x)³ w": weighted, "p₀ p(y|x)³": _weighted(STRENGTH, 0.0, 0 * MODEL.table)}
+    drawn["p₀(x|y)"] = MODEL.conditional(0.0)
+    lines = [Series(name, x, law.density(x[:, None]), kind="reference") for name, law in drawn.items()]
+    sampled = Series("guided, on the grid", x, _guided(size).density_on(x, 1.0), kind="line")
+    return Chart("What guidance of strength 3 samples", "x", "density", (sampled, *lines))
+
+
 @study("S0.E36", variants=LAWS)
 def guided_law(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
     fine, coarse = _weights(size)
@@ -99,7 +120,8 @@ def guided_law(variant: tuple[float, float], case: str, size: Size, seed: int) -
     claimed = fpk.LawMarginals(
         {1.0: _weighted(*variant, fine)}, (1.0,), accuracy=accuracy, source="weighted by noising paths"
     )
-    return evidence(_guided(size), claimed, panel=fpk.law_panel({1.0: stated}))
+    found = evidence(_guided(size), claimed, panel=fpk.law_panel({1.0: stated}))
+    return replace(found, charts=(_chart(size, stated),)) if variant == LAWS["stated"] else found
 
 
 POINTS = np.array([-1.8, -0.7, 0.2, 0.9, 2.1])
