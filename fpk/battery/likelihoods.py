@@ -34,8 +34,8 @@ from fpk.verdict import Outcome
 
 #: Points for the log-density, for the mean ratio, along each axis of a quadrature, and samples.
 POINTS, QUANTILES, NODES, SAMPLES = 48, 256, (481, 65), 2048
-#: Widening of the law that mass is weighed from, reach of the box in standard deviations, repetitions of an estimated likelihood.
-WIDER, REACH, REPEATS = 1.3, 7.0, 48
+#: Widening of the law that mass is weighed from, steps along the known flow, repetitions of an estimated likelihood.
+WIDER, STEPS, REPEATS = 1.3, 64, 48
 
 Likelihood = Callable[..., Array]
 Flow = Callable[[Array], tuple[Array, Array]]
@@ -102,7 +102,7 @@ def examine_likelihood(
     REFUTED ½d log 2π left out
     """
     if probes:
-        examined = _Estimated(log_likelihood, law, probes, seed, alpha)
+        examined = _Estimated(log_likelihood, law, probes, error, seed, alpha)
         findings = examined.findings(tolerance)
         x, gap = examined.x, examined.gap
     else:
@@ -115,8 +115,11 @@ def examine_likelihood(
         ]
     if flows is not None:
         findings.append(_there_and_back(flows, x, tolerance, error))
-    wrong = any(finding.refuted for finding in findings)
-    return LikelihoodExamination(tuple(findings), tuple(_suspects(x, gap, law, schedule, end)) if wrong else ())
+    suspects: list[Suspect] = []
+    if any(finding.refuted for finding in findings):
+        suspects = _suspects(x, gap, law, schedule, end, probes)
+        suspects += [] if flows is None else _turned(flows, x)
+    return LikelihoodExamination(tuple(findings), tuple(suspects))
 
 
 # -- where to look -----------------------------------------------------------------------------------------------------
@@ -234,13 +237,24 @@ def _there_and_back(flows: tuple[Flow, Flow], x: Array, tolerance: float, error:
     return _finding("there and back", found, names, tolerance, line)
 
 
+def _turned(flows: tuple[Flow, Flow], x: Array) -> list[Suspect]:
+    """Whether the way back has the logarithm of the wrong determinant."""
+    z, there = flows[0](x)
+    again = np.asarray(flows[1](z)[1])
+    scale = max(float(np.abs(there).max()), 1e-12)
+    left = {"sign of the determinant on the way back": float(np.abs(again - there).max()) / scale}
+    return named(left, among=EXPLAINS)
+
+
 class _Estimated:
     """A likelihood with a random divergence: means over repetitions, for each number of probes."""
 
-    def __init__(self, log_likelihood: Likelihood, law: Law, probes: Sequence[int], seed: int, alpha: float) -> None:
+    def __init__(
+        self, log_likelihood: Likelihood, law: Law, probes: Sequence[int], error: float, seed: int, alpha: float
+    ) -> None:
         if len(probes) < 2:
             raise ComparisonError(f"two numbers of probes or more are compared, got {tuple(probes)}.")
-        self.x, self.probes, self.alpha = points_of(law, POINTS, seed), tuple(probes), alpha
+        self.x, self.probes, self.alpha, self.error = points_of(law, POINTS, seed), tuple(probes), alpha, error
         rng, exact = np.random.default_rng([seed, 2]), law.log_density(self.x)
         gaps = np.array(
             [[_called(log_likelihood, self.x, m, rng) - exact for _ in range(REPEATS)] for m in self.probes]
@@ -251,7 +265,7 @@ class _Estimated:
     def _mean(self, values: Array) -> Estimate:
         return Estimate(
             values.mean(1),
-            np.full(len(values), 1e-6),
+            np.full(len(values), self.error),
             covariance=np.atleast_2d(np.cov(values)) / REPEATS,
             samples=REPEATS,
             averaged=True,
@@ -286,19 +300,23 @@ class _Estimated:
 # -- which mistake -----------------------------------------------------------------------------------------------------
 
 
-def _suspects(x: Array, gap: Array, law: Law, schedule: Schedule | None, end: float) -> list[Suspect]:
+def _suspects(
+    x: Array, gap: Array, law: Law, schedule: Schedule | None, end: float, probes: Sequence[int]
+) -> list[Suspect]:
     """Mistakes by what they leave of ℓ − log p."""
     log_p, d = law.log_density(x), x.shape[1]
     known = _of_any_law(log_p, d)
     if schedule is not None and isinstance(law, GaussianMixture):
-        known |= _along_the_flow(x, law, schedule, end)
+        known |= _along_the_flow(x, law, schedule, end, float(np.mean(probes)) if probes else 1.0)
     known["a constant"] = np.full(len(x), gap.mean())
     known["a factor"] = log_p * float(gap @ log_p / (log_p @ log_p))
     advice = {
         "a constant": f"every log-likelihood is off by {gap.mean():.4g}",
         "a factor": f"every log-likelihood is multiplied by {1 + float(gap @ log_p / (log_p @ log_p)):.4g}",
     }
-    scale = max(float(np.sqrt(np.mean(gap**2))), 1e-12)
+    scale = float(np.sqrt(np.mean(gap**2)))
+    if scale < 1e-9:
+        return []
     handicap = {"a constant": 0.01, "a factor": 0.02}
     left = {
         name: float(np.sqrt(np.mean((gap - effect) ** 2))) / scale + handicap.get(name, 0.0)
@@ -325,22 +343,23 @@ def _of_any_law(log_p: Array, d: int) -> dict[str, Array]:
     return {name: effect for name, effect in known.items() if np.any(effect)}
 
 
-def _along_the_flow(x: Array, law: GaussianMixture, schedule: Schedule, end: float) -> dict[str, Array]:
+def _along_the_flow(x: Array, law: GaussianMixture, schedule: Schedule, end: float, probes: float) -> dict[str, Array]:
     """What mistakes along the flow add."""
     field = exact_field(law, schedule, kind="velocity")
     eye = np.eye(law.dimension)
     last = law.pushed(schedule.alpha(end) * eye, np.zeros(len(eye)), schedule.sigma(end) ** 2 * eye)
-    z = flow(field, x, path_times(end)).end
+    z = flow(field, x, path_times(end, STEPS)).end
     log_end = last.log_density(z)
     delta = law.log_density(x) - log_end
     prior = Gaussian(np.zeros(len(eye))).log_density(z) - log_end
     scaled = Gaussian(np.zeros(len(eye)), max(schedule.sigma(end), 1e-12)).log_density(z) - log_end
     unlike = {"N(0, I) for the law where the flow ends": prior, "N(0, σ²I) for the law where the flow ends": scaled}
-    return {
+    known = {
         "sign of the divergence": -2 * delta,
         "divergence left out": -delta,
         "half the divergence": -0.5 * delta,
         "twice the divergence": delta,
+        "sum over the probes for their mean": (probes - 1) * delta,
         "density at the end left out": -log_end,
         "density at the start of the flow for that at its end": last.log_density(x) - log_end,
         "mean over the coordinates in the divergence": (1 / len(eye) - 1) * delta,
@@ -349,3 +368,4 @@ def _along_the_flow(x: Array, law: GaussianMixture, schedule: Schedule, end: flo
         **{f"{name}, sign of the divergence": effect - 2 * delta for name, effect in unlike.items()},
         **{f"{name}, divergence left out": effect - delta for name, effect in unlike.items()},
     }
+    return {name: effect for name, effect in known.items() if np.any(effect)}

@@ -18,10 +18,10 @@ FIRST = 3
 
 
 def measured(findings: Iterable[Any]) -> Evidence:
-    """Every number that deterministic findings hold against zero, with its budget."""
+    """Every number that findings hold against zero, with its budget and five standard errors."""
     verdicts = [(finding.check, finding.verdict) for finding in findings]
     values = np.concatenate([verdict.difference for _, verdict in verdicts])
-    budget = np.concatenate([verdict.budget for _, verdict in verdicts])
+    budget = np.concatenate([verdict.budget + 5 * verdict.standard_error for _, verdict in verdicts])
     names = tuple(f"{check}: {name}" for check, verdict in verdicts for name in verdict.names)
     return Evidence(
         fpk.residual(values, budget, source="battery"),
