@@ -10,18 +10,8 @@ import numpy as np
 from fpk.laws import Array
 
 from ._examples import Example, Model, Slip
-from ._indexed import DDIM, VP, Indices, T, labels, table
-from ._levels import EXPLODING, HIGHEST, LOWEST, Heun, Multistep
-
-LEVELS = {
-    "schedule": EXPLODING,
-    "time": "sigma",
-    "direction": "t_noise",
-    "scale": "path",
-    "kind": "denoised",
-    "visits": "sigma",
-}
-INDEXED = {"schedule": VP, "time": labels(), "direction": "t_noise", "scale": "path", "kind": "noise"}
+from ._indexed import DDIM, INDEXED, VP, Indices, T, table
+from ._levels import HIGHEST, LEVELS, LOWEST, Euler, Multistep
 
 
 def by_division(steps: int) -> Array:
@@ -90,14 +80,14 @@ def _from_zero(output: Array, x: Array, kept: float) -> tuple[Array, Array]:
         return clean, (x - np.sqrt(kept) * clean) / np.sqrt(1 - kept)
 
 
-ONE_STEP, MEMORY, LOGS, PLAIN = Heun(), Multistep(), TwoStep(indices=each_once), DDIM()
+ONE_STEP, MEMORY, LOGS, PLAIN = Euler(), Multistep(), TwoStep(indices=each_once), DDIM()
 
 EXAMPLES = (
     Example(
-        "Heun over noise levels",
+        "Euler over noise levels",
         "J",
         ONE_STEP,
-        LEVELS | {"order": 2},
+        LEVELS,
         (
             Slip(
                 "ramp over n − 1",
@@ -111,7 +101,7 @@ EXAMPLES = (
         "DPM-Solver++ of two steps",
         "J",
         MEMORY,
-        LEVELS | {"order": 2},
+        LEVELS | {"order": None},
         (
             Slip(
                 "logarithm of the last level",
@@ -125,7 +115,7 @@ EXAMPLES = (
         "two steps over whole indices",
         "J",
         LOGS,
-        INDEXED,
+        INDEXED | {"extra": (100,)},
         (
             Slip(
                 "repeated indices",

@@ -7,38 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from fpk.laws import Array
-from fpk.schedules import OTSchedule, VPSchedule
+from fpk.schedules import VPSchedule
 
-from ._equations import VE, Corrected
+from ._equations import SCORES, VE, Corrected
 from ._examples import Example, Slip
-from ._flows import FlowEuler
-from ._indexed import DDIM, DDPM, VP, labels, strided
-from ._levels import EXPLODING, HIGHEST, Euler, Heun, spaced
-
-INDEXED = {
-    "schedule": VP,
-    "time": labels(),
-    "direction": "t_noise",
-    "scale": "path",
-    "kind": "noise",
-    "stochastic": True,
-}
-LEVELS = {
-    "schedule": EXPLODING,
-    "time": "sigma",
-    "direction": "t_noise",
-    "scale": "path",
-    "kind": "denoised",
-    "visits": "sigma",
-}
-FLOW = {
-    "schedule": OTSchedule(),
-    "time": "path",
-    "direction": "t_data",
-    "scale": "path",
-    "kind": "velocity",
-    "order": 1,
-}
+from ._flows import FLOW, FlowEuler
+from ._indexed import DDIM, DDPM, INDEXED, VP, labels, strided
+from ._levels import HIGHEST, LEVELS, Euler, spaced
 
 
 def coarse(steps: int) -> Array:
@@ -52,14 +27,14 @@ def repeated(steps: int) -> Array:
     return np.append(levels, levels[-1])
 
 
-DRAWN, CORRECTED, TWO_SLOPES, ONE_SLOPE = DDPM(), Corrected(), Heun(), Euler()
+DRAWN, CORRECTED, ONE_SLOPE = DDPM(), Corrected(), Euler()
 
 LAST_STEPS = (
     Example(
         "DDPM over 1,000 indices",
         "C",
         DRAWN,
-        INDEXED,
+        INDEXED | {"stochastic": True},
         (
             Slip(
                 "noise on the last step",
@@ -70,25 +45,17 @@ LAST_STEPS = (
         ),
     ),
     Example(
-        "Heun over noise levels",
-        "C",
-        TWO_SLOPES,
-        LEVELS | {"order": 2},
-        (
-            Slip(
-                "last level not 0",
-                replace(TWO_SLOPES, spacing=coarse),
-                ("last noise level is not 0",),
-                "the loop ends at the lowest level, .2, not at 0",
-            ),
-        ),
-    ),
-    Example(
         "Euler over noise levels",
         "C",
         ONE_SLOPE,
-        LEVELS | {"order": 1},
+        LEVELS,
         (
+            Slip(
+                "last level not 0",
+                replace(ONE_SLOPE, spacing=coarse),
+                ("last noise level is not 0",),
+                "the loop ends at the lowest level, .2, not at 0",
+            ),
             Slip(
                 "last level repeated",
                 replace(ONE_SLOPE, spacing=repeated),
@@ -101,7 +68,7 @@ LAST_STEPS = (
         "predictor and corrector",
         "C",
         CORRECTED,
-        {"schedule": VE, "time": "path", "direction": "t_noise", "scale": "path", "kind": "score", "stochastic": True},
+        SCORES | {"schedule": VE},
         (
             Slip(
                 "noise returned",
@@ -133,7 +100,7 @@ PRIORS = (
         "DDIM over 100 indices",
         "D",
         SHORT,
-        INDEXED | {"stochastic": False, "time": labels(FEW)},
+        INDEXED | {"time": labels(FEW)},
         (
             Slip(
                 "betas of a thousand steps",
@@ -148,7 +115,7 @@ PRIORS = (
         "Euler over noise levels",
         "D",
         ONE_SLOPE,
-        LEVELS | {"order": 1},
+        LEVELS,
         (
             Slip(
                 "start not scaled",
@@ -173,7 +140,7 @@ PRIORS = (
             Slip(
                 "uniform noise",
                 replace(FLOWING, started=lambda n, rng: rng.random((n, 1))),
-                ("prior law",),
+                ("prior not normal",),
                 "numbers between 0 and 1 where normal ones are meant",
             ),
         ),

@@ -23,6 +23,9 @@ from ._examples import Loop, Model
 VP = fpk.VPSchedule(0.1, 20.0)
 VE = fpk.VESchedule(0.01, 50.0)
 
+#: What is declared about them.
+SCORES = {"kind": "score", "schedule": VP, "time": "path", "direction": "t_noise", "scale": "path", "stochastic": True}
+
 
 def rooted(steps: int) -> Array:
     """Times even in √t."""

@@ -17,8 +17,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from fpk.laws import Array
+from fpk.schedules import OTSchedule
 
 from ._examples import Loop, Model
+
+#: What is declared about loops of first order towards the data, and towards the noise.
+FLOW = {
+    "kind": "velocity",
+    "schedule": OTSchedule(),
+    "time": "path",
+    "direction": "t_data",
+    "scale": "path",
+    "order": 1,
+}
+BACKWARDS = FLOW | {"direction": "t_noise"}
 
 
 def forwards(steps: int) -> Array:

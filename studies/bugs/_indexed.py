@@ -34,6 +34,10 @@ def labels(count: int = T) -> Index:
     return Index(count, first=0, start=1 / count)
 
 
+#: What is declared about a loop that reads the noise.
+INDEXED = {"kind": "noise", "schedule": VP, "time": labels(), "direction": "t_noise", "scale": "path"}
+
+
 @cache
 def table(schedule: Any, count: int = T) -> Array:
     """ᾱ_0 ... ᾱ_count as a cumulated product."""

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fpk.laws import Array
-from fpk.schedules import OTSchedule
 
-from ._equations import VP, rooted
+from ._equations import SCORES, VP, rooted
 from ._examples import Example, Loop, Model, Slip
+from ._flows import BACKWARDS as TOWARDS_NOISE
 from ._flows import FlowEuler, reversed_label
-from ._indexed import DDPM, forward_variance, from_noise, labels
-from ._levels import EXPLODING, Euler
+from ._indexed import DDPM, INDEXED, forward_variance, from_noise
+from ._levels import LEVELS, Euler
 
 
 def unit_scale(level: float) -> float:
@@ -71,12 +71,6 @@ def posterior_weights(kept: float, before: float) -> tuple[float, float]:
     return np.sqrt(before) * b / (1 - kept), np.sqrt(1 - b) * (1 - before) / (1 - kept)
 
 
-def exchanged_weights(kept: float, before: float) -> tuple[float, float]:
-    """√ᾱ for √ᾱ' on X0."""
-    clean, own = posterior_weights(kept, before)
-    return clean * np.sqrt(kept / before), own
-
-
 def posterior_variance(kept: Array, index: int, after: int) -> float:
     """Β̃ = b (1 − ᾱ')/(1 − ᾱ)."""
     return forward_variance(kept, index, after) * (1 - kept[after]) / (1 - kept[index])
@@ -84,17 +78,15 @@ def posterior_variance(kept: Array, index: int, after: int) -> float:
 
 @dataclass(frozen=True)
 class TwoCoefficients(DDPM):
-    """DDPM through X0; the weights of the posterior's mean are exchangeable."""
-
-    weights: Callable[[float, float], tuple[float, float]] = posterior_weights
+    """DDPM through X0."""
 
     def step(self, model: Model, x: Array, k: int, steps: int, z: Array) -> Array:
         """From one index to the next."""
         index, after = (int(i) for i in self.levels(steps)[k : k + 2])
         kept = self.kept()
         clean, _ = from_noise(model(x, index - 1), x, kept[index])
-        first, second = self.weights(kept[index], kept[after])
-        return first * clean + second * x + np.sqrt(posterior_variance(kept, index, after)) * z
+        first, second = posterior_weights(kept[index], kept[after])
+        return first * clean + second * x + self.root(posterior_variance(kept, index, after)) * z
 
 
 SCALED, DOWN, TWO = PreScaled(), Negative(), TwoCoefficients()
@@ -105,20 +97,12 @@ EXAMPLES = (
         "pre-scaled input",
         "K",
         SCALED,
-        {
-            "schedule": EXPLODING,
-            "time": "sigma",
-            "visits": "sigma",
-            "direction": "t_noise",
-            "scale": "VP",
-            "kind": "noise",
-            "order": 1,
-        },
+        LEVELS | {"kind": "noise", "scale": "VP"},
         (
             Slip(
                 "minus before the noise",
                 replace(SCALED, sign=-1.0),
-                ("sign",),
+                ("sign of the output",),
                 "a minus that seems to be missing: but σ' − σ is negative already",
             ),
             Slip(
@@ -133,20 +117,13 @@ EXAMPLES = (
         "steps of negative length",
         "K",
         DOWN,
-        {
-            "schedule": VP,
-            "time": "path",
-            "direction": "t_noise",
-            "scale": "path",
-            "kind": "score",
-            "stochastic": True,
-        },
+        SCORES,
         (
             Slip(
-                "signs of the reverse SDE",
-                replace(DOWN, drift=lambda beta, x, score: 0.5 * beta * x + beta * score),
-                ("sign", "time direction"),
-                "the drift as it is written for a reversed clock, with steps that are negative",
+                "score added",
+                replace(DOWN, drift=lambda beta, x, score: -0.5 * beta * x + beta * score),
+                ("sign of the output",),
+                "the score with the sign that it has in the drift of a reversed clock, where steps are positive",
             ),
         ),
     ),
@@ -154,20 +131,13 @@ EXAMPLES = (
         "DDPM with two coefficients",
         "K",
         TWO,
-        {
-            "schedule": VP,
-            "time": labels(),
-            "direction": "t_noise",
-            "scale": "path",
-            "kind": "noise",
-            "stochastic": True,
-        },
+        INDEXED | {"stochastic": True},
         (
             Slip(
-                "√ᾱ for √ᾱ'",
-                replace(TWO, weights=exchanged_weights),
-                ("index of another step",),
-                "the weight of X₀ with the level of this index, that of the next being right",
+                "variance for its root",
+                replace(TWO, root=lambda variance: variance),
+                ("variance for its root",),
+                "the noise multiplied by the posterior's variance, as it is printed beside the mean",
             ),
         ),
     ),
@@ -175,19 +145,12 @@ EXAMPLES = (
         "backwards along a flow",
         "K",
         BACKWARDS,
-        {
-            "schedule": OTSchedule(),
-            "time": "path",
-            "direction": "t_noise",
-            "scale": "path",
-            "kind": "velocity",
-            "order": 1,
-        },
+        TOWARDS_NOISE,
         (
             Slip(
                 "velocity added",
                 replace(BACKWARDS, sign=1.0),
-                ("sign",),
+                ("sign of the output",),
                 "the output added, the label left as it is",
             ),
             Slip(

@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 
 from fpk.laws import Array
-from fpk.schedules import AffineSchedule, OTSchedule
+from fpk.schedules import AffineSchedule
 
 from ._examples import Example, Slip
-from ._flows import ShiftedEuler, shifted
-from ._indexed import DDIM, VP, Indices, T, labels, strided
+from ._flows import BACKWARDS, ShiftedEuler, shifted
+from ._indexed import DDIM, INDEXED, Indices, T, labels, strided
 
 # -- strides -----------------------------------------------------------------------------------------------------------
 
@@ -28,17 +28,16 @@ def too_low(steps: int, count: int = T) -> Indices:
 
 
 STRIDED = DDIM()
-INDEXED = {"kind": "noise", "schedule": VP, "time": labels(), "direction": "t_noise", "scale": "path", "order": 1}
 STRIDES = Example(
     "DDIM over 1,000 indices",
     "A",
     STRIDED,
-    INDEXED,
+    INDEXED | {"order": 1},
     (
         Slip(
             "the index before",
             replace(STRIDED, previous=lambda k, after: max(k - 1, 0)),
-            ("step shifted",),
+            ("step to another index",),
             "the next noise level is that of k − 1, not of the next index of the loop",
         ),
         Slip(
@@ -50,7 +49,7 @@ STRIDES = Example(
         Slip(
             "steps rounded down",
             replace(STRIDED, indices=floored),
-            ("steps asked are not steps run",),
+            ("more steps than asked",),
             "indices ⌊T/n⌋ apart: more steps than asked for where n does not divide T",
         ),
         Slip(
@@ -72,20 +71,14 @@ def _cosine(t: float | Array) -> Array:
 
 
 COSINE = AffineSchedule(
-    lambda t: 0.999 * float(_cosine(t)) + 0.001, lambda t: float(np.sqrt(1 - (0.999 * _cosine(t) + 0.001) ** 2))
+    lambda t: 0.98 * float(_cosine(t)) + 0.02, lambda t: float(np.sqrt(1 - (0.98 * _cosine(t) + 0.02) ** 2))
 )
 
 
 @cache
-def cosine_table() -> Array:
-    """ᾱ at k/T, k = 0 ... T."""
-    return np.array([COSINE.alpha(t) ** 2 for t in np.linspace(0, 1, FEW + 1)])
-
-
-@cache
-def stretched_table() -> Array:
-    """The same from T points of the interval in place of T + 1: every level after the first one is too high."""
-    return np.append(1.0, [COSINE.alpha(t) ** 2 for t in np.linspace(0, 1, FEW)])
+def cosine_table(points: int = FEW + 1) -> Array:
+    """ᾱ at points of [0, 1], both ends included."""
+    return np.array([COSINE.alpha(t) ** 2 for t in np.linspace(0, 1, points)])
 
 
 COSINE_LOOP = DDIM(indices=lambda steps: strided(min(steps, FEW), FEW), kept=cosine_table)
@@ -93,13 +86,17 @@ TABLES = Example(
     "DDIM over 50 indices, cosine table",
     "A",
     COSINE_LOOP,
-    INDEXED | {"schedule": COSINE, "time": labels(FEW), "order": 1, "counts": (5, 10, 25, 50)},
+    INDEXED | {"schedule": COSINE, "time": labels(FEW), "order": 1, "counts": (6, 12, 24, 48)},
     (
         Slip(
             "table on T points",
-            replace(COSINE_LOOP, kept=stretched_table),
-            ("label t + 1", "schedule table off by one"),
-            "the levels are those of T points of the interval, not of T + 1: label and level differ by up to one index",
+            replace(
+                COSINE_LOOP,
+                kept=lambda: cosine_table(FEW),
+                indices=lambda steps: strided(min(steps, FEW - 1), FEW - 1),
+            ),
+            ("schedule table off by one", "label t − 1"),
+            "T points of the interval make T − 1 levels, not T: label and level differ by up to one index",
         ),
     ),
 )
@@ -111,14 +108,7 @@ SHIFTS = Example(
     "Euler over shifted levels",
     "A",
     SHIFTED,
-    {
-        "kind": "velocity",
-        "schedule": OTSchedule(),
-        "time": lambda t: 1000.0 * t,
-        "direction": "t_noise",
-        "scale": "path",
-        "order": 1,
-    },
+    BACKWARDS | {"time": lambda t: 1000.0 * t},
     (
         Slip(
             "shifted twice",

@@ -24,6 +24,13 @@ HIGHEST, LOWEST, RHO = 80.0, 0.002, 7.0
 #: X_t = X_0 + 80 t Z.
 EXPLODING = AffineSchedule(lambda t: 1.0, lambda t: HIGHEST * t)
 
+#: What is declared about a loop of first order.
+LEVELS = {
+    "kind": "denoised", "schedule": EXPLODING, "time": "sigma", "direction": "t_noise", "scale": "path", "visits": "sigma", "order": 1,
+}  # fmt: skip
+#: The same of second order, whose errors need more steps to show it.
+LEVELS_TWICE = LEVELS | {"order": 2, "counts": (16, 24, 32, 48, 64)}
+
 
 def spaced(steps: int) -> Array:
     """Levels whose ρ-th roots are even, from the highest to the lowest; one alone is the highest."""
@@ -93,9 +100,9 @@ class Heun(Levels):
         return x + (after - level) * (first + slope(model, ahead, self.second(level, after))) / 2
 
 
-def noised(x: Array, moved: Array) -> Array:
-    """The slope is read where the noise went."""
-    return moved
+def raised(level: float, higher: float) -> float:
+    """What the model is told."""
+    return higher
 
 
 @dataclass(frozen=True)
@@ -103,15 +110,15 @@ class Churned(Levels):
     """Euler with new noise before each step below the level 50."""
 
     noisy = True
-    churn: float = 10.0
-    read: Callable[[Array, Array], Array] = noised
+    churn: float = 12.0
+    told: Callable[[float, float], float] = raised
 
     def step(self, model: Model, x: Array, k: int, steps: int, z: Array) -> Array:
         """Up, then down."""
         level, after = self.pair(k, steps)
         higher = level * (1 + (min(self.churn / steps, np.sqrt(2) - 1) if level < 50 else 0.0))
         moved = x + np.sqrt(higher**2 - level**2) * z
-        return moved + (after - higher) * slope(model, self.read(x, moved), higher)
+        return moved + (after - higher) * (moved - model(moved, self.told(level, higher))) / higher
 
 
 def split(level: float, after: float) -> tuple[float, float]:

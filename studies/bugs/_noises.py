@@ -8,10 +8,10 @@ import numpy as np
 
 from fpk.laws import Array
 
-from ._equations import VP, ReverseSDE, half_score
+from ._equations import SCORES, ReverseSDE, half_score
 from ._examples import Example, Slip
-from ._indexed import DDIM, DDPM, all_of_it, labels
-from ._levels import EXPLODING, Ancestral, Churned, split
+from ._indexed import DDIM, DDPM, INDEXED, all_of_it
+from ._levels import LEVELS, Ancestral, Churned, split
 
 
 def one_index_variance(kept: Array, index: int, after: int) -> float:
@@ -24,25 +24,6 @@ def no_room(level: float, after: float) -> tuple[float, float]:
     return split(level, after)[0], after
 
 
-INDEXED = {
-    "schedule": VP,
-    "time": labels(),
-    "direction": "t_noise",
-    "scale": "path",
-    "kind": "noise",
-    "stochastic": True,
-}
-LEVELS = {
-    "schedule": EXPLODING,
-    "time": "sigma",
-    "direction": "t_noise",
-    "scale": "path",
-    "kind": "denoised",
-    "visits": "sigma",
-    "stochastic": True,
-}
-SCORES = {"schedule": VP, "time": "path", "direction": "t_noise", "scale": "path", "kind": "score", "stochastic": True}
-
 DRAWN, PART, SDE, CHURNED, TWO = DDPM(), DDIM(eta=1.0), ReverseSDE(), Churned(), Ancestral()
 
 EXAMPLES = (
@@ -50,12 +31,12 @@ EXAMPLES = (
         "DDPM over 1,000 indices",
         "B",
         DRAWN,
-        INDEXED,
+        INDEXED | {"stochastic": True},
         (
             Slip(
                 "variance for its root",
                 replace(DRAWN, root=lambda variance: variance),
-                ("sigma for sigma squared", "sqrt missing"),
+                ("variance for its root",),
                 "the normal numbers are multiplied by the variance",
             ),
             Slip(
@@ -70,7 +51,7 @@ EXAMPLES = (
         "DDIM with all noise",
         "B",
         PART,
-        INDEXED,
+        INDEXED | {"stochastic": True},
         (
             Slip(
                 "direction not shortened",
@@ -89,7 +70,7 @@ EXAMPLES = (
             Slip(
                 "h for √h",
                 replace(SDE, spread=lambda beta, h: np.sqrt(beta) * h),
-                ("sqrt(h) missing",),
+                ("step for its root",),
                 "the normal numbers are multiplied by the step, not by its root",
             ),
             Slip(
@@ -101,7 +82,7 @@ EXAMPLES = (
             Slip(
                 "½ on the score",
                 replace(SDE, drift=half_score),
-                ("half missing on the score term",),
+                ("half too much on the score term",),
                 "the drift of the probability flow, and noise",
             ),
         ),
@@ -110,13 +91,13 @@ EXAMPLES = (
         "churned Euler",
         "B",
         CHURNED,
-        LEVELS,
+        LEVELS | {"stochastic": True},
         (
             Slip(
-                "slope at the old point",
-                replace(CHURNED, read=lambda x, moved: x),
+                "label not raised",
+                replace(CHURNED, told=lambda level, higher: level),
                 ("labels and noise levels out of step",),
-                "the model is told the raised level, and shown the position before the noise was added",
+                "noise is added first, and the model is told the level from before",
             ),
         ),
     ),
@@ -124,7 +105,7 @@ EXAMPLES = (
         "ancestral Euler",
         "B",
         TWO,
-        LEVELS,
+        LEVELS | {"stochastic": True},
         (
             Slip(
                 "noise without its room",

@@ -4,29 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fpk.schedules import OTSchedule
-
 from ._examples import Example, Slip
-from ._flows import FlowHeun, Midpoint
-from ._levels import EXPLODING, Heun, Multistep, straight
-
-LEVELS = {
-    "schedule": EXPLODING,
-    "time": "sigma",
-    "direction": "t_noise",
-    "scale": "path",
-    "kind": "denoised",
-    "visits": "sigma",
-    "order": 2,
-}
-FLOW = {
-    "schedule": OTSchedule(),
-    "time": "path",
-    "direction": "t_data",
-    "scale": "path",
-    "kind": "velocity",
-    "order": 2,
-}
+from ._flows import FLOW, FlowHeun, Midpoint
+from ._levels import LEVELS_TWICE, Heun, Multistep, straight
 
 TWO_SLOPES, MEMORY, MIDDLE, BOTH = Heun(), Multistep(), Midpoint(), FlowHeun()
 
@@ -35,7 +15,7 @@ EXAMPLES = (
         "Heun over noise levels",
         "F",
         TWO_SLOPES,
-        LEVELS,
+        LEVELS_TWICE,
         (
             Slip(
                 "both slopes at the first level",
@@ -49,7 +29,7 @@ EXAMPLES = (
         "DPM-Solver++ of two steps",
         "F",
         MEMORY,
-        LEVELS,
+        LEVELS_TWICE,
         (
             Slip(
                 "outputs exchanged",
@@ -63,7 +43,7 @@ EXAMPLES = (
         "midpoint along a flow",
         "F",
         MIDDLE,
-        FLOW,
+        FLOW | {"order": 2},
         (
             Slip(
                 "label of the end",
@@ -77,7 +57,7 @@ EXAMPLES = (
         "Heun along a flow",
         "F",
         BOTH,
-        FLOW,
+        FLOW | {"order": 2},
         (
             Slip(
                 "second slope at the old point",

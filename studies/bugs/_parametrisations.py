@@ -4,31 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fpk.schedules import OTSchedule
-
+from ._equations import SCORES, ReverseSDE, against_score
 from ._equations import VP as PATH
-from ._equations import ReverseSDE, against_score
 from ._examples import Example, Slip
-from ._flows import FlowEuler, reversed_label
-from ._indexed import DDIM, VP, from_denoised, from_noise, from_v, from_wrong_v, labels
-
-INDEXED = {"schedule": VP, "time": labels(), "direction": "t_noise", "scale": "path", "order": 1}
-SCORES = {
-    "schedule": PATH,
-    "time": "path",
-    "direction": "t_noise",
-    "scale": "path",
-    "kind": "score",
-    "stochastic": True,
-}
-FLOW = {
-    "schedule": OTSchedule(),
-    "time": "path",
-    "direction": "t_data",
-    "scale": "path",
-    "kind": "velocity",
-    "order": 1,
-}
+from ._flows import FLOW, FlowEuler, reversed_label
+from ._indexed import DDIM, INDEXED, from_denoised, from_noise, from_v, from_wrong_v
 
 CLEAN, TURNED, SDE, FLOWING = DDIM(reading=from_denoised), DDIM(reading=from_v), ReverseSDE(), FlowEuler()
 
@@ -37,7 +17,7 @@ EXAMPLES = (
         "DDIM from E[X₀ | x]",
         "E",
         CLEAN,
-        INDEXED | {"kind": "denoised"},
+        INDEXED | {"kind": "denoised", "order": 1},
         (
             Slip(
                 "X₀ read as noise",
@@ -51,12 +31,12 @@ EXAMPLES = (
         "DDIM from v",
         "E",
         TURNED,
-        INDEXED | {"kind": "v"},
+        INDEXED | {"kind": "v", "order": 1},
         (
             Slip(
                 "v with the other sign",
                 replace(TURNED, reading=from_wrong_v),
-                ("sign",),
+                ("sign of the output",),
                 "X₀ = √ᾱ x + √(1 − ᾱ) v",
             ),
             Slip(
@@ -76,7 +56,7 @@ EXAMPLES = (
             Slip(
                 "score subtracted",
                 replace(SDE, drift=against_score),
-                ("sign",),
+                ("sign of the output",),
                 "the drift has the score with the other sign",
             ),
             Slip(
