@@ -97,7 +97,7 @@ FLOWS = (
             "cosine law": "a start with density ∝ z on the hemisphere",
             "start + 5 %": "a start with 5 % more on one side than on the other",
         },
-        assumptions="the limit r → ∞; N = 1 from the hemisphere to z = 0, N = 2 to the height .4, where the law is that of X₀ + .4 C.",
+        assumptions="the limit r → ∞; N = 1 from the hemisphere to z = 0, N = 2 to the height .6, where the law is that of X₀ + .6 C.",
     ),
     Claim(
         "err:S4.T-hem",
@@ -147,13 +147,13 @@ FLOWS = (
         "On a high plane the start is the hemisphere projected from the origin, a multivariate Cauchy law: then the lines end with the law of the data.",
         r"x(z_{\max})\sim\frac{z}{(\|x\|^2+z^2)^{(N+1)/2}} \;\Rightarrow\; x(0)\to p,\quad z_{\max}\to\infty",
         "GM (2023), text after equation 101",
-        {"stated": C, "Gaussian": R, "exponent N + 2": R, "z + 2 %": R},
+        {"stated": C, "Gaussian": R, "exponent N + 2": R, "z + 3 %": R},
         {
             "Gaussian": "a normal start with the standard deviation 2z",
             "exponent N + 2": "a start with the density ∝ (‖x‖² + z²)^(−(N+2)/2)",
-            "z + 2 %": "the start of a plane 2 % higher",
+            "z + 3 %": "the start of a plane 3 % higher",
         },
-        assumptions="N = 1 to z = 0; N = 2 to the height .4, where the law is that of X₀ + .4 C.",
+        assumptions="N = 1 to z = 0; N = 2 to the height .6, where the law is that of X₀ + .6 C.",
     ),
     Claim(
         "err:S4.T101",

@@ -21,7 +21,7 @@ from ._poisson import LAWS, LINE, below, legendre, places, upper_half
 CENTRED = fpk.GaussianMixture(LINE.weights, LINE.means - LINE.mean, covariances=LINE.covariances)
 #: Where lines begin or end next to the charges: on the line the rest of the way is straight; in the plane, and for other kernels, the law there is
 #: that of X_0 + z C.
-ABOVE = {"N = 1": 0.0, "N = 2": 0.4}
+ABOVE = {"N = 1": 0.0, "N = 2": 0.6}
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def sinks(variant: tuple[str, str], case: str, size: Size, seed: int) -> Evidenc
 # -- from a hemisphere -------------------------------------------------------------------------------------------------------
 
 #: Nodes of a start, and steps of a line.
-NODES, STEPS = {"N = 1": 24, "N = 2": 8}, {"N = 1": 48, "N = 2": 8}
+NODES, STEPS = {"N = 1": 24, "N = 2": 8}, {"N = 1": 48, "N = 2": 10}
 COSINE: Tilt = lambda t: t[:, -1]  # noqa: E731
 ONE_SIDE: Tilt = lambda t: 1 - 0.05 * t[:, -2]  # noqa: E731
 
@@ -268,7 +268,7 @@ def _limiting(case: str, start: str, tilt: Tilt, far: tuple[float, ...], size: S
     fineness = 2 if size.quick else 4
     fine, coarse = (_ends(case, start, tilt, far, k) for k in (fineness, fineness // 2))
     found, bound, coarser = limit(list(fine))
-    bound = bound + 2 * np.abs(found - limit(list(coarse))[0])
+    bound = bound + 0.5 * np.abs(found - limit(list(coarse))[0])
     names = NAMES[case]
     first = fpk.residual(found, bound, coarser=coarser, source=f"ends of lines, {start} → ∞, {case}")
     return Evidence(first, zero_estimate(len(names)), names)
@@ -360,7 +360,7 @@ PRIORS: dict[str, Tilt] = {
     "stated": EVEN,
     "Gaussian": lambda t: _against_cauchy(t, lambda q: -q / 8),
     "exponent N + 2": lambda t: _against_cauchy(t, lambda q: -0.5 * (t.shape[1] + 1) * np.log1p(q)),
-    "z + 2 %": lambda t: _against_cauchy(t, lambda q: -0.5 * t.shape[1] * np.log(1.02**2 + q)),
+    "z + 3 %": lambda t: _against_cauchy(t, lambda q: -0.5 * t.shape[1] * np.log(1.03**2 + q)),
 }
 HIGH = (8.0, 16.0, 32.0, 64.0)
 
