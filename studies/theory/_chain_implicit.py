@@ -83,7 +83,7 @@ CLAIMS = (
             "DDIM exact": "c from the error of DDPM alone",
             "c + 1 %": "the constant is 1 % too large",
         },
-        assumptions="Normal data in continuous time and for the constant; equal steps of log(μ/λ).",
+        assumptions="Normal data for the constant; equal steps of log(μ/λ).",
     ),
     Claim(
         "err:S1.T55",
@@ -93,7 +93,7 @@ CLAIMS = (
         "Wei (2024), text of equation 55",
         {"printed": R, "corrected": C, "degenerate": C},
         {
-            "printed": "equal means and variances after five steps, data N(2, ¼)",
+            "printed": "one law after five steps, data N(2, ¼) and two peaks",
             "corrected": "equal as the steps tend to 0",
             "degenerate": "as printed, given x₀",
         },
