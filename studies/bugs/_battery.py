@@ -38,7 +38,8 @@ def examined(loop: Loop, declared: Mapping[str, Any], *, quick: bool, seed: int)
         {"step": loop.step} if loop.memoryless else {}
     )
     sizes = QUICK if quick else FULL
-    return examine_sampler(loop, **{**sizes, **offered, **declared})
+    with np.errstate(all="ignore"):  # what breaks down is a finding
+        return examine_sampler(loop, **{**sizes, **offered, **declared})
 
 
 def rank(found: Examination, slip: Slip) -> int:
