@@ -28,7 +28,9 @@ whether the sampler is ``stochastic``. Every call of the model is recorded: whic
 
 from fpk.battery.declarations import Declaration
 from fpk.battery.examination import Examination, examine_sampler
+from fpk.battery.fields import examine_field
 from fpk.battery.findings import Finding, Suspect
+from fpk.battery.guidance import examine_classifier_guidance, examine_guidance
 from fpk.battery.ours import wrapped
 
 __all__ = [
@@ -36,6 +38,9 @@ __all__ = [
     "Examination",
     "Finding",
     "Suspect",
+    "examine_classifier_guidance",
+    "examine_field",
+    "examine_guidance",
     "examine_sampler",
     "wrapped",
 ]

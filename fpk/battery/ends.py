@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fpk.battery.findings import Finding, at_least, from_verdict, sampled, small
+from fpk.battery.findings import Finding, at_least, sampled, small, unexplained
 from fpk.battery.subjects import Run, Subject, between_counts, levels
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget
-from fpk.orders import limit_of
 from fpk.panels import law_panel
 from fpk.rates import between_levels, extrapolated, local_orders, order_likelihood
 from fpk.samplers.coupling import quantiles
@@ -78,7 +77,7 @@ def order(subject: Subject) -> list[Finding]:
     h, e = 1 / np.array(subject.counts, float)[kept], found[kept]
     if len(h) < 3:
         return []
-    return [_strong_order(subject, h, e) if subject.order else _limit(h, e), *_even(subject, h, e)]
+    return [_strong_order(subject, h, e) if subject.order else _limit(e), *_even(subject, h, e)]
 
 
 def _strong_order(subject: Subject, h: Array, e: Array) -> Finding:
@@ -89,9 +88,10 @@ def _strong_order(subject: Subject, h: Array, e: Array) -> Finding:
     return at_least("order", (found.lower, found.upper), subject.order - LOST, line, local=local, errors=e)
 
 
-def _limit(h: Array, e: Array) -> Finding:
-    verdict = limit_of(h, e, claimed=0.0, tolerance=0.05, source="distance from the exact quantiles")
-    return from_verdict("limit", verdict, f"errors {_listed(e)} with more and more steps", errors=e)
+def _limit(e: Array) -> Finding:
+    rest = unexplained(e)
+    line = f"errors {_listed(e)} with more and more steps"
+    return small("limit", rest, tolerance=0.05, line=line, errors=e)
 
 
 def _even(subject: Subject, h: Array, e: Array) -> list[Finding]:
@@ -163,7 +163,8 @@ def _arrived(subject: Subject, check: str, values: list[Array], counts: list[int
     if settled.verdict.outcome is Outcome.CONFIRMED or len(values) < 2:
         return settled
     change = mean - values[-2].mean(1)
-    budget = panel_step_budget(change, np.sqrt((values[-1].var(1) + values[-2].var(1)) / n))
+    apart = values[-1].var(1) + values[-2].var(1) if subject.stochastic else (values[-1] - values[-2]).var(1)
+    budget = panel_step_budget(change, np.sqrt(apart / n))
     doubted = Estimate(mean, budget, covariance=found.covariance, samples=n, source=found.source)
     return sampled(check, doubted, tolerance=subject.tolerance, line=line, alpha=subject.alpha, value=mean)
 

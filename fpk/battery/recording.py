@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from fpk.battery.declarations import Declaration
-from fpk.fields import exact_field
+from fpk.fields import conversion, exact_field
 from fpk.fields.field import Field
 from fpk.laws import Array, GaussianMixture
 
 #: Rows of positions kept with a call.
-KEPT = 512
+KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,16 @@ class ExactModel:
         The data.
     keep : bool
         Whether the calls keep positions (of at most :data:`KEPT` rows), their mean and their spread.
+    relabelled, score_factor, factor
+        A model that is wrong on purpose: as if told another label, with its score, or with its output multiplied.
     """
 
     declaration: Declaration
     law: GaussianMixture
     keep: bool = False
+    relabelled: Callable[[float], float] | None = None
+    score_factor: float = 1.0
+    factor: float = 1.0
     calls: list[Call] = field(default_factory=list)
 
     @cached_property
@@ -88,12 +94,26 @@ class ExactModel:
 
     def _answered(self, y: Array, label: float, *, uniform: bool) -> Array:
         t, known = self._moment(label)
+        if self.relabelled is not None:
+            t, known = self._moment(self.relabelled(label))
         s, gain, slope = self.declaration.numbers(t)
         x = y / s
         self.calls.append(self._kept(Call(label, t, known, None, uniform=uniform), x))
         with np.errstate(all="ignore"):
-            values = self._field(x, t)
-            return (values - slope * x) / gain
+            values = self._values(x, t)
+            return self.factor * (values - slope * x) / gain
+
+    def _values(self, x: Array, t: float) -> Array:
+        if self.score_factor == 1:
+            return self._field(x, t)
+        kind, schedule = self.declaration.field_kind, self.declaration.schedule
+        scaled = self.score_factor * self._scores(x, t)
+        p, q = conversion("score", kind, schedule=schedule, t=max(t, 1e-9))
+        return p * scaled + q * x
+
+    @cached_property
+    def _scores(self) -> Field:
+        return exact_field(self.law, self.declaration.schedule, kind="score")
 
     def _kept(self, call: Call, x: Array) -> Call:
         if not self.keep:

@@ -7,13 +7,13 @@ get shorter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from fpk.battery.findings import Finding, small, stated
+from fpk.battery.findings import Finding, small, stated, unexplained
 from fpk.battery.subjects import POINT, WIDTH, Run, Subject
+from fpk.fields import Index
 from fpk.laws import Array
 
 #: Labels whose σ is below this many widths of the spot say nothing about noise.
@@ -96,16 +96,26 @@ def _on_the_way(subject: Subject, runs: list[Run]) -> Finding:
     if worst <= tolerance:
         line = f"noise levels are those of the labels at all {len(found.times)} calls, to {max(worst, 1e-16):.1g}"
         return small("labels", worst, tolerance=tolerance, line=line, **hints)
+    shift = _shifted(subject, runs[-1])
+    if shift:
+        line = f"noise levels are those of labels {'lower' if shift < 0 else 'higher'} by one at every call"
+        return small("labels", worst, tolerance=tolerance, line=line, shift=shift, **hints)
     middles = [_middle(gaps(subject, run)) for run in runs if run.calls]
     rest = unexplained(middles)
     line = f"noise levels are {middles[-1]:.2g} off those of the labels at the median call, {rest:.2g} of it not for the steps' length"
     return small("labels", rest, tolerance=LIMIT + (tolerance if subject.stochastic else 0.0), line=line, **hints)
 
 
-def unexplained(values: Sequence[float]) -> float:
-    """What is left of the last of several sizes once as much as the last change, and half of it more, is put down to the length of the steps."""
-    change = abs(values[-1] - values[-2]) if len(values) > 1 else 0.0
-    return max(0.0, values[-1] - 1.5 * change)
+def _shifted(subject: Subject, run: Run) -> int:
+    """−1 or 1 if the way is exact for a model that takes labels for those one lower or higher, else 0."""
+    if not isinstance(subject.declaration.time, Index) or not run.finite:
+        return 0
+    for shift in (-1, 1):
+        changes = {"relabelled": lambda label, shift=shift: label + shift}
+        other = subject.run(subject.data("spot"), run.start, run.steps, keep=True, changes=changes)
+        if other.calls and np.max(gaps(subject, other).size) <= noise_of(subject, other):
+            return shift
+    return 0
 
 
 def _middle(found: Gaps) -> float:

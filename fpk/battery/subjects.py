@@ -34,7 +34,7 @@ SPOT = Gaussian(POINT, WIDTH)
 COUNTS = (8, 16, 32, 64, 128)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One run of the sampler.
 
@@ -124,8 +124,9 @@ class Subject:
         return law.pushed(alpha * eye, np.zeros(law.dimension), sigma**2 * eye)
 
     def run(self, law: GaussianMixture, start: Array, steps: int, **settings: Any) -> Run:
-        """A run from given positions: settings are ``keep``, ``dtype``, ``seed`` and ``sampler``."""
-        model = ExactModel(settings.get("declaration", self.declaration), law, keep=settings.get("keep", False))
+        """A run from given positions: settings are ``keep``, ``dtype``, ``seed``, ``sampler``, ``declaration``, and ``changes`` of the model."""
+        declaration, changes = settings.get("declaration", self.declaration), settings.get("changes", {})
+        model = ExactModel(declaration, law, keep=settings.get("keep", False), **changes)
         rng = np.random.default_rng([self.seed, settings.get("seed", 0), steps])
         sampler = settings.get("sampler", self.sampler)
         try:
@@ -154,7 +155,7 @@ class Subject:
             return quantiles(begun, levels(256))[:, None]
         if law.dimension == 1:
             return np.resize(quantiles(begun, levels(2000)), self.particles)[:, None]
-        return begun.sample(self.particles // 2, np.random.default_rng([self.seed, 7, steps]))
+        return begun.sample(self.particles // 2, np.random.default_rng([self.seed, 7]))
 
     def _spot(self, t: float, steps: int) -> Array:
         """Positions α POINT + σ z, z at the quantiles of the normal law: 9, or many where noise is drawn."""

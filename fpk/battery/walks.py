@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fpk.battery.findings import Finding, sampled, small, stated
@@ -140,7 +142,11 @@ def prior(subject: Subject) -> list[Finding]:
     )
     scale = float(np.sqrt(law.covariance[0, 0]))
     line = f"mean {x.mean():.3g}, spread {x.std():.3g}; exact at the start: {law.mean[0]:.3g}, {scale:.3g}"
-    return [sampled("prior", found, tolerance=subject.tolerance / 2, line=line, alpha=subject.alpha, value=found.value)]
+    hints: dict[str, Any] = {"mean": float(x.mean()), "spread": float(x.std()), "width": scale}
+    shape = float(np.mean(((x - x.mean()) / x.std()) ** 4) - 3)
+    return [
+        sampled("prior", found, tolerance=subject.tolerance / 2, line=line, alpha=subject.alpha, shape=shape, **hints)
+    ]
 
 
 def kinds(subject: Subject) -> list[Finding]:
