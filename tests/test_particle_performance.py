@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.util
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -278,11 +280,30 @@ def test_no_piece_is_one_particle_alone() -> None:
 def test_compiled_steps_are_kept_and_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "CACHE", tmp_path / "steps")
     monkeypatch.setattr(compilation, "KEPT", 3)
-    kept = [compilation.kept_source(f"x = {k}") for k in range(5)]
-    assert compilation.kept_source("x = 4") == kept[-1]
+    kept = [compilation.kept_source(f"x_{k}", f"x = {k}") for k in range(5)]
+    assert compilation.kept_source("x_4", "x = 4") == kept[-1]
     assert kept[-1] is not None
     assert kept[-1].read_text() == "x = 4"
     assert len(list((tmp_path / "steps").iterdir())) == 3
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(compilation, "CACHE", tmp_path / "file")
-    assert compilation.kept_source("x = 5") is None
+    assert compilation.kept_source("x_5", "x = 5") is None
+
+
+def test_steps_compiled_in_different_runs_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    program = """
+import sys, pathlib, fpk
+from fpk.particles import compilation
+compilation.CACHE = pathlib.Path(sys.argv[1])
+for drift in sys.argv[2:]:
+    problem = fpk.Problem(drift, 0.8, initial=fpk.Gaussian(1, 0.3))
+    print(fpk.simulate(problem, particles=100, steps=5, times=[0.5], seed=0).positions.sum().hex())
+"""
+
+    def run(*drifts: str) -> list[str]:
+        command = [sys.executable, "-c", program, str(tmp_path / "steps"), *drifts]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    first, second = *run("sin(x) - x"), *run("sin(3*x) - 3*x")
+    assert first != second
+    assert run("sin(x) - x", "sin(3*x) - 3*x", "sin(x) - x") == [first, second, first]

@@ -63,19 +63,22 @@ def _compiled(text: str, functions: tuple[tuple[str, Any], ...]) -> Callable[...
     scope: dict[str, Any] = {name: getattr(NUMPY, name) for name in ELEMENTARY}
     scope |= {"prefer_wide_vectors": prefer_wide_vectors, "__name__": __name__}
     scope |= {name: vectorised(function) for name, function in functions}
-    file = None if functions else kept_source(text)
+    name = f"advance_{hashlib.sha256(text.encode() + _compiled_in()).hexdigest()[:24]}"
+    text = text.replace("advance", name, 1)
+    file = None if functions else kept_source(name, text)
     exec(compile(text, str(file or "<one step of a scheme>"), "exec"), scope)
-    return njit(ADVANCE, cache=file is not None, **ARITHMETIC)(scope["advance"])
+    return njit(ADVANCE, cache=file is not None, **ARITHMETIC)(scope[name])
 
 
-def kept_source(text: str) -> Path | None:
+def kept_source(name: str, text: str) -> Path | None:
     """A file with the text (no module: nothing imports it), beside which numba keeps what it compiles; None where nothing can be written.
 
-    Its name tells the text and all that is compiled into it. There are at most :data:`KEPT` such files; the oldest go.
+    The name tells the text and all that is compiled into it; the function has it too, as numba finds machine code by the names of functions,
+    and two of one name from different runs would be taken for each other. There are at most :data:`KEPT` such files; the oldest go.
     """
     try:
         CACHE.mkdir(parents=True, exist_ok=True)
-        file = CACHE / f"{hashlib.sha256(text.encode() + _compiled_in()).hexdigest()[:24]}.txt"
+        file = CACHE / f"{name}.txt"
         if not file.exists():
             _forget_oldest()
             part = file.with_suffix(f".{os.getpid()}")
