@@ -9,6 +9,7 @@ import numpy as np
 
 from fpk.charts import Chart, Series
 from fpk.records import Judged
+from fpk.study import CHECKS
 from fpk.verdict import Outcome
 from fpk.wording import number_text
 
@@ -125,7 +126,6 @@ def answered(judged: Iterable[Judged]) -> Answers:
 def _said(judged: Judged) -> dict[str, Outcome]:
     """Verdicts by check; none for evidence of another kind."""
     evidence = judged.evidence
-    if evidence is None or judged.record.kind != "bound" or len(evidence.names) < 2:
+    if evidence is None or evidence.panel != CHECKS:
         return {}
-    values = [float(value) for value in evidence.first.value]
-    return dict(zip(evidence.names, map(ANSWERS.get, values), strict=True)) if set(values) <= ANSWERS.keys() else {}  # type: ignore[arg-type]
+    return {name: ANSWERS[float(value)] for name, value in zip(evidence.names, evidence.first.value, strict=True)}

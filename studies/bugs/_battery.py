@@ -9,7 +9,7 @@ import numpy as np
 
 from fpk.battery import Examination, examine_sampler
 from fpk.marginals import Estimate, zero_estimate
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import CHECKS, Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
 from ._examples import Example, Loop, Slip
@@ -55,7 +55,9 @@ def answered(found: Examination, named: bool = True) -> Evidence:
     names = tuple(f.check for f in found.findings)
     said = ", ".join(suspect.mistake for suspect in found.suspects[:FIRST])
     source = f"{sum(values > 0):g} of {len(values)} checks refuted" + (f"; suspects: {said}" if said else "")
-    return Evidence(Estimate(values, np.full(len(values), 1e-3), source=source), zero_estimate(len(values)), names)
+    return Evidence(
+        Estimate(values, np.full(len(values), 1e-3), source=source), zero_estimate(len(values)), names, panel=CHECKS
+    )
 
 
 def claimed(family: str, statement: str, formula: str, source: str, examples: Iterable[Example]) -> Claim:
