@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fpk.battery import ends, spots, walks
+from fpk.battery import ends, single_steps, spots, walks
 from fpk.battery.declarations import Declaration
 from fpk.battery.findings import Finding, Suspect
 from fpk.battery.subjects import SMOOTH, Subject
@@ -24,6 +24,7 @@ CHECKS: dict[str, Callable[[Subject], list[Finding]]] = {
     "law": ends.law_at_the_end,
     "order": ends.order,
     "leftover": spots.leftover,
+    "single steps": single_steps.single_steps,
     "kinds": walks.kinds,
 }
 

@@ -1,0 +1,69 @@
+r"""One step with injected noise: is its mean the one that belongs to its variance?
+
+Any noise h(t) leaves the marginals, if the drift is −v + ½ h² s in falling time, with the velocity v of the probability flow and the score s. So a
+step over Δ with x' = m(x) + r z must have
+
+    m(x) = x − Δ v(x, t) + ½ r² s(x, t) + O(Δ²),
+
+however much noise it draws: √h for h, a missing ½ or noise without its drift all leave a remainder of the size of Δ.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fpk.battery.findings import Finding, small, stated, unexplained
+from fpk.battery.recording import ExactModel, given, numbers
+from fpk.battery.subjects import Subject, levels
+from fpk.fields import exact_field
+from fpk.laws import Array
+from fpk.samplers.coupling import quantiles
+
+#: Where in the walk steps are looked at, as shares of their number.
+PLACES = (0.1, 0.3, 0.5, 0.7)
+#: How large a remainder may be, relative to the flow's step, once what short steps explain is taken off.
+REMAINDER = 0.08
+
+
+def single_steps(subject: Subject) -> list[Finding]:
+    """Do drift and noise of a single step belong together, and is its noise the same everywhere?"""
+    if subject.step is None or subject.times is None:
+        return []
+    counts = sorted(subject.counts)[-3:]
+    try:
+        table = np.array([[_remainder(subject, round(q * n), n) for q in PLACES] for n in counts])
+    except Exception as error:  # whatever the code under examination raises is a finding
+        return [stated("single step", False, f"raised {type(error).__name__}: {error}")]
+    rest = np.array([unexplained(column) for column in table.T])
+    line = f"drift and noise of a step differ by {table[-1].max():.2g} of the flow, {rest.max():.2g} of it not for the steps' length"
+    return [
+        small(
+            "single step",
+            rest,
+            tolerance=REMAINDER,
+            line=line,
+            names=[f"after {q:.0%} of the steps" for q in PLACES],
+            table=table,
+        )
+    ]
+
+
+def _remainder(subject: Subject, k: int, steps: int) -> float:
+    """Root-mean-square remainder of step k, over that of Δ v."""
+    visited = subject.visited(steps)
+    assert visited is not None
+    t, after = float(visited[k]), float(visited[k + 1])
+    law = subject.on_path(subject.law, t)
+    x = quantiles(law, levels(33))[:, None]
+    below, mean, above = (_stepped(subject, x, k, steps, z) for z in (-1.0, 0.0, 1.0))
+    noise = (above - below) / 2
+    flow = (t - after) * exact_field(subject.law, subject.schedule, kind="velocity")(x, t)
+    rest = mean - x + flow - 0.5 * noise**2 * law.score(x)
+    return float(np.sqrt(np.mean(rest**2) / np.mean(flow**2)))
+
+
+def _stepped(subject: Subject, x: Array, k: int, steps: int, z: float) -> Array:
+    assert subject.step is not None
+    model = ExactModel(subject.declaration, subject.law)
+    where, drawn = (given(values, subject.library, subject.dtype) for values in (x, np.full_like(x, z)))
+    return numbers(subject.step(model, where, k, steps, drawn))
