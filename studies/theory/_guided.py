@@ -54,7 +54,7 @@ class Classified:
     data: GaussianMixture = DATA
     schedule: fpk.VPSchedule = SCHEDULE
     slope: float = SLOPE
-    nodes: int = 12
+    nodes: int = 16
 
     @cached_property
     def rule(self) -> tuple[Array, Array]:

@@ -6,12 +6,14 @@ Chains are followed as transition matrices (:mod:`_annealed`), Langevin dynamics
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 
 import fpk
+from fpk.charts import Chart, Series
 from fpk.fields import exact_field
 from fpk.fokker_planck.transitions import transition_density
 from fpk.laws import Array
@@ -23,7 +25,7 @@ from fpk.models.points import Pairs, law_points
 from fpk.study import Evidence, Size, evidence, study
 
 from .._limits import limit_evidence
-from .._systems import DATA, boxed, constant_law, on_grid
+from .._systems import BOX, DATA, boxed, constant_law, l1, on_grid
 from ._annealed import WEIGHTS, Level, Masses, annealed, blurred, settled
 from ._annealed_claims import CLAIMS as CLAIMS
 from ._annealed_levels import entropy, quantile_distance
@@ -303,11 +305,27 @@ HOPS = {
 }
 
 
+def _hop(h: float, factor: float, noise: float) -> fpk.Problem:
+    """Langevin dynamics for a time h, run in a unit of time."""
+    above, below = (DATA.pushed(np.eye(1), np.zeros(1), s**2 * np.eye(1)) for s in (ABOVE, BELOW))
+    return boxed(lambda x, t: h * factor * below.score(x), (2 * noise * h) ** 0.5, initial=above)
+
+
+def _distances(size: Size) -> Chart:
+    """L¹ distance to the next level after hops of several lengths."""
+    times = 0.05 * 1200.0 ** (np.arange(12) / 11)
+    below = DATA.pushed(np.eye(1), np.zeros(1), BELOW**2 * np.eye(1))
+    solved = fpk.solve(_hop(60.0, 1.0, 1.0), fpk.Grid(*BOX, cells=size.cells(80)), times=list(times / 60))
+    target = below.density(solved.grid.centers[:, None])
+    off = np.array([l1(solved.density(t), target, solved.grid) for t in solved.times])
+    series = Series("on the grid", times, off)
+    return Chart("Hops of finite length", "h", "L¹ distance to the next level", (series,), log_x=True, log_y=True)
+
+
 @study("S3.P-naive", variants=HOPS)
 def naive_reverse_hop(variant: tuple[float, float, float], case: str, size: Size, seed: int) -> Evidence:
-    """Langevin dynamics for a time h, run in a unit of time."""
-    h, factor, noise = variant
-    above, below = (DATA.pushed(np.eye(1), np.zeros(1), s**2 * np.eye(1)) for s in (ABOVE, BELOW))
-    problem = boxed(lambda x, t: h * factor * below.score(x), (2 * noise * h) ** 0.5, initial=above)
+    problem = _hop(*variant)
+    below = DATA.pushed(np.eye(1), np.zeros(1), BELOW**2 * np.eye(1))
     claimed = constant_law(below, time=1.0, source="data with less noise")
-    return evidence(on_grid(problem, size, times=[1.0], cells=20), claimed)
+    found = evidence(on_grid(problem, size, times=[1.0], cells=20), claimed)
+    return replace(found, charts=(_distances(size),)) if variant == HOPS["stated"] else found
