@@ -308,6 +308,8 @@ def _suspects(
     known = _of_any_law(log_p, d)
     if schedule is not None and isinstance(law, GaussianMixture):
         known |= _along_the_flow(x, law, schedule, end, float(np.mean(probes)) if probes else 1.0)
+    if isinstance(law, GaussianMixture) and len(law.weights) > 1:
+        known |= _of_a_mixture(x, law, log_p)
     known["a constant"] = np.full(len(x), gap.mean())
     known["a factor"] = log_p * float(gap @ log_p / (log_p @ log_p))
     advice = {
@@ -341,6 +343,22 @@ def _of_any_law(log_p: Array, d: int) -> dict[str, Array]:
         known["mean over the coordinates for their sum"] = (1 / d - 1) * log_p
         known["bits per coordinate"] = -(1 + 1 / (d * np.log(2))) * log_p
     return {name: effect for name, effect in known.items() if np.any(effect)}
+
+
+def _of_a_mixture(x: Array, law: GaussianMixture, log_p: Array) -> dict[str, Array]:
+    """What mistakes in the sum over components add."""
+    equal = GaussianMixture(np.full(len(law.weights), 1 / len(law.weights)), law.means, covariances=law.covariances)
+    parts = np.array([part.log_density(x) for part in _components(law)])
+    return {
+        "weights of the components left out": equal.log_density(x) + np.log(len(law.weights)) - log_p,
+        "equal weights of the components": equal.log_density(x) - log_p,
+        "largest component only": np.max(np.log(law.weights)[:, None] + parts, axis=0) - log_p,
+        "mean of the components' logarithms": law.weights @ parts - log_p,
+    }
+
+
+def _components(law: GaussianMixture) -> list[Gaussian]:
+    return [Gaussian(mean, covariance=C) for mean, C in zip(law.means, law.covariances, strict=True)]
 
 
 def _along_the_flow(x: Array, law: GaussianMixture, schedule: Schedule, end: float, probes: float) -> dict[str, Array]:
