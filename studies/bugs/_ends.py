@@ -100,7 +100,7 @@ PRIORS = (
         "DDIM over 100 indices",
         "D",
         SHORT,
-        INDEXED | {"time": labels(FEW)},
+        INDEXED | {"time": labels(FEW), "order": 1},
         (
             Slip(
                 "betas of a thousand steps",

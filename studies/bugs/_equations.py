@@ -21,7 +21,7 @@ from fpk.laws import Array
 from ._examples import Loop, Model
 
 VP = fpk.VPSchedule(0.1, 20.0)
-VE = fpk.VESchedule(0.01, 50.0)
+VE = fpk.VESchedule(0.01, 100.0)
 
 #: What is declared about them.
 SCORES = {"kind": "score", "schedule": VP, "time": "path", "direction": "t_noise", "scale": "path", "stochastic": True}
