@@ -140,6 +140,8 @@ class Flow:
 
     def at(self, t: float) -> Array:
         """Φ at a time that is a whole number of steps."""
+        if t == 1:
+            return self.map
         count = round(t * self.steps)
         before = self._walk[2][3 * count - 1]
         a = float(self._walk[0][3 * count - 1])

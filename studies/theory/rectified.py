@@ -67,7 +67,7 @@ SLIPS: dict[str, Slip] = {
     "E[X₁ | X_t] − X_t": _remaining,
     "velocity + 1 %": _larger,
 }
-MIDDLE = 0.5
+BOTH = (0.5, 1.0)
 
 
 @study("S3.RF1", variants=SLIPS, cases=("line", "plane"))
@@ -78,39 +78,31 @@ def marginals_are_kept(variant: Slip, case: str, size: Size, seed: int) -> Evide
 def _on_the_line(slip: Slip, size: Size) -> Evidence:
     """The flow on three grids against (1 − t) X_0 + t X_1."""
     flow = fpk.Problem(lambda x, t: slip(lambda s: FIELD(x, s), t), 0.0, initial=DATA)
-    laws = {
-        t: DATA.pushed((1 - t) * np.eye(1), np.zeros(1), t**2 * np.eye(1)) if t < 1 else NOISE for t in (MIDDLE, 1.0)
-    }
+    laws = {t: DATA.pushed((1 - t) * np.eye(1), np.zeros(1), t**2 * np.eye(1)) if t < 1 else NOISE for t in BOTH}
     claimed = fpk.LawMarginals(laws, tuple(laws), source="law of (1 − t) X₀ + t X₁")
     return evidence(on_grid(flow, size, times=list(laws), cells=24, steps=6), claimed)
+
+
+def _normal(table: list[Array], source: str, accuracy: float = 0.0) -> fpk.LawMarginals:
+    """Centred normal laws at the two times, by their covariances."""
+    laws = {t: fpk.Gaussian(np.zeros(2), covariance=V) for t, V in zip(BOTH, table, strict=True)}
+    return fpk.LawMarginals(laws, BOTH, accuracy=accuracy, source=source)
 
 
 def _in_the_plane(slip: Slip, size: Size) -> Evidence:
     """Φ_t A Φ_tᵀ against Cov X_t."""
     steps, coupling = size.cells(16), apart(1.0)
 
-    def law(t: float, count: int) -> Array:
-        flow = plane_flow(1.0, count, slip)
-        M = flow.map if t == 1 else flow.at(t)
-        return M @ coupling.first @ M.T
+    def spread(count: int) -> list[Array]:
+        maps = [plane_flow(1.0, count, slip).at(t) for t in BOTH]
+        return [M @ coupling.first @ M.T for M in maps]
 
-    fine, coarse = ([law(t, n) for t in (MIDDLE, 1.0)] for n in (steps, steps // 2))
-    accuracy = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(fine, coarse, strict=True))
-    flowed, mixed = (
-        fpk.LawMarginals(
-            {t: fpk.Gaussian(np.zeros(2), covariance=V) for t, V in zip((MIDDLE, 1.0), table, strict=True)},
-            (MIDDLE, 1.0),
-            accuracy=bound,
-            source=source,
-        )
-        for table, bound, source in (
-            (fine, 4 * accuracy, "flow of the velocity"),
-            ([coupling.covariance(t) for t in (MIDDLE, 1.0)], 0.0, "law of (1 − t) X₀ + t X₁"),
-        )
-    )
+    fine, coarse = spread(steps), spread(steps // 2)
+    off = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(fine, coarse, strict=True))
+    mixed = _normal([coupling.covariance(t) for t in BOTH], "law of (1 − t) X₀ + t X₁")
     directions = [np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([0.6, 0.8])]
-    panel = fpk.law_panel({t: mixed.law(t) for t in (MIDDLE, 1.0)}, degree=2, directions=directions)
-    return evidence(flowed, mixed, panel=panel)
+    panel = fpk.law_panel({t: mixed.law(t) for t in BOTH}, degree=2, directions=directions)
+    return evidence(_normal(fine, "flow of the velocity", 4 * off), mixed, panel=panel)
 
 
 # -- the coupling ------------------------------------------------------------------------------------------------------------
@@ -355,7 +347,7 @@ def more_than_optimal(variant: tuple[float, float], case: str, size: Size, seed:
 def optimal_on_the_line_only(variant: str, case: str, size: Size, seed: int) -> Evidence:
     def excess(steps: int) -> Array:
         if variant == "plane":
-            return np.array([plane_flow(1.0, steps).cost - optimal_cost(LONG_PAIR[0], LONG_PAIR[1])])
+            return np.array([plane_flow(1.0, steps).cost - optimal_cost(apart(1.0).first, apart(1.0).second)])
         points, moved = law_points(DATA, nodes=6), line_paths(steps)
         best = points.weights @ (monotone_map(DATA, NOISE)(points.x[:, 0]) - points.x[:, 0]) ** 2
         return np.array([points.weights @ (moved[-1] - moved[0]) ** 2 - best])
@@ -363,6 +355,3 @@ def optimal_on_the_line_only(variant: str, case: str, size: Size, seed: int) -> 
     fine, coarse = excess(size.cells(32)), excess(size.cells(16))
     first = fpk.residual(fine, np.abs(fine - coarse) + 1e-9, coarser=coarse, source=f"costs in the {variant}")
     return Evidence(first, zero_estimate(1), ("E|Z₁ − Z₀|² − W₂²",))
-
-
-LONG_PAIR = (rotated(0.0), rotated(1.0))
