@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from fpk.errors import ProblemError
@@ -65,6 +65,13 @@ class Declaration:
 
     def moment(self, label: float) -> tuple[float, bool]:
         """The time of the path that a label means, and whether it is one of those declared."""
+        return self._moments(label)
+
+    @cached_property
+    def _moments(self) -> Callable[[float], tuple[float, bool]]:
+        return lru_cache(maxsize=65536)(self._moment)
+
+    def _moment(self, label: float) -> tuple[float, bool]:
         if self.time == "path" or isinstance(self.time, Index):
             t = self._linear(label)
             return min(max(t, 0.0), 1.0), -SLACK <= t <= 1 + SLACK
@@ -98,6 +105,13 @@ class Declaration:
 
     def numbers(self, t: float) -> tuple[float, float, float]:
         """S, gain and slope: positions are shown times s, and value = gain · output + slope · x."""
+        return self._numbers(t)
+
+    @cached_property
+    def _numbers(self) -> Callable[[float], tuple[float, float, float]]:
+        return lru_cache(maxsize=65536)(self._computed)
+
+    def _computed(self, t: float) -> tuple[float, float, float]:
         sign = -1.0 if self.direction == "t_data" else 1.0
         size = checked_scale(self.scale)
         return scaling(size, self.schedule, t), *_back(self.kind, size, self.schedule, t, sign)

@@ -103,7 +103,10 @@ def sampled(
     return Finding(check, settle(found, zero, names=names, tolerance=tolerance, alpha=alpha), line, hints)
 
 
-def unexplained(values: Sequence[float] | Array) -> float:
-    """What is left of the last of several sizes once as much as the last change, and half of it more, is put down to the length of the steps."""
+def unexplained(values: Sequence[float] | Array, *, share: float = 1.5) -> float:
+    """What is left of the last of several sizes once a multiple of the last change is put down to the length of the steps.
+
+    1.5 times allows for first order, 2.5 times for half an order, with steps half as long.
+    """
     change = abs(values[-1] - values[-2]) if len(values) > 1 else 0.0
-    return float(max(0.0, values[-1] - 1.5 * change))
+    return float(max(0.0, values[-1] - share * change))

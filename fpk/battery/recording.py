@@ -73,11 +73,7 @@ class ExactModel:
 
     @cached_property
     def _field(self) -> Field:
-        return exact_field(self.law, self.declaration.schedule, kind=self.declaration.field_kind)
-
-    @cached_property
-    def _moment(self) -> Any:
-        return lru_cache(maxsize=65536)(self.declaration.moment)
+        return _exact(self.law, self.declaration.schedule, self.declaration.field_kind)
 
     def __call__(self, x: Any, t: Any, *_: Any, **__: Any) -> Any:
         """The answer to positions x, of any shape (n, ...), and a label or one label for each row; more arguments are ignored."""
@@ -93,9 +89,9 @@ class ExactModel:
         return like(x, values.reshape(y.shape))
 
     def _answered(self, y: Array, label: float, *, uniform: bool) -> Array:
-        t, known = self._moment(label)
+        t, known = self.declaration.moment(label)
         if self.relabelled is not None:
-            t, known = self._moment(self.relabelled(label))
+            t, known = self.declaration.moment(self.relabelled(label))
         s, gain, slope = self.declaration.numbers(t)
         x = y / s
         self.calls.append(self._kept(Call(label, t, known, None, uniform=uniform), x))
@@ -113,7 +109,7 @@ class ExactModel:
 
     @cached_property
     def _scores(self) -> Field:
-        return exact_field(self.law, self.declaration.schedule, kind="score")
+        return _exact(self.law, self.declaration.schedule, "score")
 
     def _kept(self, call: Call, x: Array) -> Call:
         if not self.keep:
@@ -121,6 +117,19 @@ class ExactModel:
         with np.errstate(all="ignore"):
             mean, spread = float(np.mean(x[:, 0])), float(np.std(x[:, 0]))
         return replace(call, positions=x[:KEPT].copy(), mean=mean, spread=spread)
+
+
+@lru_cache(maxsize=64)
+def _known(law: Any, schedule: Any, kind: str) -> Field:
+    return exact_field(law, schedule, kind=kind)
+
+
+def _exact(law: GaussianMixture, schedule: Any, kind: str) -> Field:
+    """The exact field, kept with its tables: the laws of examinations are few."""
+    try:
+        return _known(law, schedule, kind)
+    except TypeError:  # a schedule that cannot be hashed
+        return exact_field(law, schedule, kind=kind)
 
 
 def numbers(values: Any) -> Array:

@@ -130,7 +130,7 @@ def leftover(subject: Subject) -> list[Finding]:
     runs = [subject.ran("spot", n) for n in sorted(subject.counts)[-2:]]
     fine = runs[-1]
     levels = [subject.declaration.level(call.time)[1] for call in fine.calls]
-    if not fine.calls or min(levels) < CLEAR * WIDTH or subject.end > 0:
+    if not fine.calls or min(levels) < CLEAR * WIDTH:
         return []  # a model that is asked at the very end amplifies the width of the spot
     spread, exact = _left(subject, fine), exact_on_the_way(subject, fine)
     left, last = spread / min(levels), min(levels)
@@ -145,12 +145,18 @@ def leftover(subject: Subject) -> list[Finding]:
             else line
         )
         return [] if subject.last_noise else [small("last step", left, tolerance=KEPT_NOISE, line=advice, **hints)]
-    rest = unexplained([_left(subject, run) for run in runs])
+    rest = unexplained([_left(subject, run) for run in runs], share=2.5)
     return [
         small("last step", rest, tolerance=1e-3, line=f"{line}, {rest:.2g} of it not for the steps' length", **hints)
     ]
 
 
 def _left(subject: Subject, run: Run) -> float:
-    alpha, _ = subject.declaration.level(subject.end)
-    return float(np.sqrt(np.mean((run.end[:, 0] - alpha * POINT) ** 2))) if run.finite else np.inf
+    """Root-mean-square distance from where the point would be, less the noise that the law at the end has itself."""
+    if not run.finite:
+        return np.inf
+    (alpha, sigma), (first, spread) = (subject.declaration.level(t) for t in (subject.end, subject.starting(run.steps)))
+    away = run.end[:, 0] - alpha * POINT
+    if subject.stochastic:
+        return float(np.sqrt(max(0.0, np.mean(away**2) - sigma**2)))
+    return float(np.sqrt(np.mean((away - sigma / spread * (run.start[:, 0] - first * POINT)) ** 2)))

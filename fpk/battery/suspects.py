@@ -124,7 +124,7 @@ def _prior(subject: Subject, seen: Seen) -> list[Suspect]:
         return []
     mean, spread, shape, width = (seen["prior"].hints.get(k, np.nan) for k in ("mean", "spread", "shape", "width"))
     line = seen["prior"].line
-    if abs(shape) > 0.05:
+    if shape:
         return [Suspect("prior not normal", 0.01, line)]
     standard = abs(mean) < 0.02 and abs(spread - 1) < 0.02
     scaled = abs(np.log(spread / width)) > 0.02

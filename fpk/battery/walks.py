@@ -143,7 +143,8 @@ def prior(subject: Subject) -> list[Finding]:
     scale = float(np.sqrt(law.covariance[0, 0]))
     line = f"mean {x.mean():.3g}, spread {x.std():.3g}; exact at the start: {law.mean[0]:.3g}, {scale:.3g}"
     hints: dict[str, Any] = {"mean": float(x.mean()), "spread": float(x.std()), "width": scale}
-    shape = float(np.mean(((x - x.mean()) / x.std()) ** 4) - 3)
+    kurtosis = float(np.mean(((x - x.mean()) / x.std()) ** 4) - 3)
+    shape = kurtosis if abs(kurtosis) > max(0.05, 5 * np.sqrt(24 / n)) else 0.0
     return [
         sampled("prior", found, tolerance=subject.tolerance / 2, line=line, alpha=subject.alpha, shape=shape, **hints)
     ]
