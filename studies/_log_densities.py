@@ -13,7 +13,7 @@ from fpk.battery.divergences import signs
 from fpk.battery.flows import Flowed, flow
 from fpk.fields import exact_field
 from fpk.laws import Array
-from fpk.marginals import zero_estimate
+from fpk.marginals import without_luck, zero_estimate
 from fpk.schedules import OTSchedule, Schedule
 from fpk.study import Evidence
 
@@ -77,6 +77,6 @@ def _followed(
 
 
 def between(fine: Array, coarse: Array, names: list[str], source: str) -> Evidence:
-    """What should vanish, with the change from half of the steps as its bound."""
-    first = fpk.residual(fine, np.abs(fine - coarse) + 1e-10, coarser=coarse, source=source)
+    """What should vanish, with the change from half of the steps as its bound, nowhere below a tenth of the largest."""
+    first = fpk.residual(fine, without_luck(np.abs(fine - coarse)) + 1e-10, coarser=coarse, source=source)
     return Evidence(first, zero_estimate(len(fine)), tuple(names))

@@ -53,7 +53,7 @@ ROUTES = {
 
 
 def _resolutions(size: Size) -> tuple[int, int]:
-    return (32, 16) if size.quick else (96, 48)
+    return (24, 12) if size.quick else (96, 48)
 
 
 # -- along the flow ----------------------------------------------------------------------------------------------------

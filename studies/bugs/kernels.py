@@ -268,7 +268,7 @@ SHORT, DRAWS, UNNOTICED, SEEN = 0.02, 20_000, 2.0, 0.3
 
 def _at_rest(step: float, sign: float, noise: float) -> tuple[Array, Array]:
     """Positions and masses of the law that an adjusted step leaves unchanged, from its transition probabilities."""
-    x = np.linspace(-0.5, 7.0, 201)
+    x = np.linspace(-0.5, 7.0, 151)
     score, log_p = TARGET.score(x[:, None])[:, 0], TARGET.log_density(x[:, None])
     away = x[None] - x[:, None] - step * score[:, None]
     log_q = -(away**2) / (4 * step)
