@@ -55,11 +55,9 @@ def learned(case: str, batches: int, seed: int) -> tuple[Array, Array]:
 @lru_cache(maxsize=16)
 def bias(batch: int) -> Array:
     """E_B v_B − v for batches from two charges, by the binomial law, flattened."""
-    charges, at = in_augmented_space(CHARGES[:2, :1]), SEEN["N = 1"]
-    first, second = (coulomb(y[None], at) for y in charges)
-    counts = np.arange(batch + 1)
-    E = counts[:, None, None] / batch * first + (1 - counts[:, None, None] / batch) * second
-    units = E / np.linalg.norm(E, axis=2, keepdims=True)
-    mean = np.tensordot(binom.pmf(counts, batch, 0.5), units, axes=1)
-    whole = 0.5 * (first + second)
-    return (whole / np.linalg.norm(whole, axis=1, keepdims=True) - mean).ravel()
+    charges, at = CHARGES[:2, :1], SEEN["N = 1"]
+    pairs = [np.repeat(charges, [count, batch - count], axis=0) for count in range(batch + 1)]
+    units = [PoissonField(drawn).normalised(at[:, :-1], at[:, -1:]) for drawn in pairs]
+    mean = np.tensordot(binom.pmf(np.arange(batch + 1), batch, 0.5), np.array(units), axes=1)
+    whole = sum(coulomb(y[None], at) for y in in_augmented_space(charges))
+    return (mean + whole / np.linalg.norm(whole, axis=1, keepdims=True)).ravel()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from scipy.interpolate import make_interp_spline
 from scipy.optimize import brentq
 from scipy.special import exp1
 
@@ -19,13 +20,23 @@ WIDTH = 0.5
 CLUSTERS = {
     "one cluster": np.array([[0.4, -0.3]]),
     "two clusters": np.array([[-3.0, 0.0], [3.0, 0.0]]),
+    "merged": np.array([[-0.5, 0.0], [0.5, 0.0]]),
+    "close by": np.array([[-1.0, 0.0], [1.0, 0.0]]),
     "three clusters": np.array([[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]]),
 }
 
 
+@lru_cache(maxsize=1)
+def _charge_below() -> Callable[[Array], Array]:
+    """∫_{−∞}^x p dy − ½ from the density alone, as a spline."""
+    y = np.linspace(-4.0, 5.0, 901)
+    below = make_interp_spline(y, LINE.density(y[:, None]), k=5).antiderivative()
+    return lambda x: below(np.clip(x, -4.0, 5.0)) - 0.5
+
+
 def plain_line(x: Array) -> Array:
-    """E = F − ½ on the line."""
-    return LINE.cdf(x[:, 0])[:, None] - 0.5
+    """E on the line: half of what is to the left less half of what is to the right."""
+    return _charge_below()(x)
 
 
 def plain_plane(centres: Array) -> Callable[[Array], Array]:
@@ -63,7 +74,7 @@ def _summit(low: float, high: float) -> float:
 
 
 #: Far along the way: exp(−p t) of the distances are left, p the density where all goes.
-LONG = {"N = 1": (60.0, 128), "one cluster": (240.0, 128), "two clusters": (340.0, 160), "three clusters": (340.0, 160)}
+LONG = {"N = 1": (60.0, 128), "one cluster": (240.0, 128), "two clusters": (340.0, 160)}
 STARTS = {"N = 1": np.linspace(-3.0, 4.0, 7)[:, None]} | {name: 6.0 * sphere(2, 4)[0] + 0.1 for name in CLUSTERS}
 
 
@@ -71,7 +82,7 @@ STARTS = {"N = 1": np.linspace(-3.0, 4.0, 7)[:, None]} | {name: 6.0 * sphere(2, 
 def collapsed(case: str, sign: float, fineness: int) -> Array:
     """Where the flow takes particles from all sides."""
     field = plain_line if case == "N = 1" else plain_plane(CLUSTERS[case])
-    duration, steps = LONG[case]
+    duration, steps = LONG.get(case, LONG["two clusters"])
     return walked(lambda x: sign * field(x), STARTS[case], duration, fineness * steps)
 
 

@@ -56,7 +56,7 @@ FLOWS = (
     Claim(
         "S4.T-col",
         "identity",
-        "Without the added dimension the backward flow collapses: on the line to the median of the data, in the plane to the maxima of the potential, one for each cluster.",
+        "Without the added dimension the backward flow collapses: on the line to the median of the data, in the plane to the maxima of the potential, one for each cluster that stands out.",
         r"\dot x=-E(x):\qquad N=1:\ x(t)\to m,\ F(m)=\tfrac12;\qquad N=2:\ x(t)\to\text{a maximum of }\varphi",
         "GM (2023), text after equation 95",
         {"stated": C, "mean": R, "augmented": R, "sign": R, "median + 1 %": R},
@@ -70,11 +70,16 @@ FLOWS = (
     Claim(
         "err:S4.T-col",
         "identity",
-        "Only inside: all samples go to one point on the line, and for one cluster; from two clusters in the plane they go to two points, from three to three.",
+        "Only inside: all samples go to one point on the line, and where clusters in the plane are one; from two that stand out they go to two points, from three to three.",
         r"\dot x=-E(x):\quad\max_{i,j}|x_i(t)-x_j(t)|\to0\text{ only where }\varphi\text{ has one maximum}",
         "GM (2023), text after equation 95",
-        {"inside": C, "outside": R},
-        {"inside": "two peaks on the line; one cluster in the plane", "outside": "two and three clusters in the plane"},
+        {"inside": C, "outside": R, "close by": R},
+        {
+            "inside": "two peaks on the line; one cluster in the plane, and two whose centres are 2 widths apart",
+            "outside": "two and three clusters in the plane, far from each other",
+            "close by": "two clusters whose centres are 4 widths apart; up to 3.17 there would be one maximum",
+        },
+        assumptions="round clusters of one width.",
     ),
     Claim(
         "S4.T-hem",

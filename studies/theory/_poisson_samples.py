@@ -36,7 +36,7 @@ def _lengths(E: Array) -> Array:
 
 def sampled(case: str, size: Size, seed: int) -> Array:
     """The empirical field over the length of the law's, for each block of samples, shape (blocks, places, N + 1)."""
-    at, blocks = PLACES[case], size.particles(200)
+    at, blocks = PLACES[case], size.particles(400)
     charges = LAWS[case].sample(blocks * BLOCK, np.random.default_rng(seed))
     fields = [coulomb(in_augmented_space(part), at) for part in np.split(charges, blocks)]
     return np.array(fields) / _lengths(_field(case))

@@ -9,6 +9,7 @@ with noise of variance v, solves −∇²φ = p.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -23,6 +24,7 @@ from fpk.study import Evidence, Size, study
 from .._limits import limit_evidence
 from ._poisson import CHARGES, LAWS, LINE, PLANE, in_augmented_space, powered, sphere, upper_half
 from ._poisson_batches import FEW, SEEN, SIZE, bias, learned, mean_direction
+from ._poisson_charts import batch_sizes
 from ._poisson_claims import FIELDS
 from ._poisson_samples import BLOCK, against_whole, directed, sampled
 from ._poisson_spread import SPREAD_AT, at_stencil, spread_charges
@@ -357,13 +359,14 @@ def learned_field(variant: Callable[[str], Array], case: str, size: Size, seed: 
 
 
 @study("err:S4.E100", variants={"inside": True, "outside": False})
-def batchbias(variant: bool, case: str, size: Size, seed: int) -> Evidence:
+def batch_bias(variant: bool, case: str, size: Size, seed: int) -> Evidence:
     """The bias as batches grow, or of one size."""
     names = tuple(f"v{i} at {x.tolist()}" for x in SEEN["N = 1"] for i in range(2))
     if variant:
         largest = 16 if size.quick else 32
-        return limit_evidence(
+        found = limit_evidence(
             lambda h: bias(round(1 / h)), np.zeros(6), step=1 / largest, names=names, source="batches without limit"
         )
+        return replace(found, charts=(batch_sizes(),))
     first = fpk.residual(bias(16), 1e-12, proven=True, source="batches of 16")
     return Evidence(first, zero_estimate(6), names)

@@ -9,6 +9,7 @@ data, and the other way to walk the same line.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from fpk.samplers.poisson import followed
 from fpk.study import Evidence, Size, study
 
 from .._limits import limit
+from . import _poisson_charts as charts
 from ._poisson import LAWS, LINE, ROUND, seen, walked, within
 from ._poisson_collapse import STARTS, collapsed, goals, plain_line
 from ._poisson_flow_claims import FLOWS, REMARKED
@@ -208,19 +210,29 @@ def collapse(variant: str, case: str, size: Size, seed: int) -> Evidence:
     return two_levels(residual_at, names=names, source=f"backward without z, {case}")
 
 
-@study("err:S4.T-col", variants={"inside": ("N = 1", "one cluster"), "outside": ("two clusters", "three clusters")})
-def sinks(variant: tuple[str, str], case: str, size: Size, seed: int) -> Evidence:
+@study(
+    "err:S4.T-col",
+    variants={
+        "inside": ("N = 1", "one cluster", "merged"),
+        "outside": ("two clusters", "three clusters"),
+        "close by": ("close by",),
+    },
+)
+def sinks(variant: tuple[str, ...], case: str, size: Size, seed: int) -> Evidence:
     """How far apart particles end."""
 
     def residual_at(level: int) -> Array:
         ends = (collapsed(name, -1.0, level if size.quick else 2 * level) for name in variant)
         return np.array([np.linalg.norm(x[:, None] - x, axis=2).max() for x in ends])
 
-    return two_levels(residual_at, names=variant, source="ends of the backward flow without z")
+    found = two_levels(residual_at, names=variant, source="ends of the backward flow without z")
+    return replace(found, charts=tuple(charts.sinks(name) for name in variant if name.endswith("clusters")))
 
 
 # -- from a hemisphere -------------------------------------------------------------------------------------------------------
 
+#: Distances of starts whose limit is taken.
+HIGH = (8.0, 16.0, 32.0, 64.0)
 #: Nodes of a start, and steps of a line.
 NODES, STEPS = {"N = 1": 24, "N = 2": 8}, {"N = 1": 48, "N = 2": 10}
 COSINE: Tilt = lambda t: t[:, -1]  # noqa: E731
@@ -276,7 +288,8 @@ def _limiting(case: str, start: str, tilt: Tilt, far: tuple[float, ...], size: S
 
 @study("err:S4.T-hem", variants={"printed": EVEN, "cosine law": COSINE, "start + 5 %": ONE_SIDE})
 def hemisphere_as_printed(variant: Tilt, case: str, size: Size, seed: int) -> Evidence:
-    return _limiting("N = 1", "hemisphere", variant, (8.0, 16.0, 32.0, 64.0), size)
+    found = _limiting("N = 1", "hemisphere", variant, HIGH, size)
+    return replace(found, charts=(charts.lines_home(),)) if variant is EVEN else found
 
 
 # -- the height as time ------------------------------------------------------------------------------------------------------
@@ -362,7 +375,6 @@ PRIORS: dict[str, Tilt] = {
     "exponent N + 2": lambda t: _against_cauchy(t, lambda q: -0.5 * (t.shape[1] + 1) * np.log1p(q)),
     "z + 3 %": lambda t: _against_cauchy(t, lambda q: -0.5 * t.shape[1] * np.log(1.03**2 + q)),
 }
-HIGH = (8.0, 16.0, 32.0, 64.0)
 
 
 @study("S4.T101", variants=PRIORS, cases=tuple(LAWS))
@@ -378,4 +390,7 @@ def plane_start(variant: Tilt, case: str, size: Size, seed: int) -> Evidence:
 def unspecified_start(variant: tuple[str, str], case: str, size: Size, seed: int) -> Evidence:
     start = variant[0] if case == "uniform" else "plane"
     tilt = PRIORS[variant[1]] if case == "normal" and variant[1] != "plane" else EVEN
-    return _limiting("N = 1", start, tilt, HIGH, size)
+    found, nodes = _limiting("N = 1", start, tilt, HIGH, size), NODES["N = 1"]
+    x = landed("N = 1", None, start, HIGH, nodes, STEPS["N = 1"])[-1, :, 0]
+    named = case if variant[0] == "interval" else "Cauchy"
+    return replace(found, charts=(charts.ends({named: (x, tilted(start, tilt, 1, nodes))}),))
