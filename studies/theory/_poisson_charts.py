@@ -55,7 +55,7 @@ def batch_sizes() -> Chart:
         Series(f"place {k + 1}", sizes.astype(float), lengths[:, k], kind="line") for k in range(lengths.shape[1])
     ]
     slope = Series("1/|B|", sizes.astype(float), 0.5 / sizes, kind="reference")
-    return Chart("Bias of the mean unit vector", "|B|", "|E v_B − v|", (*series, slope), log_x=True, log_y=True)
+    return Chart("Bias of the mean unit vector", "|B|", "bias", (*series, slope), log_x=True, log_y=True)
 
 
 def sinks(name: str) -> Chart:

@@ -106,7 +106,7 @@ def static_field(variant: tuple[float, float], case: str, size: Size, seed: int)
 # -- outward -----------------------------------------------------------------------------------------------------------------
 
 LEVELS = tuple(np.linspace(0.05, 0.95, 13))
-DATA_LAWS = {"off centre": (LINE, 1.0, 4.0), "centred": (CENTRED, 2.0, 2.0)}
+DATA_LAWS = {"off centre": (LINE, 1.0, 4.0), "centred": (CENTRED, 2.0, 1.5)}
 
 
 def _order(errors: Array, floor: float, far: tuple[float, ...], order: float, source: str) -> Evidence:
@@ -131,14 +131,14 @@ def angles(variant: tuple[float, float, float], case: str, size: Size, seed: int
     more, power, factor = variant
     law, order, nearest = DATA_LAWS[case]
     far = tuple(nearest * 2.0**k for k in range(5 if size.quick else 6))
-    steps = 64 if size.quick else 192
+    steps = 96 if size.quick else 240
 
     def distances(steps: int) -> Array:
         angle = outward(OtherLines(law, power, factor), far, LEVELS, steps)
         return np.abs(angle / np.pi + np.array(LEVELS) - 1).max(1)
 
     fine, coarse = distances(steps), distances(steps // 2)
-    return _order(fine, float(np.abs(fine - coarse).max()) + 1e-9, far, order + more, f"lines of {case} data")
+    return _order(fine, 0.5 * float(np.abs(fine - coarse).max()) + 1e-9, far, order + more, f"lines of {case} data")
 
 
 # -- there and back ----------------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def hemisphere(variant: tuple[float, Tilt, OtherLines | None], case: str, size: 
     far = tuple(4.0 * 2.0**k for k in range(5 if case == "N = 1" else 4))
     fineness = 2 if size.quick else 4
     fine, coarse = (np.abs(_ends(case, "hemisphere", tilt, far, k, lines)).max(1) for k in (fineness, fineness // 2))
-    floor = float(np.abs(fine - coarse).max()) + 1e-9
+    floor = 0.5 * float(np.abs(fine - coarse).max()) + 1e-9
     return _order(fine, floor, far, 1.0 + more, f"ends of lines from a hemisphere, {case}")
 
 
