@@ -271,7 +271,7 @@ def flow_laws(variant: float, case: str, size: Size, seed: int) -> Evidence:
     problem = fpk.noising(SCHEDULE, four_peaks())
     exact = fpk.exact(problem, times=[0.05, 0.15])
     flow = fpk.probability_flow(problem, traceable(lambda x, t: variant * exact.score(x, t)))
-    solved = fpk.solve(flow, square(6.0, size.cells(80)), times=[0.05, 0.15], steps=size.cells(24))
+    solved = fpk.solve(flow, square(6.0, size.cells(80)), times=[0.05, 0.15], steps=size.cells(20))
     return _held(solved, exact, slices_of({t: exact.law(t) for t in (0.05, 0.15)}))
 
 
@@ -317,7 +317,7 @@ def reversed_laws(variant: tuple[float, bool], case: str, size: Size, seed: int)
             back = replace(back, drift=lambda x, tau: kept(x, tau) - _divergence(x))
         return fpk.solve(back, there.grid, times=[BACK], steps=4, scheme=SCHEMES["central"])
 
-    cells, start = size.cells(64), _there(case, size.cells(64)).plan.problem.initial
+    cells, start = size.cells(56), _there(case, size.cells(56)).plan.problem.initial
     found = replace(home(cells), halved=lambda: home(cells // 2))
     data = fpk.LawMarginals({BACK: start}, (BACK,), source="the data")
     return _held(found, data, slices_of({BACK: start}))
@@ -365,7 +365,7 @@ def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, se
         return Evidence(first, zero_estimate(len(fine)), names)
     right = solve_continuous_lyapunov(TURNING, -2 * TENSOR)
     law = fpk.Gaussian([0.0, 0.0], covariance=(TENSOR if balanced else right) / depth)
-    grid, time = square(6.0, size.cells(80)), 0.0 if case == "at rest" else LONG
+    grid, time = square(6.0, size.cells(72)), 0.0 if case == "at rest" else LONG
     wanted = fpk.LawMarginals({time: law}, (time,), source="Gaussian of the Lyapunov equation")
     panel = slices_of({time: fpk.Gaussian([0.0, 0.0], covariance=right)})
     if case == "at rest":

@@ -56,12 +56,8 @@ class Rates(NamedTuple):
 
     def applied(self, p: Array) -> Array:
         """A p, shape (n,)."""
-        out, w = np.zeros_like(p), self.width
-        for k in range(-w, w + 1):
-            shifted = np.roll(p, -k)
-            if not self.periodic and k:
-                shifted[slice(-k, None) if k > 0 else slice(None, -k)] = 0.0
-            out += self.rows[w + k] * shifted
+        out = np.empty(len(p))
+        kernels.banded_product(self.rows, np.ascontiguousarray(p, float), self.periodic, out)
         return out
 
     def transposed(self) -> Rates:

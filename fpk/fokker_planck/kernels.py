@@ -47,6 +47,22 @@ def well_balanced(f: Array, D: Array, climb: Array, stretch: Array, spacing: flo
 
 
 @compiled
+def banded_product(rows: Array, p: Array, wraps: bool, out: Array) -> None:
+    """Out ← A p for the rows (2w + 1, n) of a banded matrix, rows[w + k, i] = A[i, i + k]; around the ends if it wraps."""
+    w, n = len(rows) // 2, len(p)
+    for i in range(n):
+        out[i] = 0.0
+    for k in range(-w, w + 1):
+        for i in range(max(-k, 0), n - max(k, 0)):
+            out[i] += rows[w + k, i] * p[i + k]
+        if wraps:
+            for i in range(-k):
+                out[i] += rows[w + k, i] * p[i + k + n]
+            for i in range(n - max(k, 0), n):
+                out[i] += rows[w + k, i] * p[i + k - n]
+
+
+@compiled
 def weighted_norm(climb: Array, D: Array, q: Array) -> float:
     """√(Σ q²/π) / max|q| with the Gibbs weights π = e^Φ/D, largest 1: what an error in that norm may become in one cell."""
     n, level, top, size = len(D), 0.0, -np.inf, 0.0

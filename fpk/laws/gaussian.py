@@ -87,12 +87,9 @@ class GaussianMixture:
             raise ProblemError(
                 f"means and covariances must be finite, got {self.means.tolist()} and {self.covariances.tolist()}."
             )
-        if not np.allclose(
-            self.covariances,
-            np.swapaxes(self.covariances, 1, 2),
-            rtol=1e-9,
-            atol=1e-12 * np.abs(self.covariances).max(),
-        ):
+        mirrored = np.swapaxes(self.covariances, 1, 2)
+        sizes = np.abs(mirrored)
+        if np.any(np.abs(self.covariances - mirrored) > 1e-9 * sizes + 1e-12 * sizes.max()):
             raise ProblemError(f"covariances must be symmetric, got {self.covariances.tolist()}.")
         try:
             factors = np.linalg.cholesky(self.covariances)
