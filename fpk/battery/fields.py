@@ -363,6 +363,7 @@ def examine_static_score(
         "factor": number * exact,
     }
     left = {name: _rms(found - other) / scale for name, other in others.items() if np.any(other != exact)}
+    left["factor"] = left.get("factor", np.inf) + 0.01  # a name that says more comes first
     advice = {"factor": f"looks like the score times {number:.4g}"}
     suspects = named(left, lambda name: advice.get(name, ""), among=EXPLAINS * float(gap[0]))
     return FieldExamination(verdict, tuple(suspects) if gap[0] > tolerance else ())

@@ -36,6 +36,8 @@ from fpk.verdict import Outcome
 POINTS, QUANTILES, NODES, SAMPLES = 48, 256, (481, 65), 2048
 #: Widening of the law that mass is weighed from, steps along the known flow, repetitions of an estimated likelihood.
 WIDER, STEPS, REPEATS = 1.3, 64, 48
+#: A density of 0 counts as this far below.
+BOTTOMLESS = 1e3
 
 Likelihood = Callable[..., Array]
 Flow = Callable[[Array], tuple[Array, Array]]
@@ -107,7 +109,7 @@ def examine_likelihood(
         x, gap = examined.x, examined.gap
     else:
         x = points_of(law, POINTS, seed)
-        gap = _called(log_likelihood, x) - law.log_density(x)
+        gap = np.maximum(_called(log_likelihood, x) - law.log_density(x), -BOTTOMLESS)
         findings = [
             _log_density(gap, tolerance, error),
             _mass(log_likelihood, law, tolerance, error, seed, alpha),
@@ -163,10 +165,9 @@ def _finding(
 
 
 def _log_density(gap: Array, tolerance: float, error: float) -> Finding:
-    finite = np.where(np.isfinite(gap), gap, -1e3)
-    found = Estimate(finite, np.full(len(gap), error), source="the log-likelihood")
+    found = Estimate(gap, np.full(len(gap), error), source="the log-likelihood")
     names = [f"log-density at point {k + 1}" for k in range(len(gap))]
-    return _finding("log-density", found, names, tolerance, f"off by {np.abs(finite).max():.2g} at most")
+    return _finding("log-density", found, names, tolerance, f"off by {np.abs(gap).max():.2g} at most")
 
 
 def _mass(log_likelihood: Likelihood, law: Law, tolerance: float, error: float, seed: int, alpha: float) -> Finding:
