@@ -34,7 +34,7 @@ def test_exact_fields_pass(kind: str, schedule: Any, law: fpk.GaussianMixture) -
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("kind", "declared"), itertools.permutations(KINDS, 2))
+@pytest.mark.parametrize(("kind", "declared"), list(itertools.permutations(KINDS, 2)))
 def test_another_kind_is_named_first(kind: str, declared: str, seed: int) -> None:
     found = examine_field(exact_field(OFF_CENTRE, VP, kind=kind), schedule=VP, kind=declared, seed=seed)
     assert found.verdict.outcome is Outcome.REFUTED
