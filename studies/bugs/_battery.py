@@ -17,8 +17,8 @@ from ._examples import Example, Loop, Slip
 #: What a verdict counts as.
 WORTH = {Outcome.CONFIRMED: -1.0, Outcome.UNDECIDED: 0.0, Outcome.REFUTED: 1.0}
 #: Sizes of an examination.
-QUICK: dict[str, Any] = {"particles": 4000, "tolerance": 0.25, "counts": (8, 16, 32)}
-FULL: dict[str, Any] = {"particles": 20_000, "tolerance": 0.2}
+QUICK: dict[str, Any] = {"particles": 2000, "tolerance": 0.4, "counts": (6, 12, 24)}
+FULL: dict[str, Any] = {"particles": 10_000, "tolerance": 0.25, "counts": (8, 16, 32, 64)}
 #: Suspects that are read.
 FIRST = 3
 

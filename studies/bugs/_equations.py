@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -27,11 +28,13 @@ VE = fpk.VESchedule(0.01, 100.0)
 SCORES = {"kind": "score", "schedule": VP, "time": "path", "direction": "t_noise", "scale": "path", "stochastic": True}
 
 
+@cache
 def rooted(steps: int) -> Array:
     """Times even in √t."""
     return np.linspace(1.0, 0.0, steps + 1) ** 2
 
 
+@cache
 def even(steps: int) -> Array:
     """Times even in t."""
     return np.linspace(1.0, 0.0, steps + 1)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -33,6 +34,7 @@ FLOW = {
 BACKWARDS = FLOW | {"direction": "t_noise"}
 
 
+@cache
 def forwards(steps: int) -> Array:
     """From noise to data."""
     return np.linspace(0.0, 1.0, steps + 1)
@@ -128,7 +130,7 @@ class ShiftedEuler(Loop):
 
     def levels(self, steps: int) -> Array:
         """Levels, 1 first."""
-        return shifted(np.linspace(1.0, 0.0, steps + 1))
+        return shifted(1 - forwards(steps))
 
     def step(self, model: Model, x: Array, k: int, steps: int, z: Array) -> Array:
         """One slope."""
