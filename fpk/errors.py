@@ -75,8 +75,12 @@ class Undecided(FpkError, AssertionError):
     verdict: Any = None
 
 
+#: How many known names a message lists.
+FEW = 24
+
+
 class UnknownName(FpkError, LookupError):
-    """A name nobody knows; the message lists the known ones.
+    """A name nobody knows; the message lists those that are close, and the known ones if they are few.
 
     Parameters
     ----------
@@ -92,4 +96,5 @@ class UnknownName(FpkError, LookupError):
         known = sorted(known)
         close = get_close_matches(name, known, n=3)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+        listed = ", ".join(known[:FEW]) + (f" and {len(known) - FEW} more" if len(known) > FEW else "")
+        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {listed or 'none'}.")
