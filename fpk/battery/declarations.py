@@ -69,7 +69,11 @@ class Declaration:
 
     @cached_property
     def _moments(self) -> Callable[[float], tuple[float, bool]]:
-        return lru_cache(maxsize=65536)(self._moment)
+        """Labels that were asked for, shared by all declarations of one clock."""
+        try:
+            return _moments_of(self.schedule, self.time, self.direction)
+        except TypeError:  # a schedule or clock that cannot be hashed
+            return lru_cache(maxsize=65536)(self._moment)
 
     def _moment(self, label: float) -> tuple[float, bool]:
         if self.time == "path" or isinstance(self.time, Index):
@@ -119,3 +123,8 @@ class Declaration:
     def level(self, t: float) -> tuple[float, float]:
         """α and σ."""
         return self.schedule.alpha(t), self.schedule.sigma(t)
+
+
+@lru_cache(maxsize=64)
+def _moments_of(schedule: Any, time: Any, direction: str) -> Callable[[float], tuple[float, bool]]:
+    return lru_cache(maxsize=65536)(Declaration("noise", schedule, time, direction)._moment)

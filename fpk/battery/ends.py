@@ -12,12 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from fpk.battery.findings import Finding, at_least, sampled, small, unexplained
-from fpk.battery.subjects import Run, Subject, between_counts, levels
+from fpk.battery.subjects import Run, Subject, between_counts, quantiles_of
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget
 from fpk.panels import law_panel
 from fpk.rates import between_levels, extrapolated, local_orders, order_likelihood
-from fpk.samplers.coupling import quantiles
 from fpk.verdict import Outcome
 
 #: Orders this far below the declared one count as lost.
@@ -34,7 +33,7 @@ UNEVEN = 2.5
 def distances(subject: Subject, counts: Sequence[int], *, what: str = "law") -> Array:
     """Root-mean-square distance of the quantiles that arrive from those that should, over the law's spread; NaN where the run broke down."""
     target = subject.on_path(subject.data(what), subject.end)
-    wanted, spread = quantiles(target, levels(256)), float(np.sqrt(target.covariance[0, 0]))
+    wanted, spread = quantiles_of(target, 256), float(np.sqrt(target.covariance[0, 0]))
     runs = (subject.ran(what, n) for n in counts)
     return np.array(
         [np.sqrt(np.mean((run.end[:, 0] - wanted) ** 2)) / spread if run.finite else np.nan for run in runs]
@@ -60,7 +59,7 @@ def _quantiles(subject: Subject, what: str) -> Finding:
             tolerance=1.0,
             line=f"breaks down with {counts[-1]} steps: {subject.ran(what, counts[-1]).error}",
         )
-    rest = 2 * abs(found[-1] - found[-2]) if len(found) > 1 and np.isfinite(found[-2]) else 0.0
+    rest = found[-1] - unexplained(found, counts) if len(found) > 1 and np.isfinite(found[-2]) else 0.0
     line = f"{found[-1]:.3g} spreads from the exact quantiles with {counts[-1]} steps"
     doubt = 0.0 if found[-1] <= subject.tolerance else rest
     return small(check, found[-1], tolerance=subject.tolerance, doubt=doubt, line=line, errors=found, counts=counts)
@@ -77,7 +76,7 @@ def order(subject: Subject) -> list[Finding]:
     h, e = 1 / np.array(subject.counts, float)[kept], found[kept]
     if len(h) < 3:
         return []
-    return [_strong_order(subject, h, e) if subject.order else _limit(e), *_even(subject, h, e)]
+    return [_strong_order(subject, h, e) if subject.order else _limit(h, e), *_even(subject, h, e)]
 
 
 def _strong_order(subject: Subject, h: Array, e: Array) -> Finding:
@@ -88,8 +87,8 @@ def _strong_order(subject: Subject, h: Array, e: Array) -> Finding:
     return at_least("order", (found.lower, found.upper), subject.order - LOST, line, local=local, errors=e)
 
 
-def _limit(e: Array) -> Finding:
-    rest = unexplained(e)
+def _limit(h: Array, e: Array) -> Finding:
+    rest = unexplained(e, np.round(1 / h).astype(int).tolist())
     line = f"errors {_listed(e)} with more and more steps"
     return small("limit", rest, tolerance=0.05, line=line, errors=e)
 
@@ -132,7 +131,7 @@ def _cloud(subject: Subject, what: str) -> list[Finding]:
     values = [expectations(subject, what, run) for run in runs]
     return [
         _arrived(subject, check, values, counts),
-        *(_in_the_limit(subject, check, values) if len(values) > 2 else []),
+        *(_in_the_limit(subject, check, values, counts) if len(values) > 2 else []),
     ]
 
 
@@ -164,22 +163,22 @@ def _arrived(subject: Subject, check: str, values: list[Array], counts: list[int
         return settled
     change = mean - values[-2].mean(1)
     apart = values[-1].var(1) + values[-2].var(1) if subject.stochastic else (values[-1] - values[-2]).var(1)
-    budget = panel_step_budget(change, np.sqrt(apart / n))
+    share = 1 / (counts[-1] / counts[-2] - 1)  # of first order: what is left over the last change
+    budget = panel_step_budget(share * change, share * np.sqrt(apart / n))
     doubted = Estimate(mean, budget, covariance=found.covariance, samples=n, source=found.source)
     return sampled(check, doubted, tolerance=subject.tolerance, line=line, alpha=subject.alpha, value=mean)
 
 
-def _in_the_limit(subject: Subject, check: str, values: list[Array]) -> list[Finding]:
-    """2 E_N − E_{N/2}, with its change from half as many steps for the budget."""
+def _in_the_limit(subject: Subject, check: str, values: list[Array], counts: list[int]) -> list[Finding]:
+    """Expectations extrapolated in the steps' length, with their change from half as many steps for the budget."""
     coarse, middle, fine = (v.mean(1) for v in values[-3:])
     n = values[-1].shape[1]
-    covariance = sum(
-        (w**2 * np.atleast_2d(np.cov(v)) / n for w, v in zip((4.0, 1.0), (values[-1], values[-2]), strict=True)),
-        np.zeros(1),
-    )
-    limit = 2 * fine - middle
+    (a, b), (c, d) = _weights(counts[-2], counts[-1]), _weights(counts[-3], counts[-2])
+    pairs = zip((a, b), (values[-2], values[-1]), strict=True)
+    covariance = sum((w**2 * np.atleast_2d(np.cov(v)) / n for w, v in pairs), np.zeros(1))
+    limit = a * middle + b * fine
     error = np.sqrt(np.diag(covariance))
-    budget = np.abs(limit - (2 * middle - coarse)) + 3 * error
+    budget = np.abs(limit - (c * coarse + d * middle)) + 3 * error
     found = Estimate(
         limit, np.maximum(budget, 0.3 * budget.max()), covariance=covariance, samples=n, source="extrapolated particles"
     )
@@ -195,6 +194,11 @@ def _in_the_limit(subject: Subject, check: str, values: list[Array]) -> list[Fin
             value=limit,
         )
     ]
+
+
+def _weights(coarse: int, fine: int) -> tuple[float, float]:
+    """Of values with two numbers of steps, whose combination has no error of first order."""
+    return -coarse / (fine - coarse), fine / (fine - coarse)
 
 
 def _weak_order(subject: Subject) -> list[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fpk.comparison import below_zero, settle, vanishes
 from fpk.laws import Array
-from fpk.marginals import Estimate, residual
+from fpk.marginals import CAUTION, Estimate, residual
 from fpk.verdict import Outcome, Verdict
 
 
@@ -103,10 +103,12 @@ def sampled(
     return Finding(check, settle(found, zero, names=names, tolerance=tolerance, alpha=alpha), line, hints)
 
 
-def unexplained(values: Sequence[float] | Array, *, share: float = 1.5) -> float:
-    """What is left of the last of several sizes once a multiple of the last change is put down to the length of the steps.
+def unexplained(values: Sequence[float] | Array, counts: Sequence[int], *, order: float = 1.0) -> float:
+    """What is left of the last of several sizes, once what shorter steps would take off it, and half of that more, is.
 
-    1.5 times allows for first order, 2.5 times for half an order, with steps half as long.
+    Sizes that fall like steps^−order fall by the last change divided by (n/n')^order − 1 from the last number of steps n on, n' the one before.
     """
-    change = abs(values[-1] - values[-2]) if len(values) > 1 else 0.0
-    return float(max(0.0, values[-1] - share * change))
+    if len(values) < 2:
+        return float(values[-1])
+    fall = abs(values[-1] - values[-2]) / ((counts[-1] / counts[-2]) ** order - 1)
+    return float(max(0.0, values[-1] - CAUTION * fall))

@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from fpk.battery import ends, spots
+from fpk.battery import spots
 from fpk.battery.declarations import Declaration
-from fpk.battery.subjects import Run, Subject
+from fpk.battery.subjects import Run, Subject, quantiles_of
 from fpk.fields import KINDS, Index
 from fpk.laws import Array
 
 #: Kinds of a score's family that others are mistaken for, and gaps larger than this are all alike.
 FAR = 3.0
-#: Steps of the runs a mistake is tried with, at most.
-TRIED = 64
 #: Particles of those runs.
 FEW = 4000
 
@@ -69,7 +67,7 @@ def _misread(own: Declaration) -> Iterator[Fix]:
 def _timed(subject: Subject, labels: list[float]) -> Iterator[Fix]:
     own = subject.declaration
     start, end = (
-        own.label(subject.starting(TRIED)),
+        own.label(subject.starting(subject.tried)),
         own.label(subject.end) if subject.end or own.time != "sigma" else 0.0,
     )
     mirrored: Callable[[float], float] = lambda label: own.label(1 - own.moment(label)[0])  # noqa: E731
@@ -125,7 +123,7 @@ def _away(subject: Subject, run: Run) -> float:
     if not run.finite:
         return FAR
     target = subject.on_path(subject.law, subject.end)
-    wanted = ends.quantiles(target, ends.levels(len(run.end)))
+    wanted = quantiles_of(target, len(run.end))
     x: Array = np.sort(run.end[:, 0]) if subject.stochastic else run.end[:, 0]
     return float(min(FAR, np.sqrt(np.mean((x - wanted) ** 2) / target.covariance[0, 0])))
 

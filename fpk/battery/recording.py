@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -162,3 +163,19 @@ def given(values: Array, library: str, dtype: str = "float64") -> Any:
 
         return jax.numpy.asarray(values, dtype=dtype)
     return values.astype(dtype)
+
+
+@contextmanager
+def alone(library: str) -> Iterator[None]:
+    """One thread for torch, which wins nothing from more on arrays this small, and as many as before afterwards."""
+    if library != "torch":
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -15,12 +15,14 @@ import numpy as np
 from fpk.battery.findings import Finding, small, stated, unexplained
 from fpk.battery.recording import ExactModel, given, numbers
 from fpk.battery.subjects import Subject, levels
-from fpk.fields import exact_field
+from fpk.fields import Index, exact_field
 from fpk.laws import Array
 from fpk.samplers.coupling import quantiles
 
 #: Where in the walk steps are looked at, as shares of their number.
 PLACES = (0.1, 0.3, 0.5, 0.7)
+#: The largest number of steps, where no schedule has a length of its own.
+STEPS = 1024
 #: How large a remainder may be, relative to the flow's step, once what short steps explain is taken off.
 REMAINDER = 0.08
 
@@ -29,12 +31,12 @@ def single_steps(subject: Subject) -> list[Finding]:
     """Do drift and noise of a single step belong together, and is its noise the same everywhere?"""
     if subject.step is None or subject.times is None:
         return []
-    counts = sorted(subject.counts)[-3:]
+    counts = _counts(subject)
     try:
         table = np.array([[_remainder(subject, round(q * n), n) for q in PLACES] for n in counts])
     except Exception as error:  # whatever the code under examination raises is a finding
         return [stated("single step", False, f"raised {type(error).__name__}: {error}")]
-    rest = np.array([unexplained(column) for column in table.T])
+    rest = np.array([unexplained(column, counts) for column in table.T])
     line = f"drift and noise of a step differ by {table[-1].max():.2g} of the flow, {rest.max():.2g} of it not for the steps' length"
     return [
         small(
@@ -46,6 +48,12 @@ def single_steps(subject: Subject) -> list[Finding]:
             table=table,
         )
     ]
+
+
+def _counts(subject: Subject) -> list[int]:
+    """Many steps, as a single one costs nothing: the length of a schedule that has one, a half and a quarter of it."""
+    most = subject.declaration.time.count if isinstance(subject.declaration.time, Index) else STEPS
+    return [n for n in (most // 4, most // 2, most) if n >= 8] or [most]
 
 
 def _remainder(subject: Subject, k: int, steps: int) -> float:

@@ -100,8 +100,9 @@ def _on_the_way(subject: Subject, runs: list[Run]) -> Finding:
     if shift:
         line = f"noise levels are those of labels {'lower' if shift < 0 else 'higher'} by one at every call"
         return small("labels", worst, tolerance=tolerance, line=line, shift=shift, **hints)
-    middles = [_middle(gaps(subject, run)) for run in runs if run.calls]
-    rest = unexplained(middles)
+    walked = [run for run in runs if run.calls]
+    middles = [_middle(gaps(subject, run)) for run in walked]
+    rest = unexplained(middles, [run.steps for run in walked])
     line = f"noise levels are {middles[-1]:.2g} off those of the labels at the median call, {rest:.2g} of it not for the steps' length"
     return small("labels", rest, tolerance=LIMIT + (tolerance if subject.stochastic else 0.0), line=line, **hints)
 
@@ -145,7 +146,7 @@ def leftover(subject: Subject) -> list[Finding]:
             else line
         )
         return [] if subject.last_noise else [small("last step", left, tolerance=KEPT_NOISE, line=advice, **hints)]
-    rest = unexplained([_left(subject, run) for run in runs], share=2.5)
+    rest = unexplained([_left(subject, run) for run in runs], [run.steps for run in runs], order=0.5)
     return [
         small("last step", rest, tolerance=1e-3, line=f"{line}, {rest:.2g} of it not for the steps' length", **hints)
     ]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from fpk.battery.declarations import Declaration
-from fpk.battery.recording import Call, ExactModel, given, numbers
+from fpk.battery.recording import Call, ExactModel, alone, given, numbers
 from fpk.errors import ComparisonError
 from fpk.fields import Index
 from fpk.laws import Array, Gaussian, GaussianMixture
@@ -30,6 +30,8 @@ PLANE = GaussianMixture(
 #: As good as a point: what is left of it is what the sampler leaves.
 POINT, WIDTH = 3.3, 1e-6
 SPOT = Gaussian(POINT, WIDTH)
+#: Particles, where nothing else is asked for; half of them for slower libraries.
+PARTICLES = 100_000
 #: Step counts of the sweep, where nothing else is asked for.
 COUNTS = (8, 16, 32, 64, 128)
 
@@ -80,16 +82,18 @@ class Subject:
     law: GaussianMixture = SMOOTH
     library: str = "numpy"
     dtype: str = "float64"
-    particles: int = 100_000
+    particles: int = 0
     seed: int = 0
     alpha: float = 1e-6
     tolerance: float = 0.1
     kinds: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    tried: int = 64
 
     def __post_init__(self) -> None:
         if self.visits not in VISITS:
             raise ComparisonError(f"visits={self.visits!r} is none of {', '.join(map(repr, VISITS))}.")
-        self.counts = tuple(self.counts) or default_counts(self.declaration)
+        self.particles = self.particles or (PARTICLES if self.library == "numpy" else PARTICLES // 2)
+        self.counts = tuple(sorted(self.counts)) or default_counts(self.declaration)
         self.ran = cache(self._ran)
 
     @property
@@ -119,9 +123,7 @@ class Subject:
 
     def on_path(self, law: GaussianMixture, t: float) -> GaussianMixture:
         """The law of α_t X_0 + σ_t Z."""
-        alpha, sigma = self.declaration.level(t)
-        eye = np.eye(law.dimension)
-        return law.pushed(alpha * eye, np.zeros(law.dimension), sigma**2 * eye)
+        return _pushed(law, *self.declaration.level(t))
 
     def run(self, law: GaussianMixture, start: Array, steps: int, **settings: Any) -> Run:
         """A run from given positions: settings are ``keep``, ``dtype``, ``seed``, ``sampler``, ``declaration``, and ``changes`` of the model."""
@@ -130,7 +132,8 @@ class Subject:
         rng = np.random.default_rng([self.seed, settings.get("seed", 0), steps])
         sampler = settings.get("sampler", self.sampler)
         try:
-            end = sampler(model, given(start, self.library, settings.get("dtype", self.dtype)), steps, rng)
+            with alone(self.library):
+                end = sampler(model, given(start, self.library, settings.get("dtype", self.dtype)), steps, rng)
             return Run(steps, start, _shaped(numbers(end), start), model.calls)
         except Exception as error:  # whatever the code under examination raises is a finding
             return Run(steps, start, np.full_like(start, np.nan), model.calls, f"{type(error).__name__}: {error}")
@@ -152,9 +155,9 @@ class Subject:
             return self._spot(t, steps)
         begun = self.on_path(law, t)
         if what in ("law", "narrow"):
-            return quantiles(begun, levels(256))[:, None]
+            return quantiles_of(begun, 256)[:, None]
         if law.dimension == 1:
-            return np.resize(quantiles(begun, levels(2000)), self.particles)[:, None]
+            return np.resize(quantiles_of(begun, 2000), self.particles)[:, None]
         return begun.sample(self.particles // 2, np.random.default_rng([self.seed, 7]))
 
     def _spot(self, t: float, steps: int) -> Array:
@@ -164,6 +167,20 @@ class Subject:
         count = 9 if not self.stochastic else max(4000, min(40_000, 4_000_000 // steps))
         alpha, sigma = self.declaration.level(t)
         return (alpha * POINT + sigma * ndtri(levels(count)))[:, None]
+
+
+@lru_cache(maxsize=4096)
+def _pushed(law: GaussianMixture, alpha: float, sigma: float) -> GaussianMixture:
+    eye = np.eye(law.dimension)
+    return law.pushed(alpha * eye, np.zeros(law.dimension), sigma**2 * eye)
+
+
+@lru_cache(maxsize=1024)
+def quantiles_of(law: GaussianMixture, count: int) -> Array:
+    """The law's quantiles at the middles of equal intervals; not to be written into."""
+    found = quantiles(law, levels(count))
+    found.flags.writeable = False
+    return found
 
 
 def levels(count: int) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fpk.battery.findings import Finding, Suspect
-from fpk.battery.fixes import TRIED, Discrepancy, discrepancy, fixes
+from fpk.battery.fixes import Discrepancy, discrepancy, fixes
 from fpk.battery.noises import noise_suspects
 from fpk.battery.spots import gaps
 from fpk.battery.subjects import POINT, Subject
@@ -40,7 +40,7 @@ def suspects_of(subject: Subject, findings: Sequence[Finding]) -> list[Suspect]:
 
 def tried(subject: Subject, seen: Seen) -> list[Suspect]:
     """Mistakes a model can undo, and mistakes of the noise."""
-    steps = max([n for n in subject.counts if n <= TRIED], default=min(subject.counts))
+    steps = max([n for n in subject.counts if n <= subject.tried], default=min(subject.counts))
     spot = subject.ran("spot", steps)
     labels = [call.label for call in spot.calls]
     before = discrepancy(subject, steps)
