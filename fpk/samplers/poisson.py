@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, lgamma, log, pi
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -184,15 +184,24 @@ def _summed(law: GaussianMixture, x: Array, z: Array, v: Array) -> tuple[Array, 
     return across, z * up[:, None]
 
 
-def followed(field: PoissonField, x: Array, start: Height, end: Height, *, steps: int, method: str = "rk4") -> Array:
-    """Where the field lines through positions x at the height ``start`` are at the height ``end``, both > 0.
+class Lines(Protocol):
+    """Lines across all heights, of a :class:`PoissonField` or of anything else that has slopes."""
+
+    def velocity(self, x: Array, z: Height) -> Array:
+        """dx/dz at positions x of shape (n, N)."""
+        ...
+
+
+def followed(lines: Lines, x: Array, start: Height, end: Height, *, steps: int, method: str = "rk4") -> Array:
+    """Where the lines through positions x at the height ``start`` are at the height ``end``, both > 0.
 
     Heights go from one to the other in constant ratio, each line's own: from a hemisphere down, ``followed(field, s[:, :-1], s[:, -1:], 0.1,
     steps=64)`` with ``s = HemisphereLaw(radius, N).sample(n, rng)``.
 
     Parameters
     ----------
-    field : PoissonField
+    lines : PoissonField
+        Or other slopes.
     x : array, shape (n, N)
     start, end : float or array of shape (n, 1)
     steps : int
@@ -202,7 +211,7 @@ def followed(field: PoissonField, x: Array, start: Height, end: Height, *, steps
 
     def velocity(x: Array, s: float) -> Array:
         z = start * np.exp(s * ratio)
-        return ratio * z * field.velocity(x, z)
+        return ratio * z * lines.velocity(x, z)
 
     for k in range(steps):
         x = METHODS[method].advanced(velocity, x, (k / steps, (k + 1) / steps))
@@ -305,7 +314,8 @@ class PoissonFlow(ProbabilityFlow):
 
     Notes
     -----
-    The prior is the hemisphere's projection on the plane z = z_max; the exact law there is the data plus z_max C.
+    The prior is the hemisphere's projection on the plane z = z_max; the exact law there is the data plus z_max C. For a start on a hemisphere
+    see :func:`followed`.
     """
 
     name = "Poisson flow"

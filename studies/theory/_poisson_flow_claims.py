@@ -102,7 +102,7 @@ FLOWS = (
             "cosine law": "a start with density ∝ z on the hemisphere",
             "start + 5 %": "a start with 5 % more on one side than on the other",
         },
-        assumptions="the limit r → ∞; N = 1 from the hemisphere to z = 0, N = 2 to the height .6, where the law is that of X₀ + .6 C.",
+        assumptions="the limit r → ∞; N = 1 from the hemisphere to z = 0, N = 2 to the height .2, where the law is that of X₀ + .2 C.",
     ),
     Claim(
         "err:S4.T-hem",
@@ -158,7 +158,7 @@ FLOWS = (
             "exponent N + 2": "a start with the density ∝ (‖x‖² + z²)^(−(N+2)/2)",
             "z + 3 %": "the start of a plane 3 % higher",
         },
-        assumptions="N = 1 to z = 0; N = 2 to the height .6, where the law is that of X₀ + .6 C.",
+        assumptions="N = 1 to z = 0; N = 2 to the height .2, where the law is that of X₀ + .2 C.",
     ),
     Claim(
         "err:S4.T101",

@@ -15,13 +15,20 @@ from fpk.samplers import PoissonField
 from fpk.samplers.coupling import quantiles
 from fpk.samplers.poisson import followed
 
-from ._poisson import LAWS, LINE, below, legendre, places, upper_half
+from ._poisson import LINE, below, legendre, places, upper_half
 
 #: The law on the line with its mean at 0.
 CENTRED = fpk.GaussianMixture(LINE.weights, LINE.means - LINE.mean, covariances=LINE.covariances)
 #: Where lines begin or end next to the charges: on the line the rest of the way is straight; in the plane, and for other kernels, the law there is
 #: that of X_0 + z C.
-ABOVE = {"N = 1": 0.0, "N = 2": 0.6}
+ABOVE = {"N = 1": 0.0, "N = 2": 0.2}
+#: The law in the plane has one broad hill: few lines show where the others go.
+DATA = {
+    "N = 1": LINE,
+    "N = 2": fpk.GaussianMixture(
+        [0.4, 0.6], [[0.6, -0.3], [-0.6, 0.3]], covariances=[[[0.5, 0.15], [0.15, 0.4]], [[0.6, -0.15], [-0.15, 0.7]]]
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -55,21 +62,26 @@ def outward(lines: OtherLines, radii: tuple[float, ...], levels: tuple[float, ..
     x, before = np.tile(x, (len(radii), 1)), np.full_like(r, low)
     z = r * np.sin(np.pi * np.tile(u, len(radii)))[:, None]
     for count in (steps, steps // 8, steps // 8, steps // 8):
-        x = followed(lines, x, before, z, steps=count)  # type: ignore[arg-type]
+        x = followed(lines, x, before, z, steps=count)
         before, z = z, z * r / np.hypot(x, z)
     return np.arctan2(before, x).reshape(len(radii), len(u))
+
+
+def height(case: str, lines: OtherLines | None) -> float:
+    """Where lines end; the kernels of other powers have none at 0."""
+    return ABOVE[case] if lines is None or lines.power == 2 else 0.2
 
 
 @lru_cache(maxsize=64)
 def landed(case: str, lines: OtherLines | None, start: str, far: tuple[float, ...], nodes: int, steps: int) -> Array:
     """Where lines end that begin at the points of a start at the distances ``far``, shape (far, n, N)."""
-    field = lines or PoissonField(LAWS[case])
-    t, _ = START[start](LAWS[case].dimension, nodes)
+    field = lines or PoissonField(DATA[case])
+    t, _ = START[start](DATA[case].dimension, nodes)
     begin = np.concatenate([r * t for r in far])
-    straight = ABOVE[case] == 0 and (lines is None or lines.power == 2)
-    low = 0.03 / steps if straight else ABOVE[case] or 0.2
-    x = followed(field, begin[:, :-1], begin[:, -1:], low, steps=steps)  # type: ignore[arg-type]
-    if straight:
+    end = height(case, lines)
+    low = end or 0.03 / steps
+    x = followed(field, begin[:, :-1], begin[:, -1:], low, steps=steps)
+    if end == 0:
         x = x - low * field.velocity(x, 0.0)
     return x.reshape(len(far), len(t), -1)
 
@@ -88,16 +100,16 @@ def _expected() -> Array:
     normal, mass = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2), np.outer(w, w).ravel() / w.sum() ** 2
     away, shares = _plane(2, 12)
     noise = ABOVE["N = 2"] * away[:, :2]
-    law = LAWS["N = 2"]
+    law = DATA["N = 2"]
     laws = zip(law.weights, law.means, np.linalg.cholesky(law.covariances), strict=True)
     places = ((weight, mean + normal @ factor.T) for weight, mean, factor in laws)
     return sum((weight * (_bent(x[:, None] + noise) @ shares @ mass) for weight, x in places), np.zeros(5))
 
 
-def functionals(case: str, x: Array, weights: Array) -> Array:
-    """Means of functionals over weighted ends x of shape (far, n, N), less those of the data, shape (far, K)."""
+def functionals(case: str, x: Array, weights: Array, z: float) -> Array:
+    """Means of functionals over weighted ends x of shape (far, n, N) at the height z, less those of the data, shape (far, K)."""
     if case == "N = 1":
-        return np.moveaxis(legendre(LINE, x.ravel(), 0.0).reshape(4, *x.shape[:-1]) @ weights, 0, -1)
+        return np.moveaxis(legendre(LINE, x.ravel(), z).reshape(4, *x.shape[:-1]) @ weights, 0, -1)
     return np.moveaxis(_bent(x) @ weights, 0, -1) - _expected()
 
 

@@ -22,7 +22,7 @@ from fpk.samplers.poisson import sphere_area
 from fpk.study import Evidence, Size, study
 
 from .._limits import limit_evidence
-from ._poisson import CHARGES, LAWS, LINE, PLANE, in_augmented_space, powered, sphere, upper_half
+from ._poisson import CHARGES, LAWS, LINE, PLANE, in_augmented_space, powered, sphere, upper_half, walked
 from ._poisson_batches import FEW, SEEN, SIZE, bias, learned, mean_direction
 from ._poisson_charts import batch_sizes
 from ._poisson_claims import FIELDS
@@ -284,11 +284,18 @@ def _stations(dimension: int) -> Array:
     return np.array([[0.3, -0.2, 0.5], [2.0, 1.0, -0.4], [-1.5, 0.4, 0.2], [5.0, -2.0, 1.0]])[:, :dimension]
 
 
-def _lengths_anddirections(v: Array, x: Array, z: Array) -> tuple[Array, Array]:
-    """|v|² and v + √N E/|E|, E by the sum over the charges."""
-    N = x.shape[1]
-    E = powered(in_augmented_space(CHARGES[:, :N]), np.hstack([x, z]), 0.0)
-    return (v**2).sum(1), (v + N**0.5 * E / np.linalg.norm(E, axis=1, keepdims=True)).ravel()
+def _unit(x: Array, z: Array) -> Array:
+    """−√N E/|E| by the sum over the charges."""
+    E = powered(in_augmented_space(CHARGES[:, : x.shape[1]]), np.hstack([x, z]), 0.0)
+    return -(x.shape[1] ** 0.5) * E / np.linalg.norm(E, axis=1, keepdims=True)
+
+
+def _turned(v: Callable[[Array, Array], Array], steps: int) -> Array:
+    """Change of the mean angle under which the charges are seen as two particles follow v; N = 1."""
+    start = np.hstack([_stations(1), HEIGHTS])[2:]
+    end = walked(lambda x: v(x[:, :1], x[:, 1:]), start, 0.25, steps)
+    angles = (np.arctan2(x[:, 1:], x[:, :1] - CHARGES[:, 0]).mean(1) for x in (end, start))
+    return np.subtract(*angles)
 
 
 #: From −√N E/|E|, E and N to what is claimed.
@@ -305,15 +312,21 @@ NORMALISED: dict[str, Normalised] = {
 
 
 def _normalised(variant: Normalised, N: int) -> Evidence:
-    """|v|² − N, and v less a unit vector times √N."""
+    """|v|² − N, v less a unit vector times √N, and in N = 1 what lines keep."""
     x, field = _stations(N), PoissonField(CHARGES[:, :N])
-    v = variant(field.normalised(x, HEIGHTS), field.vector(x, HEIGHTS), N)
-    lengths, apart = _lengths_anddirections(v, x, HEIGHTS)
-    names = [f"|v|² at {place.tolist()}" for place in x] + [
-        f"v{i} at {place.tolist()}" for place in x for i in range(N + 1)
-    ]
-    first = fpk.residual(np.concatenate([lengths - N, apart]), 1e-12, proven=True, source=f"charges, N = {N}")
-    return Evidence(first, zero_estimate(len(names)), tuple(names))
+
+    def v(x: Array, z: Array) -> Array:
+        return variant(field.normalised(x, z), field.vector(x, z), N)
+
+    def residual_at(level: int) -> Array:
+        found = v(x, HEIGHTS)
+        kept = [_turned(v, 8 * level)] if N == 1 else []
+        return np.concatenate([(found**2).sum(1) - N, (found - _unit(x, HEIGHTS)).ravel(), *kept])
+
+    names = [f"|v|² at {place.tolist()}" for place in x]
+    names += [f"v{i} at {place.tolist()}" for place in x for i in range(N + 1)]
+    names += [f"angle along the line from {place.tolist()}" for place in x[2:] if N == 1]
+    return two_levels(residual_at, names=names, source=f"charges, N = {N}")
 
 
 @study(

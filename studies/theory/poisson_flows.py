@@ -9,7 +9,7 @@ data, and the other way to walk the same line.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -29,11 +29,13 @@ from ._poisson_collapse import STARTS, collapsed, goals, plain_line
 from ._poisson_flow_claims import FLOWS, REMARKED
 from ._poisson_lines import (
     CENTRED,
+    DATA,
     EVEN,
     NAMES,
     OtherLines,
     Tilt,
     functionals,
+    height,
     landed,
     outward,
     tilted,
@@ -234,7 +236,7 @@ def sinks(variant: tuple[str, ...], case: str, size: Size, seed: int) -> Evidenc
 #: Distances of starts whose limit is taken.
 HIGH = (8.0, 16.0, 32.0, 64.0)
 #: Nodes of a start, and steps of a line.
-NODES, STEPS = {"N = 1": 24, "N = 2": 8}, {"N = 1": 48, "N = 2": 10}
+NODES, STEPS = {"N = 1": 24, "N = 2": 8}, {"N = 1": 48, "N = 2": 14}
 COSINE: Tilt = lambda t: t[:, -1]  # noqa: E731
 ONE_SIDE: Tilt = lambda t: 1 - 0.05 * t[:, -2]  # noqa: E731
 
@@ -245,7 +247,7 @@ def _ends(
     """Legendre functionals of where a start ends, at each distance, shape (far, K)."""
     nodes = NODES[case] + 2 * (fineness > 1)
     x = landed(case, lines, start, far, nodes, fineness * STEPS[case])
-    return functionals(case, x, tilted(start, tilt, LAWS[case].dimension, nodes))
+    return functionals(case, x, tilted(start, tilt, DATA[case].dimension, nodes), height(case, lines))
 
 
 #: What is added to the order, the density of the start on the hemisphere, other lines.
@@ -275,7 +277,7 @@ def hemisphere(variant: tuple[float, Tilt, OtherLines | None], case: str, size: 
     return _order(fine, floor, far, 1.0 + more, f"ends of lines from a hemisphere, {case}")
 
 
-def _limiting(case: str, start: str, tilt: Tilt, far: tuple[float, ...], size: Size, factor: float = 1.0) -> Evidence:
+def _limiting(case: str, start: str, tilt: Tilt, far: tuple[float, ...], size: Size) -> Evidence:
     """The functionals of the ends as the start moves away, with what finer steps change as part of the bound."""
     fineness = 2 if size.quick else 4
     fine, coarse = (_ends(case, start, tilt, far, k) for k in (fineness, fineness // 2))
@@ -310,15 +312,15 @@ SLOPES: dict[str, Slope] = {
 }
 
 
-class _Sloped(PoissonField):
-    """Lines of the normalised field by another rule."""
+@dataclass(frozen=True)
+class _Sloped:
+    """Lines of the normalised field by a rule."""
 
-    def __init__(self, data: Any, slope: Slope) -> None:
-        super().__init__(data)
-        self.__dict__["slope"] = slope
+    field: PoissonField
+    slope: Slope
 
     def velocity(self, x: Array, z: Any) -> Array:
-        return self.__dict__["slope"](PoissonField(self.data).normalised(x, z))
+        return self.slope(self.field.normalised(x, z))
 
 
 @lru_cache(maxsize=8)
@@ -334,7 +336,8 @@ def _by_height(case: str, slope: Slope, size: Size) -> Evidence:
 
     def residual_at(level: int) -> Array:
         ends = _fallen(case, level * steps)
-        x = followed(_Sloped(data, slope), start[:, :-1], start[:, -1:], ends[:, -1:], steps=level * steps)
+        lines = _Sloped(PoissonField(data), slope)
+        x = followed(lines, start[:, :-1], start[:, -1:], ends[:, -1:], steps=level * steps)
         return (x - ends[:, :-1]).ravel()
 
     names = tuple(f"x{i} from {x.tolist()}" for x in start for i in range(len(x) - 1))
