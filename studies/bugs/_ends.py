@@ -100,7 +100,7 @@ PRIORS = (
         "DDIM over 100 indices",
         "D",
         SHORT,
-        INDEXED | {"time": labels(FEW), "order": 1},
+        INDEXED | {"time": labels(FEW), "order": 1, "counts": (10, 20, 50)},
         (
             Slip(
                 "betas of a thousand steps",

@@ -10,7 +10,7 @@ from fpk.laws import Array
 
 from ._equations import SCORES, ReverseSDE, half_score
 from ._examples import Example, Slip
-from ._indexed import DDIM, DDPM, INDEXED, all_of_it
+from ._indexed import DDIM, DDPM, INDEXED, all_of_it, louder
 from ._levels import LEVELS, Ancestral, Churned, split
 
 
@@ -58,6 +58,12 @@ EXAMPLES = (
                 replace(PART, share=all_of_it),
                 ("noise without drift",),
                 "the direction keeps √(1 − ᾱ'), although part of that is drawn anew",
+            ),
+            Slip(
+                "noise + 10 %",
+                replace(PART, share=louder),
+                ("noise too large",),
+                "what is drawn is 10 % too large",
             ),
         ),
     ),
