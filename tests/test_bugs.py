@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,16 @@ import numpy as np
 import pytest
 
 import fpk
-from fpk.catalogue import loaded_module
+from fpk.catalogue import Catalogue, loaded_module
 from fpk.fields import exact_field
+from fpk.marginals import zero_estimate
+from fpk.records import Judged, judged
+from fpk.reporting import write_report
+from fpk.runner import Done, Task
 from fpk.samplers import DDIM, DDPM, ProbabilityFlow
 from fpk.schedules import OTSchedule
-from fpk.study import CHECKS, REGISTERED, Size
+from fpk.study import CHECKS, REGISTERED, Claim, Evidence, Size, Study
+from fpk.tables import answered
 from fpk.verdict import Outcome
 
 ROOT = Path(fpk.__file__).parents[1]
@@ -149,3 +155,37 @@ def test_the_study_of_a_class_takes_a_slip_in_its_own_case_only(bugs: Any) -> No
     assert ("noise returned", "DDPM over 1,000 indices") not in study.checks
     found = study.compute(study.variants["last level not 0"], "Euler over noise levels", Size("quick"), 3)
     assert found.first.value[found.names.index("times")] == 1
+
+
+def checked_records(bugs: Any, names: tuple[str, ...] = ("law", "a <b> | c")) -> list[Judged]:
+    """A twin and a slip with two checks, and a record of another kind."""
+    claim = Claim(
+        "bugs.X", "bound", "It is right.", "x", "here", {"stated": Outcome.CONFIRMED, "slip": Outcome.REFUTED}
+    )
+    study = Study(claim.id, checked_records, {"stated": 0, "slip": 1}, ("loop",), 1, False, "studies.bugs.slips")
+    done = []
+    for variant, values in (("stated", (-1.0, -1.0)), ("slip", (0.0, 1.0))):
+        first = fpk.Estimate(np.array(values), np.full(2, 1e-3))
+        evidence = Evidence(first, zero_estimate(2), names, panel=CHECKS)
+        done.append(Done(Task("studies", claim.id, variant, "loop", "quick", 7, "0" * 64), evidence, {"versions": {}}))
+    return judged(Catalogue(Path("studies"), {claim.id: claim}, (study,)), done)
+
+
+def test_the_report_has_the_matrix_of_mistakes_and_checks(bugs: Any, tmp_path: Path) -> None:
+    records = checked_records(bugs)
+    found = answered(records)
+    assert found.checks == ("law", "a <b> | c")
+    assert [row for _, row in found.rows] == [(Outcome.CONFIRMED,) * 2, (Outcome.UNDECIDED, Outcome.REFUTED)]
+    assert [found.refuted(check) for check in found.checks] == [0, 1]
+    write_report(records, tmp_path, claims={}, command="fpk run", seconds=1.0, size="quick")
+    page, text = ((tmp_path / name).read_text() for name in ("index.html", "report.md"))
+    assert "What the checks catch" in page
+    assert "a &lt;b&gt; | c" in page
+    assert "| bugs.X | loop | slip | ? | ≠ |" in text
+
+
+def test_a_report_without_checks_has_no_matrix(bugs: Any, tmp_path: Path) -> None:
+    records = [Judged(j.record, j.verdict, replace(j.evidence, panel="")) for j in checked_records(bugs) if j.evidence]
+    assert not answered(records).rows
+    write_report(records, tmp_path, claims={}, command="fpk run", seconds=1.0, size="quick")
+    assert "What the checks catch" not in (tmp_path / "index.html").read_text()
