@@ -10,7 +10,8 @@ import fpk
 from fpk.errors import ProblemError
 from fpk.laws import Array, central_derivative
 from fpk.models.features import Hermite, RadialBasis, RandomFourier
-from fpk.models.normalizing import Affine, Continuous, Layer, NormalizingFlow, SinhArcsinh, maximum_likelihood
+from fpk.models.layers import Affine, Continuous, Layer, SinhArcsinh
+from fpk.models.normalizing import NormalizingFlow, maximum_likelihood
 
 LINE, PLANE = fpk.Gaussian(0.0, 1.0), fpk.Gaussian([0.0, 0.0], 1.0)
 WAVES = Continuous(RandomFourier(5, 2, width=1.0, seed=1), np.random.default_rng(3).normal(size=(5, 2)) / 2, steps=32)
