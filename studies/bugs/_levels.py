@@ -110,7 +110,7 @@ class Churned(Levels):
     """Euler with new noise before each step below the level 50."""
 
     noisy = True
-    churn: float = 12.0
+    churn: float = 80.0
     told: Callable[[float, float], float] = raised
 
     def step(self, model: Model, x: Array, k: int, steps: int, z: Array) -> Array:
