@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fpk.battery.findings import Suspect
 from fpk.battery.recording import Call
@@ -67,27 +66,25 @@ def noise_suspects(subject: Subject, run: Run) -> list[Suspect]:
     kept = (steps.room > 0) & (steps.drawn > 1e-12)
     if crowded < 0.3 or kept.sum() < 3:
         return [Suspect("noise without drift", crowded, "the drift goes all the way, and noise is added")]
-    wanted, drawn = np.sqrt(steps.room[kept]), steps.drawn[kept]
-    seen = _size(np.log(drawn / wanted))
-    if seen < SAME:
+    return of_size(subject, (steps.before[kept], steps.after[kept]), steps.drawn[kept], np.sqrt(steps.room[kept]))
+
+
+def of_size(subject: Subject, times: tuple[Array, Array], drawn: Array, wanted: Array) -> list[Suspect]:
+    """Mistakes in the size of the noise, from what is drawn and what there is room for in steps between two times each."""
+    logs = np.log(drawn / wanted)
+    seen = _size(logs)
+    if seen < SAME / 3:
         return []
-    ratio = float(np.exp(np.median(np.log(drawn / wanted))))
-    name, size = (
-        ("noise too large" if ratio > 1 else "noise too small"),
-        f"{ratio:.3g} times what the drift has room for",
-    )
-    guesses = {name: wanted * ratio} | _guesses(subject, steps, kept, wanted)
-    return [
-        Suspect(
-            mistake, 0.05 * (mistake == name) + _size(np.log(drawn / guess)) / seen, size if mistake == name else ""
-        )
-        for mistake, guess in guesses.items()
-    ]
+    ratio = float(np.exp(np.median(logs)))
+    name, size = "noise too large" if ratio > 1 else "noise too small", f"{ratio:.3g} times what the drift has room for"
+    left = {mistake: _size(np.log(drawn / guess)) / seen for mistake, guess in _guesses(subject, times, wanted).items()}
+    found = [Suspect(mistake, share) for mistake, share in left.items()]
+    return [Suspect(name, 0.05 + _size(logs - np.log(ratio)) / seen, size), *found]
 
 
-def _guesses(subject: Subject, steps: Steps, kept: NDArray[np.bool_], wanted: Array) -> dict[str, Array]:
+def _guesses(subject: Subject, times: tuple[Array, Array], wanted: Array) -> dict[str, Array]:
     """What would be drawn by mistake."""
-    t, after = steps.before[kept], steps.after[kept]
+    t, after = times
     found = {"variance for its root": wanted**2, "step for its root": wanted * np.sqrt(t - after)}
     if isinstance(subject.declaration.time, Index):
         one = np.array([_forward(subject, now, now - 1 / subject.declaration.time.count) for now in t])

@@ -59,13 +59,13 @@ def wrapped(
         return x
 
     def step(model: Any, x: Array, k: int, steps: int, z: Array) -> Array:
-        chain = made(model, steps, x.shape[1])
-        return chain.step(x, k, np.concatenate([z[None], np.zeros((max(chain.noises - 1, 0), *x.shape))]))
+        return made(model, steps, x.shape[1]).step(x, k, z[None])
 
     probe = made(lambda x, t: x, 4, 1)
     declared: dict[str, Any] = {
         "kind": kind, "schedule": schedule, "order": probe.order, "stochastic": probe.noises > 0, "times": clock,
-        "end": float(clock(4)[-1]), "last_noise": probe.noises > 0 and not isinstance(probe, DDIM), "step": step,
+        "end": float(clock(4)[-1]), "last_noise": probe.noises > 0 and not isinstance(probe, DDIM),
+        "step": step if probe.noises < 2 else None,
     }  # fmt: skip
     return sampler, declared
 

@@ -10,14 +10,15 @@ however much noise it draws: √h for h, a missing ½ or noise without its drift
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fpk.battery.findings import Finding, small, stated, unexplained
 from fpk.battery.recording import ExactModel, given, numbers
-from fpk.battery.subjects import Subject, levels
+from fpk.battery.subjects import Subject, quantiles_of
 from fpk.fields import Index, exact_field
 from fpk.laws import Array
-from fpk.samplers.coupling import quantiles
 
 #: Where in the walk steps are looked at, as shares of their number.
 PLACES = (0.1, 0.3, 0.5, 0.7)
@@ -27,15 +28,26 @@ STEPS = 1024
 REMAINDER = 0.08
 
 
+class Step(NamedTuple):
+    """A step between two times: its remainder over Δ v, the noise it draws, and the square of that its drift has room for."""
+
+    before: float
+    after: float
+    remainder: float
+    drawn: float
+    room: float
+
+
 def single_steps(subject: Subject) -> list[Finding]:
     """Do drift and noise of a single step belong together, and is its noise the same everywhere?"""
     if subject.step is None or subject.times is None:
         return []
     counts = _counts(subject)
     try:
-        table = np.array([[_remainder(subject, round(q * n), n) for q in PLACES] for n in counts])
+        steps = [[_examined(subject, round(q * n), n) for q in PLACES] for n in counts]
     except Exception as error:  # whatever the code under examination raises is a finding
         return [stated("single step", False, f"raised {type(error).__name__}: {error}")]
+    table = np.array([[step.remainder for step in row] for row in steps])
     rest = np.array([unexplained(column, counts) for column in table.T])
     line = f"drift and noise of a step differ by {table[-1].max():.2g} of the flow, {rest.max():.2g} of it not for the steps' length"
     return [
@@ -45,7 +57,7 @@ def single_steps(subject: Subject) -> list[Finding]:
             tolerance=REMAINDER,
             line=line,
             names=[f"after {q:.0%} of the steps" for q in PLACES],
-            table=table,
+            steps=steps[-1],
         )
     ]
 
@@ -56,18 +68,18 @@ def _counts(subject: Subject) -> list[int]:
     return [n for n in (most // 4, most // 2, most) if n >= 8] or [most]
 
 
-def _remainder(subject: Subject, k: int, steps: int) -> float:
-    """Root-mean-square remainder of step k, over that of Δ v."""
+def _examined(subject: Subject, k: int, steps: int) -> Step:
     visited = subject.visited(steps)
     assert visited is not None
     t, after = float(visited[k]), float(visited[k + 1])
     law = subject.on_path(subject.law, t)
-    x = quantiles(law, levels(33))[:, None]
+    x = quantiles_of(law, 33)[:, None]
     below, mean, above = (_stepped(subject, x, k, steps, z) for z in (-1.0, 0.0, 1.0))
-    noise = (above - below) / 2
+    noise, pull = (above - below) / 2, 0.5 * law.score(x)
     flow = (t - after) * exact_field(subject.law, subject.schedule, kind="velocity")(x, t)
-    rest = mean - x + flow - 0.5 * noise**2 * law.score(x)
-    return float(np.sqrt(np.mean(rest**2) / np.mean(flow**2)))
+    room = float(np.sum(pull * (mean - x + flow)) / np.sum(pull**2))
+    rest = mean - x + flow - noise**2 * pull
+    return Step(t, after, float(np.sqrt(np.mean(rest**2) / np.mean(flow**2))), float(np.sqrt(np.mean(noise**2))), room)
 
 
 def _stepped(subject: Subject, x: Array, k: int, steps: int, z: float) -> Array:

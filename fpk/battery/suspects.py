@@ -9,7 +9,7 @@ import numpy as np
 
 from fpk.battery.findings import Finding, Suspect
 from fpk.battery.fixes import Discrepancy, discrepancy, fixes
-from fpk.battery.noises import noise_suspects
+from fpk.battery.noises import noise_suspects, of_size
 from fpk.battery.spots import gaps
 from fpk.battery.subjects import POINT, Subject
 from fpk.fields import Index
@@ -29,6 +29,8 @@ def suspects_of(subject: Subject, findings: Sequence[Finding]) -> list[Suspect]:
     found = [suspect for signature in SIGNATURES for suspect in signature(subject, seen)]
     if seen.keys() & {*LAW, *LABELS, "last step"}:
         found += tried(subject, seen)
+    elif "single step" in seen:
+        found += _single(subject, seen["single step"])
     best: dict[str, Suspect] = {}
     for suspect in sorted(found, key=lambda s: s.distance):
         best.setdefault(suspect.mistake, suspect)
@@ -52,6 +54,14 @@ def tried(subject: Subject, seen: Seen) -> list[Suspect]:
     if subject.stochastic:
         found += noise_suspects(subject, spot)
     return found + _another_index(subject, steps)
+
+
+def _single(subject: Subject, finding: Finding) -> list[Suspect]:
+    """Mistakes of the noise of single steps."""
+    table = np.array([step for step in finding.hints.get("steps", ()) if step.drawn > 0 and step.room > 0])
+    if not len(table):
+        return []
+    return of_size(subject, (table[:, 0], table[:, 1]), table[:, 3], np.sqrt(table[:, 4]))
 
 
 def _left(subject: Subject, steps: int, fix: Any, before: Discrepancy, metrics: tuple[bool, bool]) -> float:
