@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from fpk.models.points import Pairs
 from fpk.schedules import Schedule, rates
 
 from ._flow_curves import STRAIGHT, VE, VP
-from ._matching import SETTINGS, Noised, normal_nodes
+from ._matching import Cloud, Noised, normal_nodes
 from ._matching_draws import bayes
 
 #: Probabilities of the data from the likelihoods (n, m) and the prior (m,).
@@ -29,25 +30,30 @@ class Mixed:
 
     Parameters
     ----------
-    setting : str
-        Of :data:`SETTINGS`.
+    base : Noised
+        Says where the data are.
     schedule : Schedule
     level : int
         Of the nodes of the data.
     """
 
-    setting: str
+    base: Noised
     schedule: Schedule
     level: int = 2
 
     def at(self, t: float) -> Noised:
         """Noise and data at t."""
         alpha, sigma = self.schedule.alpha(1 - t), self.schedule.sigma(1 - t)
-        return replace(SETTINGS[self.setting], alpha=alpha, sigma=sigma)
+        return replace(self.base, alpha=alpha, sigma=sigma)
 
     def law(self, t: float) -> GaussianMixture:
         """p_t."""
         return self.at(t).law
+
+    @cached_property
+    def data(self) -> Cloud:
+        """The points of the data, or nodes."""
+        return self.base.data(self.level)
 
     def conditional(self, x: Array, y: Array, t: float) -> Array:
         """u(x|y) = (σ̇/σ)(x − μ) + μ̇, shapes broadcast."""
@@ -57,10 +63,10 @@ class Mixed:
 
     def velocity(self, x: Array, t: float, weighting: Weighting = bayes) -> Array:
         """The mean of the conditional velocities, shape (n, d)."""
-        noised = self.at(t)
-        data = noised.data(self.level)
-        shares = weighting(noised.likelihood(x, data.x), data.weights)
-        return np.einsum("nm,nmd->nd", shares, self.conditional(x[:, None], data.x, t))
+        alpha, sigma = self.schedule.alpha(1 - t), self.schedule.sigma(1 - t)
+        logs = -0.5 * ((x[:, None] - alpha * self.data.x) ** 2).sum(-1) / sigma**2
+        shares = weighting(np.exp(logs - logs.max(1, keepdims=True)), self.data.weights)
+        return np.einsum("nm,nmd->nd", shares, self.conditional(x[:, None], self.data.x, t))
 
     def only_velocity(self, x: Array, t: float) -> Array:
         """−∂_tF/p on the line."""
@@ -73,7 +79,7 @@ class Mixed:
 
     def pairs(self, t: float) -> Pairs:
         """All pairs of data points (``x0``) and nodes of the noise."""
-        data, (z, w) = self.at(t).data(self.level), normal_nodes(self.level, SETTINGS[self.setting].dimension)
+        data, (z, w) = self.data, normal_nodes(self.level, self.base.dimension)
         x1 = np.repeat(data.x, len(z), axis=0)
         return Pairs(x1, np.tile(z, (len(data.x), 1)), np.kron(data.weights, w), self.schedule, 1 - t)
 
