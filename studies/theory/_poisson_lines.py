@@ -96,9 +96,9 @@ def _bent(x: Array) -> Array:
 @lru_cache(maxsize=1)
 def _expected() -> Array:
     """Their expectations under X_0 + z C in the plane at the height of the ends, by quadrature over X_0 and C."""
-    nodes, w = np.polynomial.hermite_e.hermegauss(16)
+    nodes, w = np.polynomial.hermite_e.hermegauss(20)
     normal, mass = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2), np.outer(w, w).ravel() / w.sum() ** 2
-    away, shares = _plane(2, 12)
+    away, shares = _plane(2, 14)
     noise = ABOVE["N = 2"] * away[:, :2]
     law = DATA["N = 2"]
     laws = zip(law.weights, law.means, np.linalg.cholesky(law.covariances), strict=True)

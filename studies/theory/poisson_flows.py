@@ -245,7 +245,7 @@ def _ends(
     case: str, start: str, tilt: Tilt, far: tuple[float, ...], fineness: int, lines: OtherLines | None = None
 ) -> Array:
     """Legendre functionals of where a start ends, at each distance, shape (far, K)."""
-    nodes = NODES[case] + 2 * (fineness > 1)
+    nodes = NODES[case] + 2 * (fineness // 2)
     x = landed(case, lines, start, far, nodes, fineness * STEPS[case])
     return functionals(case, x, tilted(start, tilt, DATA[case].dimension, nodes), height(case, lines))
 
