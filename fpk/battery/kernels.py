@@ -32,23 +32,13 @@ from fpk.panels import law_panel
 from fpk.verdict import Outcome, Verdict
 
 #: Functionals, positions and normal numbers of the matrix.
-DEGREE, POSITIONS, NORMALS = 4, 161, 65
-#: Quantiles between which positions lie, range of the normal numbers; smallest movement that is divided by.
-TAIL, REACH, SLOWEST = 1e-9, 6.5, 1e-3
+DEGREE, POSITIONS, NORMALS = 6, 161, 65
+#: Quantiles between which positions lie, range of the normal numbers; smallest movement that is divided by; lightest node.
+TAIL, REACH, SLOWEST, LIGHTEST = 1e-9, 6.5, 1e-3, 1e-14
 #: Tolerances by default, and pairs that are drawn.
 INTEGRATED, SAMPLED, DRAWS = 0.02, 0.05, 800_000
 #: Finer grids that are tried until they can tell, and the share of the draws that mistakes are drawn with.
 FINER, FEWER = (1, 2, 4), 2
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Positions before and after a step, with weights that sum to 1; ``coarse`` marks the nodes of the coarser sum, None for draws."""
-
-    x: Array
-    y: Array
-    weight: Array
-    coarse: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -216,8 +206,8 @@ def defect_order(
 def grid_kernel(move: Move, target: Law, *, finer: int = 1, draws: int = DRAWS, seed: int = 0) -> GridKernel:
     """The matrix of a kernel: integrated where the noise is injected and d = 1, on a grid that many times ``finer``, else from ``draws``."""
     if move.injected and target.dimension == 1:
-        return _measured(_integrated(move, target, finer), target)
-    return _measured(_drawn(move, target, draws, seed), target)
+        return _integrated(move, target, finer)
+    return _drawn(move, target, draws, seed)
 
 
 def _settled_kernel(move: Move, target: Law, tolerance: float, draws: int, seed: int) -> GridKernel:
@@ -229,82 +219,79 @@ def _settled_kernel(move: Move, target: Law, tolerance: float, draws: int, seed:
     return seen
 
 
-def _integrated(move: Move, target: Law, finer: int) -> Pairs:
+def _integrated(move: Move, target: Law, finer: int) -> GridKernel:
+    """Trapezoid sums over positions and normal numbers; every second node of both makes the coarser sum."""
     from fpk.samplers.coupling import quantiles
 
     low, high = quantiles(target, np.array([TAIL, 1 - TAIL]))
     places, normals = finer * (POSITIONS - 1) + 1, finer * (NORMALS - 1) + 1
-    x, z = np.linspace(low, high, places), np.linspace(-REACH, REACH, normals)
-    mass = np.outer(np.exp(target.log_density(x[:, None])), np.exp(-0.5 * z**2)).ravel()
-    even = (np.arange(places)[:, None] % 2 == 0) & (np.arange(normals) % 2 == 0)
-    kept = mass > 1e-14 * mass.max()
-    X, Z = np.repeat(x, normals)[kept, None], np.tile(z, places)[kept, None]
-    branches = move.branches(X, Z)
-    weight = np.concatenate([share * mass[kept] for _, share in branches])
-    coarse = np.tile(even.ravel()[kept], len(branches))
-    return Pairs(np.tile(X, (len(branches), 1)), np.concatenate([y for y, _ in branches]), weight, coarse)
+    x, z = np.linspace(low, high, places)[:, None], np.linspace(-REACH, REACH, normals)
+    mass = np.outer(np.exp(target.log_density(x)), np.exp(-0.5 * z**2)).ravel()
+    kept = np.flatnonzero(mass > LIGHTEST * mass.max())
+    which, turn = kept // normals, kept % normals
+    branches = move.branches(x[which], z[turn, None])
+    even = np.flatnonzero((which % 2 == 0) & (turn % 2 == 0))
+    (block,) = law_panel({0.0: target}, degree=DEGREE).smooth
+    before = _with_one(block.values(x))[:, which]
+    fine, coarse = np.zeros((2, DEGREE + 1, DEGREE + 1))
+    moved = 0.0
+    for y, share in branches:
+        weight, after = share * mass[kept], _with_one(block.values(_checked(y, x[which])))
+        fine += (before * weight) @ after.T
+        coarse += (before[:, even] * weight[even]) @ after[:, even].T
+        moved += float(weight[y[:, 0] != x[which, 0]].sum())
+    total = float(mass[kept].sum())
+    return _from_sums(fine / total, coarse / float(mass[kept[even]].sum()), moved / total)
 
 
-def _drawn(move: Move, target: Law, draws: int, seed: int) -> Pairs:
+def _from_sums(fine: Array, coarse: Array, moved: float) -> GridKernel:
+    scale = max(1 - fine[1, 1], SLOWEST)
+    parts = [(_parts(fine)[k] / scale, _parts(coarse)[k] / scale) for k in (0, 1)]
+    defect, asymmetry = (
+        Estimate(value, without_luck(np.abs(value - rough)) + 3e-8, coarser=rough, source="the kernel")
+        for value, rough in parts
+    )
+    return GridKernel(fine, defect, asymmetry, _distance(_parts(fine)[0]), moved)
+
+
+def _parts(matrix: Array) -> tuple[Array, Array]:
+    """M_0k − M_k0, in which the error of ∫ φ_k dπ cancels, and M_jk − M_kj for 1 ≤ j < k."""
+    turn = matrix - matrix.T
+    return turn[0, 1:], turn[1:, 1:][np.triu_indices(len(matrix) - 1, 1)]
+
+
+def _drawn(move: Move, target: Law, draws: int, seed: int) -> GridKernel:
+    """Means over pairs; their functionals are subtracted pair by pair."""
     rng = np.random.default_rng(seed)
     x = target.sample(draws, rng)
-    y = move.drawn(x, rng)
+    y = _checked(move.drawn(x, rng), x)
+    blocks = law_panel({0.0: target}, degree=DEGREE).smooth
+    sides = [(block.values(x), block.values(y)) for block in blocks]
+    matrix = _with_one(sides[0][0]) @ _with_one(sides[0][1]).T / draws
+    scale = max(1 - matrix[1, 1], SLOWEST)
+    j, k = np.triu_indices(DEGREE, 1)
+    defect = _mean(np.concatenate([after - before for before, after in sides]) / scale)
+    asymmetry = _mean(np.concatenate([a[j] * b[k] - a[k] * b[j] for a, b in sides]) / scale)
+    moved = float(np.mean(np.any(x != y, axis=1)))
+    return GridKernel(matrix, defect, asymmetry, _distance(_parts(matrix)[0]), moved)
+
+
+def _mean(values: Array) -> Estimate:
+    n = values.shape[1]
+    covariance = np.atleast_2d(np.cov(values)) / n
+    return Estimate(values.mean(1), np.full(len(values), 1e-12), covariance=covariance, samples=n, source="the kernel")
+
+
+def _checked(y: Array, x: Array) -> Array:
     if y.shape != x.shape:
         raise ComparisonError(f"the kernel returned shape {y.shape} for positions of shape {x.shape}.")
-    return Pairs(x, y, np.full(draws, 1.0 / draws))
-
-
-def _measured(pairs: Pairs, target: Law) -> GridKernel:
-    if not np.isfinite(pairs.y).all():
+    if not np.isfinite(y).all():
         raise ComparisonError("the kernel returned positions that are not finite.")
-    blocks = law_panel({0.0: target}, degree=DEGREE).smooth
-    sides = [(_with_one(block.values(pairs.x)), _with_one(block.values(pairs.y))) for block in blocks]
-    first = _matrix(*sides[0], pairs.weight)
-    movement = max(1 - first[1, 1], SLOWEST)
-    defect, asymmetry = (
-        _estimate(np.concatenate([rule(a, b) for a, b in sides]) / movement, pairs) for rule in (_changes, _turns)
-    )
-    return GridKernel(first, defect, asymmetry, _distance(movement * defect.value[:DEGREE]), _moved(pairs))
+    return y
 
 
 def _with_one(values: Array) -> Array:
     return np.concatenate([np.ones((1, values.shape[1])), values])
-
-
-def _matrix(a: Array, b: Array, weight: Array) -> Array:
-    return (a * (weight / weight.sum())) @ b.T
-
-
-def _changes(a: Array, b: Array) -> Array:
-    """φ_k(y) − φ_k(x)."""
-    return b[1:] - a[1:]
-
-
-def _turns(a: Array, b: Array) -> Array:
-    """φ_j(x) φ_k(y) − φ_k(x) φ_j(y)."""
-    j, k = np.triu_indices(len(a) - 1, 1)
-    return a[1:][j] * b[1:][k] - a[1:][k] * b[1:][j]
-
-
-def _estimate(values: Array, pairs: Pairs) -> Estimate:
-    """Sums with the change from half of the nodes as their budget, or means with their covariance."""
-    if pairs.coarse is None:
-        n = values.shape[1]
-        return Estimate(
-            values.mean(1),
-            np.full(len(values), 1e-12),
-            covariance=np.atleast_2d(np.cov(values)) / n,
-            samples=n,
-            source="the kernel",
-        )
-    fine, rough = values @ pairs.weight / pairs.weight.sum(), pairs.weight * pairs.coarse
-    coarse = values @ rough / rough.sum()
-    return Estimate(fine, without_luck(np.abs(fine - coarse)) + 3e-8, coarser=coarse, source="the kernel")
-
-
-def _moved(pairs: Pairs) -> float:
-    """Share of the weight on steps that change the position."""
-    return float(pairs.weight @ np.any(pairs.x != pairs.y, axis=1) / pairs.weight.sum())
 
 
 def _distance(changes: Array) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import fpk
-from fpk.battery.kernels import GridKernel, KernelExamination, examine_kernel, grid_kernel
+from fpk.battery.kernels import DEGREE, GridKernel, KernelExamination, examine_kernel, grid_kernel
 from fpk.battery.moves import Move
 from fpk.laws import Array
 from fpk.marginals import Estimate, zero_estimate
@@ -256,7 +256,11 @@ def unadjusted(variant: Callable[[float], Any], case: str, size: Size, seed: int
         return grid_kernel(Move(variant(h)), TARGET).matrix[0, 1:] / h
 
     return limit_evidence(
-        rate, np.zeros(4), step=0.002, names=[f"rate of change of φ{k}" for k in range(1, 5)], source="unadjusted steps"
+        rate,
+        np.zeros(DEGREE),
+        step=0.002,
+        names=[f"rate of change of φ{k + 1}" for k in range(DEGREE)],
+        source="unadjusted steps",
     )
 
 
