@@ -282,7 +282,7 @@ def _limiting(case: str, start: str, tilt: Tilt, far: tuple[float, ...], size: S
     fineness = 2 if size.quick else 4
     fine, coarse = (_ends(case, start, tilt, far, k) for k in (fineness, fineness // 2))
     found, bound, coarser = limit(list(fine))
-    bound = bound + 0.5 * np.abs(found - limit(list(coarse))[0])
+    bound = bound + 1.5 * np.abs(found - limit(list(coarse))[0])
     names = NAMES[case]
     first = fpk.residual(found, bound, coarser=coarser, source=f"ends of lines, {start} → ∞, {case}")
     return Evidence(first, zero_estimate(len(names)), names)
