@@ -102,6 +102,26 @@ def test_a_reversed_ratio_that_mean_and_variance_of_20000_draws_do_not_show() ->
     assert examine_kernel(wrong, LINE, noise="normal and uniform").outcome is Outcome.REFUTED
 
 
+@pytest.mark.parametrize("size", [0.02, 0.2])
+def test_our_own_metropolis_sampler_passes_for_any_size_and_our_unadjusted_one_for_none(size: float) -> None:
+    from scipy.special import ndtri
+
+    from fpk.fields import exact_field
+    from fpk.samplers import MALA, ULA
+
+    settings: dict[str, Any] = {"size": size, "steps": 1}
+    field = exact_field(LINE, fpk.VPSchedule(1.0))
+    adjusted, unadjusted = MALA(field, target=LINE, **settings), ULA(field, **settings)
+
+    def step(x: Array, z: Array, u: Array) -> Array:
+        return adjusted.step(x, 0, np.stack([z, ndtri(u)[:, None]]))
+
+    assert_kernel_stationary(step, LINE, noise="normal and uniform")
+    found = examine_kernel(lambda x, z: unadjusted.step(x, 0, z[None]), LINE, noise="normal", step=size)
+    assert found.outcome is Outcome.REFUTED
+    assert found.suspects[0].mistake == "accept step missing"
+
+
 def test_an_irreversible_kernel_is_stationary_and_says_so() -> None:
     """Two independent coordinates, one of which is turned around: N(0, I) stays, detailed balance does not hold."""
     law = fpk.Gaussian([0.0, 0.0])
