@@ -60,10 +60,10 @@ EXAMPLES = (
                 "the direction keeps √(1 − ᾱ'), although part of that is drawn anew",
             ),
             Slip(
-                "noise + 10 %",
+                "noise + 2 %",
                 replace(PART, share=louder),
                 ("noise too large",),
-                "what is drawn is 10 % too large",
+                "what is drawn is 2 % too large",
             ),
         ),
     ),

@@ -43,7 +43,7 @@ EXAMPLES = (
         "midpoint along a flow",
         "F",
         MIDDLE,
-        FLOW | {"order": 2},
+        FLOW | {"order": 2, "counts": (8, 12, 18, 27, 40)},
         (
             Slip(
                 "label of the end",
@@ -57,7 +57,7 @@ EXAMPLES = (
         "Heun along a flow",
         "F",
         BOTH,
-        FLOW | {"order": 2},
+        FLOW | {"order": 2, "counts": (8, 12, 18, 27, 40)},
         (
             Slip(
                 "second slope at the old point",
