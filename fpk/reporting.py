@@ -27,7 +27,7 @@ from fpk.errors import StoreError
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
 from fpk.sections import Section, sections_of, verdict_text
 from fpk.study import Claim
-from fpk.tables import charted
+from fpk.tables import answered, charted
 from fpk.verdict import Outcome
 from fpk.wording import number_text
 
@@ -161,6 +161,7 @@ def _context(
     return {
         "sections": sections,
         "tables": charted(judged),
+        "answers": answered(judged),
         "failing": failing,
         "remarks": remarks,
         "title": f"{len(records) - len(failing)} of {len(records)} records hold",

@@ -23,6 +23,8 @@ from fpk.panels import Panel
 from fpk.verdict import Outcome
 
 KINDS = ("equality", "identity", "order", "bound")
+#: Panel of evidence whose functionals are checks and whose values are their verdicts: −1 confirmed, 0 undecided, 1 refuted.
+CHECKS = "checks"
 
 
 @dataclass(frozen=True)

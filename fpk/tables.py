@@ -1,4 +1,4 @@
-r"""Tables: the charts of a run as rows of text, for Markdown and terminals."""
+r"""Tables: the charts of a run as rows of text, for Markdown and terminals, and what every check said in claims whose numbers are verdicts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from fpk.charts import Chart, Series
 from fpk.records import Judged
+from fpk.study import CHECKS
+from fpk.verdict import Outcome
 from fpk.wording import number_text
 
 #: Rows of one table, about.
@@ -85,3 +87,45 @@ def _row(chart: Chart, one: Series, k: int) -> tuple[str, str, str, str]:
     constant = one.kind == "reference" and len(_ends(one)) == 1
     ends = f"{number_text(float(one.lower[k]))} – {number_text(float(one.upper[k]))}" if len(one.lower) else ""
     return one.name, "" if constant else place, number_text(float(one.y[k])), ends
+
+
+# -- verdicts as numbers -----------------------------------------------------------------------------------------------
+
+#: What a check's verdict is counted as, where a study hands over verdicts: below 0 confirmed, above 0 refuted.
+ANSWERS = {-1.0: Outcome.CONFIRMED, 0.0: Outcome.UNDECIDED, 1.0: Outcome.REFUTED}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What every check said of every variant: the matrix of mistakes and checks.
+
+    Parameters
+    ----------
+    checks : tuple of str
+        Columns.
+    rows : tuple of (Judged, tuple of Outcome or None)
+        None where a check was not made.
+    """
+
+    checks: tuple[str, ...]
+    rows: tuple[tuple[Judged, tuple[Outcome | None, ...]], ...]
+
+    def refuted(self, check: str) -> int:
+        """How many variants a check refutes."""
+        k = self.checks.index(check)
+        return sum(row[k] is Outcome.REFUTED for _, row in self.rows)
+
+
+def answered(judged: Iterable[Judged]) -> Answers:
+    """The records whose evidence is the verdicts of several checks, stated forms before controls within each claim and case."""
+    found = [(j, said) for j in judged if (said := _said(j))]
+    checks = tuple(dict.fromkeys(name for _, said in found for name in said))
+    return Answers(checks, tuple((j, tuple(said.get(name) for name in checks)) for j, said in found))
+
+
+def _said(judged: Judged) -> dict[str, Outcome]:
+    """Verdicts by check; none for evidence of another kind."""
+    evidence = judged.evidence
+    if evidence is None or evidence.panel != CHECKS:
+        return {}
+    return {name: ANSWERS[float(value)] for name, value in zip(evidence.names, evidence.first.value, strict=True)}

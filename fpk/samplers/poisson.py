@@ -1,14 +1,14 @@
 r"""Poisson flow: data in R^N as charges on the plane z = 0 of R^{N+1}, and noise that follows their field lines home.
 
-The field of the charges at height z > 0 (up to a constant)
+The field of the charges at height z > 0, with A the area of the unit sphere of R^{N+1},
 
-    E(x, z) = ∫ (x − y, z) / (|x − y|² + z²)^{(N+1)/2} p(y) dy
+    E(x, z) = 1/A ∫ (x − y, z) / (|x − y|² + z²)^{(N+1)/2} p(y) dy
 
-is without divergence, so that the lines of dx/dz = E_x/E_z carry the law with density ∝ E_z(·, z) from plane to plane: X_z = X_0 + z C with
+is without divergence, so that the lines of dx/dz = E_x/E_z carry the law with density 2 E_z(·, z) from plane to plane: X_z = X_0 + z C with
 a multivariate Cauchy variable C, and the data at z = 0. At a large height p is forgotten, X_z ≈ z C: the uniform law on the hemisphere of
-radius z, projected from the origin.
+radius z, projected from the origin. Lines that start uniformly on a large hemisphere end at the data too.
 
-A Gaussian component N(m, S) has in one dimension, ζ = (x − m + i z)/√(2 S) and w Faddeeva's function, E_x + i E_z ∝ S^{−1/2} (Im w(ζ) + i
+A Gaussian component N(m, S) has in one dimension, ζ = (x − m + i z)/√(2 S) and w Faddeeva's function, E_x + i E_z = (8πS)^{−1/2} (Im w(ζ) + i
 Re w(ζ)). In more the kernel is a mixture of Gaussians over their variances v, r^{−(N+1)} ∝ ∫ v^{−(N+3)/2} e^{−r²/2v} dv, integrated over
 log v by the trapezoidal rule.
 
@@ -21,28 +21,62 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from math import exp, lgamma, log, pi
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array, GaussianMixture, Law, ScipyLaw
-from fpk.samplers.flows import ProbabilityFlow
+from fpk.samplers.flows import METHODS, ProbabilityFlow
 
+#: A height above the plane of the charges, or one for each position, shape (n, 1).
+Height: TypeAlias = float | Array
 #: Spacing of log v, and where the integral over it begins (z²/2v = 745 is e^−745) and ends.
-SPACING, LOWEST = 0.2, -7.3
+SPACING, LOWEST = 0.3, -7.3
 #: Pairs of a position and a charge worked on at once.
 PAIRS = 2**20
 
 
+def sphere_area(dimension: int) -> float:
+    """Area of the unit sphere of R^dimension, 2 π^{d/2}/Γ(d/2): 2, 2π, 4π, ..."""
+    return exp(log(2) + dimension / 2 * log(pi) - lgamma(dimension / 2))
+
+
+def coulomb(charges: Array, x: Array) -> Array:
+    """The field of equal charges, 1 in all, at the rows of an array (m, d): the mean of (x − y)/(A |x − y|^d), A the unit sphere's area.
+
+    Parameters
+    ----------
+    charges : array, shape (m, d)
+    x : array, shape (n, d)
+        Not at a charge.
+
+    Returns
+    -------
+    array, shape (n, d)
+    """
+    d, size = charges.shape[1], max(1, PAIRS // len(charges))
+
+    def field(x: Array) -> Array:
+        away = x[:, None, :] - charges
+        return np.einsum("nmd,nm->nd", away, (away**2).sum(2) ** (-0.5 * d)) / (len(charges) * sphere_area(d))
+
+    return np.concatenate([field(x[i : i + size]) for i in range(0, len(x), size)])
+
+
 @dataclass(frozen=True, eq=False)
 class PoissonField:
-    """The direction E_x/E_z of the field of charges.
+    """The field E of charges on the plane z = 0, and its direction.
 
     Parameters
     ----------
     data : GaussianMixture, or array of shape (m, N)
-        A law, or m equal charges at given points.
+        A law, or m equal charges at given points: the empirical field of m samples.
+
+    Notes
+    -----
+    Heights are numbers, or arrays of shape (n, 1): one for each position.
     """
 
     data: Any
@@ -52,8 +86,8 @@ class PoissonField:
         """N."""
         return self.data.dimension if isinstance(self.data, GaussianMixture) else np.shape(self.data)[1]
 
-    def velocity(self, x: Array, z: float) -> Array:
-        """dx/dz at positions x of shape (n, N) in the plane of height z.
+    def velocity(self, x: Array, z: Height) -> Array:
+        """dx/dz at positions x of shape (n, N) at the height z.
 
         Raises
         ------
@@ -61,45 +95,150 @@ class PoissonField:
             At z = 0, but for laws on the line, which have a limit there.
         """
         if isinstance(self.data, GaussianMixture) and self.dimension == 1:
-            return _faddeeva(self.data, x, z)
-        if not z > 0:
-            raise ProblemError(
-                f"this Poisson field is known at heights z > 0, asked at z={z:g}: end before, or use Euler."
-            )
+            across, up = _faddeeva(self.data, x, z)
+            return across / up
+        self._require_height(z)
         if isinstance(self.data, GaussianMixture):
             return _over_variances(self.data, x, z)
         points, size = np.asarray(self.data, float), max(1, PAIRS // len(self.data))
-        return np.concatenate([_of_points(points, x[i : i + size], z) for i in range(0, len(x), size)])
+        heights = np.broadcast_to(z, (len(x), 1))
+        pieces = (slice(i, i + size) for i in range(0, len(x), size))
+        return np.concatenate([_of_points(points, x[piece], heights[piece]) for piece in pieces])
+
+    def vector(self, x: Array, z: Height) -> Array:
+        """E at positions x of shape (n, N) at the height z, shape (n, N + 1); its flux through a closed surface is the charge inside.
+
+        Raises
+        ------
+        ProblemError
+            As :meth:`velocity`.
+        """
+        line = isinstance(self.data, GaussianMixture) and self.dimension == 1
+        if not line:
+            self._require_height(z)
+        if not isinstance(self.data, GaussianMixture):
+            flat = np.pad(np.asarray(self.data, float), ((0, 0), (0, 1)))
+            return coulomb(flat, np.hstack([x, np.broadcast_to(z, (len(x), 1))]))
+        across, up = (_faddeeva if line else _variance_sums)(self.data, x, z)
+        return np.hstack([across, up])
+
+    def normalised(self, x: Array, z: Height) -> Array:
+        """−√N E/|E|, what is learned: the direction towards the data with the length √N, shape (n, N + 1)."""
+        along = np.pad(self.velocity(x, z), ((0, 0), (0, 1)), constant_values=1.0)
+        return -(self.dimension**0.5) * along / np.linalg.norm(along, axis=1, keepdims=True)
+
+    def _require_height(self, z: Height) -> None:
+        if not np.min(z) > 0:
+            raise ProblemError(
+                f"this Poisson field is known at heights z > 0, asked at z={np.min(z):g}: end before, or use Euler."
+            )
 
 
-def _faddeeva(law: GaussianMixture, x: Array, z: float) -> Array:
+def _faddeeva(law: GaussianMixture, x: Array, z: Height) -> tuple[Array, Array]:
+    """E_x and E_z, each of shape (n, 1)."""
     from scipy.special import wofz
 
-    widths = np.sqrt(2 * law.covariances[:, 0])
-    w = wofz((x[:, 0] - law.means + 1j * z) / widths)
-    across, up = ((law.weights[:, None] / widths) * part for part in (w.imag, w.real))
-    return (across.sum(0) / up.sum(0))[:, None]
+    widths = np.sqrt(2 * law.covariances[:, 0, 0])
+    w = wofz((x - law.means[:, 0] + 1j * np.asarray(z)) / widths)
+    masses = law.weights / (2 * pi**0.5 * widths)
+    return (w.imag @ masses)[:, None], (w.real @ masses)[:, None]
 
 
-def _of_points(points: Array, x: Array, z: float) -> Array:
+def _of_points(points: Array, x: Array, z: Array) -> Array:
     away = x[:, None, :] - points
     squares = (away**2).sum(2) + z**2
     weights = (squares.min(1, keepdims=True) / squares) ** (0.5 * (x.shape[1] + 1))
-    return (weights[:, :, None] * away).sum(1) / (z * weights.sum(1))[:, None]
+    return (weights[:, :, None] * away).sum(1) / (z * weights.sum(1, keepdims=True))
 
 
-def _over_variances(law: GaussianMixture, x: Array, z: float) -> Array:
-    """E_x/E_z = ∫ v^{−1/2} e^{−z²/2v} (−∇p_v) v d(log v) / (z ∫ v^{−1/2} e^{−z²/2v} p_v d(log v)), p_v the law with noise of variance v."""
-    d = law.dimension
-    top = 2 * np.log(np.abs(x).max() + np.abs(law.means).max() + z + 1) + 72 / (d + 1)
-    across, up = np.zeros_like(x), np.zeros((len(x), 1))
-    for log in np.arange(2 * np.log(z) + LOWEST, top, SPACING):
-        v = np.exp(log)
-        noised = law.pushed(np.eye(d), np.zeros(d), v * np.eye(d))
-        weight = (v**-0.5 * np.exp(-0.5 * z**2 / v)) * noised.density(x)[:, None]
-        across -= (v * weight) * noised.score(x)
-        up += weight
-    return across / (z * up)
+def _over_variances(law: GaussianMixture, x: Array, z: Height) -> Array:
+    """E_x/E_z."""
+    across, up = _variance_sums(law, x, z)
+    return across / up
+
+
+def _variance_sums(law: GaussianMixture, x: Array, z: Height) -> tuple[Array, Array]:
+    """E_x = (8π)^{−½} ∫ v^{−½} e^{−z²/2v} (−v∇p_v) d(log v), shape (n, N), and E_z, where z p_v stands for −v∇p_v; p_v has noise of variance v."""
+    z = np.asarray(z, float)
+    furthest = np.abs(x).max() + np.abs(law.means).max() + z.max() + 1
+    logs = np.arange(2 * np.log(z.min()) + LOWEST, 2 * np.log(furthest) + 72 / (law.dimension + 1), SPACING)
+    size = max(1, PAIRS // len(logs))
+    pieces = [slice(i, i + size) for i in range(0, len(x), size)]
+    heights = np.broadcast_to(z, (len(x), 1))
+    sums = [_summed(law, x[piece], heights[piece], np.exp(logs)) for piece in pieces]
+    across, up = (np.concatenate(part) for part in zip(*sums, strict=True))
+    return across, up
+
+
+def _summed(law: GaussianMixture, x: Array, z: Array, v: Array) -> tuple[Array, Array]:
+    """The integrals of :func:`_variance_sums` at n positions, as sums over the variances v; each component along its principal axes."""
+    heights = 0.5 * z[:, 0] ** 2 / v[:, None]
+    across, up = np.zeros_like(x), np.zeros(len(x))
+    for weight, mean, covariance in zip(law.weights, law.means, law.covariances, strict=True):
+        spreads, axes = np.linalg.eigh(covariance)
+        away, spread = (x - mean) @ axes, spreads + v[:, None]
+        volume = weight * SPACING / np.sqrt(8 * pi * v * np.prod(2 * pi * spread, axis=1))
+        mass = volume[:, None] * np.exp(-0.5 * (1 / spread) @ (away**2).T - heights)
+        across += ((v[:, None] / spread).T @ mass * away.T).T @ axes.T
+        up += mass.sum(0)
+    return across, z * up[:, None]
+
+
+class Lines(Protocol):
+    """Lines across all heights, of a :class:`PoissonField` or of anything else that has slopes."""
+
+    def velocity(self, x: Array, z: Height) -> Array:
+        """dx/dz at positions x of shape (n, N)."""
+        ...
+
+
+def followed(lines: Lines, x: Array, start: Height, end: Height, *, steps: int, method: str = "rk4") -> Array:
+    """Where the lines through positions x at the height ``start`` are at the height ``end``, both > 0.
+
+    Heights go from one to the other in constant ratio, each line's own: from a hemisphere down, ``followed(field, s[:, :-1], s[:, -1:], 0.1,
+    steps=64)`` with ``s = HemisphereLaw(radius, N).sample(n, rng)``.
+
+    Parameters
+    ----------
+    lines : PoissonField
+        Or other slopes.
+    x : array, shape (n, N)
+    start, end : float or array of shape (n, 1)
+    steps : int
+    method : {"euler", "heun", "rk4"}
+    """
+    ratio = np.log(np.asarray(end, float) / start)
+
+    def velocity(x: Array, s: float) -> Array:
+        z = start * np.exp(s * ratio)
+        return ratio * z * lines.velocity(x, z)
+
+    for k in range(steps):
+        x = METHODS[method].advanced(velocity, x, (k / steps, (k + 1) / steps))
+    return x
+
+
+class HemisphereLaw:
+    """The uniform law on the half z > 0 of the sphere of a radius in R^{N+1}.
+
+    Parameters
+    ----------
+    radius : float
+    dimension : int
+        N.
+    """
+
+    def __init__(self, radius: float, dimension: int) -> None:
+        self.radius, self.dimension = float(radius), dimension
+
+    def __repr__(self) -> str:
+        return f"HemisphereLaw({self.radius:g}, dimension={self.dimension})"
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n positions (x, z), shape (n, N + 1)."""
+        away = rng.standard_normal((n, self.dimension + 1))
+        away[:, -1] = np.abs(away[:, -1])
+        return self.radius * away / np.linalg.norm(away, axis=1, keepdims=True)
 
 
 class CauchyLaw:
@@ -175,7 +314,8 @@ class PoissonFlow(ProbabilityFlow):
 
     Notes
     -----
-    The prior is the hemisphere's projection on the plane z = z_max; the exact law there is the data plus z_max C.
+    The prior is the hemisphere's projection on the plane z = z_max; the exact law there is the data plus z_max C. For a start on a hemisphere
+    see :func:`followed`.
     """
 
     name = "Poisson flow"

@@ -12,19 +12,34 @@ otherwise. Tolerances of laws are in units of the panel's functionals, which hav
 ``assert_order(steps, errors)``           errors fall with an order
 ``assert_residual(residual)``             an identity holds
 ``assert_conserved``, ``assert_positive`` what a grid solution promises
+``assert_sampler(sampler, kind=...)``     a black-box sampler reaches the law, in its order
+``assert_kernel_stationary(kernel, law)`` a black-box Markov kernel leaves a law alone
+``assert_likelihood(log_likelihood)``     a black-box log-likelihood is one
+``assert_score``, ``assert_velocity``     a black-box field is the exact one
+``assert_divergence``                     a black-box divergence is that of its field
 ========================================= ====================================================
 """
 
+from fpk.testing.fields import assert_divergence, assert_score, assert_velocity
+from fpk.testing.kernels import assert_kernel_stationary
 from fpk.testing.laws import assert_marginals, assert_reverse_equivalent, assert_same_law, assert_stationary
+from fpk.testing.likelihoods import assert_likelihood
 from fpk.testing.numbers import assert_conserved, assert_order, assert_positive, assert_residual
+from fpk.testing.samplers import assert_sampler
 
 __all__ = [
     "assert_conserved",
+    "assert_divergence",
+    "assert_kernel_stationary",
+    "assert_likelihood",
     "assert_marginals",
     "assert_order",
     "assert_positive",
     "assert_residual",
     "assert_reverse_equivalent",
     "assert_same_law",
+    "assert_sampler",
+    "assert_score",
     "assert_stationary",
+    "assert_velocity",
 ]

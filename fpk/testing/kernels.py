@@ -1,0 +1,80 @@
+"""Assertions about Markov kernels that somebody else wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fpk.battery.kernels import DRAWS, KernelExamination, examine_kernel
+from fpk.laws import Array, Law
+from fpk.testing.failure_text import call_text, held
+from fpk.verdict import Outcome, Verdict
+
+
+def assert_kernel_stationary(
+    kernel: Callable[..., Any],
+    target: Law,
+    *,
+    noise: str = "rng",
+    log_acceptance: Callable[[Array, Array], Array] | None = None,
+    step: float | None = None,
+    reversible: bool = True,
+    tolerance: float | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    **known: Any,
+) -> Verdict:
+    """One step of a Markov chain leaves the target unchanged, and is reversible.
+
+    Parameters
+    ----------
+    kernel : callable
+        ``kernel(x, rng)`` → positions after one step, (n, d); with injected noise (``noise="normal"``, ``"normal and uniform"``) ``kernel(x, z)`` or
+        ``kernel(x, z, u)``, then in d = 1 without any sampling error; with ``log_acceptance`` the proposal ``kernel(x, z)``.
+    target : Law
+        What should be left unchanged.
+    noise, log_acceptance, step, reversible, draws, seed
+        As for :func:`fpk.battery.kernels.examine_kernel`; with ``step`` the likely mistake of a Langevin step is named.
+    tolerance : float, optional
+        How far the law at rest may be off, in units of its spread; default .02, and .05 for draws.
+    **known
+        ``preconditioner``, ``gradient``, ``log_proposal`` and ``alpha`` of the same function.
+
+    Returns
+    -------
+    Verdict
+        Of the finding that is furthest off.
+
+    Raises
+    ------
+    Refuted, Undecided
+
+    Examples
+    --------
+    >>> import fpk
+    >>> law, h = fpk.Gaussian(3.0, 0.7), 0.3
+    >>> def walk(x, z, u):
+    ...     y = x + np.sqrt(2 * h) * z
+    ...     return np.where((np.log(u) < law.log_density(y) - law.log_density(x))[:, None], y, x)
+    >>> print(assert_kernel_stationary(walk, law, noise="normal and uniform").outcome)
+    CONFIRMED
+    """
+    __tracebackhide__ = True
+    found = examine_kernel(
+        kernel, target, noise=noise, log_acceptance=log_acceptance, step=step, reversible=reversible,
+        tolerance=tolerance, draws=draws, seed=seed, **known,
+    )  # fmt: skip
+    verdict = _told(found)
+    check = call_text("assert_kernel_stationary", "kernel", "target", noise=noise, tolerance=tolerance, seed=seed)
+    return held(verdict, verdict.difference, np.zeros_like(verdict.difference), check)
+
+
+def _told(found: KernelExamination) -> Verdict:
+    """The verdict of the first finding of the worst outcome, with all findings and suspects in its reason."""
+    worst = next(f.verdict for f in found.findings if f.verdict.outcome is found.outcome)
+    if found.outcome is Outcome.CONFIRMED:
+        return found.findings[1].verdict
+    return replace(worst, reason="\n".join([worst.reason, *(f"  {line}" for line in str(found).splitlines())]))

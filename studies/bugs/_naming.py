@@ -1,0 +1,46 @@
+"""Examinations as evidence: what the findings measured, and at which place the right mistake is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import fpk
+from fpk.marginals import Estimate, zero_estimate
+from fpk.study import Evidence
+
+#: A mistake that is not named at all has this place.
+UNNAMED = 99
+#: The mistake must be among this many.
+FIRST = 3
+
+
+def measured(findings: Iterable[Any]) -> Evidence:
+    """Every number that findings hold against zero, with its budget and five standard errors."""
+    verdicts = [(finding.check, finding.verdict) for finding in findings]
+    values = np.concatenate([verdict.difference for _, verdict in verdicts])
+    budget = np.concatenate([verdict.budget + 5 * verdict.standard_error for _, verdict in verdicts])
+    names = tuple(f"{check}: {name}" for check, verdict in verdicts for name in verdict.names)
+    return Evidence(
+        fpk.residual(values, budget, source="battery"),
+        zero_estimate(len(values)),
+        names,
+    )
+
+
+def place(suspects: Sequence[Any], mistake: str) -> int:
+    """Where a mistake is named, counted from 1; shared places count as the first of them."""
+    found = {suspect.mistake: k for k, suspect in enumerate(suspects, 1)}
+    return found.get(mistake, UNNAMED)
+
+
+def places(named: Mapping[str, tuple[Sequence[Any], str]]) -> Evidence:
+    """For each slip: its place among the suspects, less what is still among the first three."""
+    values = np.array([place(suspects, mistake) - FIRST - 0.5 for suspects, mistake in named.values()])
+    return Evidence(
+        Estimate(values, np.zeros(len(values)), proven=True, source="place of the right mistake"),
+        zero_estimate(len(values)),
+        tuple(named),
+    )

@@ -1,0 +1,160 @@
+"""What is stated about noise levels and Langevin dynamics."""
+
+from __future__ import annotations
+
+from fpk.study import Claim
+from fpk.verdict import Outcome
+
+C, R = Outcome.CONFIRMED, Outcome.REFUTED
+
+CLAIMS = (
+    Claim(
+        "S2.E7",
+        "equality",
+        "Variance-exploding noise adds σ_t times a standard normal number to the data, σ_t² being what the SDE has accumulated: given the data, the law is N(x₀, σ_t²).",
+        r"X_t=X_0+\sigma_t\varepsilon,\qquad X_t\,|\,X_0=x_0\sim\mathcal N(x_0,\sigma_t^2 I)",
+        "Rakitin, equation 7, corrected; Song and Ermon (2019)",
+        {"stated": C, "σ² for σ": R, "√σ for σ": R, "start shrunk": R, "σ + 1 %": R},
+        {
+            "σ² for σ": "X₀ + σ²ε, as printed",
+            "√σ for σ": "X₀ + √σ ε",
+            "start shrunk": "X₀ divided by √(1 + σ²), as for preserved variance",
+            "σ + 1 %": "σ is 1 % too large",
+        },
+    ),
+    Claim(
+        "err:S2.E7",
+        "equality",
+        "Misprint: the noise is multiplied by σ_t² where σ_t is meant; the σ_t are deviations, not variances, as the conditional law after it has them.",
+        r"\text{printed: }X_t=X_0+\sigma_t^2\varepsilon\qquad\text{corrected: }X_t=X_0+\sigma_t\varepsilon",
+        "Rakitin, equation 7",
+        {"printed": R, "corrected": C, "degenerate": C},
+        {"printed": "σ²ε", "corrected": "σε", "degenerate": "σ²ε at the time where σ = 1"},
+    ),
+    Claim(
+        "S2.T-3req",
+        "bound",
+        "Geometric noise levels do what three requirements ask: the lowest is as near to the data as its noise is small, the highest forgets all but the mean, and neighbours are as close at every level.",
+        r"W_2(p_1,p)\le\sigma_1,\qquad \frac{|\mathbb EX|^2}{2\sigma_T^2}\le\mathrm{KL}\bigl(p_T\,|\,\mathcal N(0,\sigma_T^2)\bigr)\le\frac{\mathbb E|X|^2}{2\sigma_T^2},\qquad "
+        r"\mathrm{KL}(p_k\,|\,p_{k+1})\le\log r+\frac{1}{2r^2}-\frac12,\;r=\frac{\sigma_{k+1}}{\sigma_k}",
+        "Rakitin, requirements on the noise levels; Song and Ermon (2019), section 4.2",
+        {
+            "stated": C,
+            "σ₁² for σ₁": R,
+            "mean² for ½ mean²": R,
+            "equal steps of σ": R,
+            "half of the neighbours' entropy": R,
+            "σ₁ − 3 %": R,
+        },
+        {
+            "σ₁² for σ₁": "W₂(p₁, p) ≤ σ₁²",
+            "mean² for ½ mean²": "twice the entropy from below",
+            "equal steps of σ": "as many levels between the same ends, equally spaced: the lowest two are far apart",
+            "half of the neighbours' entropy": "half of the bound",
+            "σ₁ − 3 %": "W₂(p₁, p) ≤ .97 σ₁",
+        },
+        assumptions="d = 1; data are two atoms, for which the first bound is nearly reached.",
+    ),
+    Claim(
+        "S2.E9",
+        "identity",
+        "Minimised over models that are free at every noise level, the weighted sum of denoising losses gives each level the best approximation of its own score, whatever the weights.",
+        r"\min_\theta\sum_t\lambda_t\,\mathbb E\bigl|s_\theta(X_0+\sigma_t\varepsilon,t)+\varepsilon/\sigma_t\bigr|^2:\qquad s_{\theta^*}(\cdot,t)=\Pi_t\nabla\log p_t",
+        "Rakitin, equation 9; Song and Ermon (2019), equation 6; Vincent (2011)",
+        {
+            "stated": C,
+            "score sign": R,
+            "the noise itself": R,
+            "score of the data": R,
+            "one level too low": R,
+            "score + 1 %": R,
+        },
+        {
+            "score sign": "−∇log p_t",
+            "the noise itself": "E[ε | X_t], −σ_t times the score",
+            "score of the data": "∇log p at every level",
+            "one level too low": "the score at a time .15 earlier",
+            "score + 1 %": "the score is 1 % too large",
+        },
+        assumptions="Π_t: the projection onto six bumps in L²(p_t).",
+    ),
+    Claim(
+        "S2.A2",
+        "bound",
+        "Annealed Langevin dynamics with steps γ_t proportional to σ_t² brings noise to the data: weights of modes within .02, widths up to the known bias 1/(1 − γ/2σ²), nothing far from the data.",
+        r"x\leftarrow x+\gamma_t\,s(x,t)+\sqrt{2\gamma_t}\,z,\quad\gamma_t=c\,\sigma_t^2,\;\sigma_T>\dots>\sigma_1:\qquad \mathrm{law}(x)\approx p_1\approx p",
+        "Rakitin, algorithm 2; Song and Ermon (2019), algorithm 1",
+        {
+            "stated": C,
+            "γ constant and small": R,
+            "γ constant and large": R,
+            "γ ~ σ": R,
+            "the lowest level alone": R,
+            "score sign": R,
+            "√γ for √(2γ)": R,
+            "score + 5 %": R,
+        },
+        {
+            "γ constant and small": "γ = .2 σ₁² at every level: stable, and too slow where the noise is large",
+            "γ constant and large": "γ = 1 at every level: beyond 2σ² at the lower ones",
+            "γ ~ σ": "γ = .2 σ₁σ",
+            "the lowest level alone": "all steps at σ₁, from N(0, σ_T²)",
+            "score sign": "−s",
+            "√γ for √(2γ)": "half the noise variance",
+            "score + 5 %": "the score is 5 % too large",
+        },
+        assumptions="atoms of mass .35 at −1 and .65 at 2; σ from 3 to .25 in 8 levels of 50 steps, c = .2.",
+    ),
+    Claim(
+        "err:S2.A2",
+        "bound",
+        "Only inside: the step of the algorithm carries no index of the level. One that is not below 2σ_t² diverges, one below 2σ₁² at every level hardly moves at the first; γ_t ~ σ_t² does both.",
+        r"\gamma_t<2\sigma_t^2\text{ at every level},\quad N\gamma_T\gg\sigma_T^2",
+        "Rakitin, algorithm 2",
+        {"inside": C, "outside": R, "too small": R},
+        {
+            "inside": "γ = .2 σ_t²",
+            "outside": "γ = 1 throughout: above 2σ_t² at the lower levels",
+            "too small": "γ = .2 σ₁² throughout: stable, but the masses of the modes are not those of the data",
+        },
+    ),
+    Claim(
+        "S2.A1",
+        "identity",
+        "Langevin iteration with a score samples its law, weights of the modes included, as the number of steps grows and their size vanishes; with little noise the weights of the start remain.",
+        r"x\leftarrow x+\gamma\,\nabla\log p(x)+\sqrt{2\gamma}\,z:\qquad\lim_{\gamma\to0}\lim_{N\to\infty}\mathrm{law}(x_N)=p",
+        "Rakitin, algorithm 1; Roberts and Tweedie (1996)",
+        {
+            "stated": C,
+            "½ of the score": R,
+            "√γ for √(2γ)": R,
+            "little noise": R,
+            "score + 1 %": R,
+            "noise² + 1 %": R,
+        },
+        {
+            "½ of the score": "½∇log p",
+            "√γ for √(2γ)": "half the noise variance",
+            "little noise": "atoms with noise .2 in place of .8: 2¹⁴ steps do not pass between the modes",
+            "score + 1 %": "the score is 1 % too large",
+            "noise² + 1 %": "the noise variance is 1 % too large",
+        },
+        assumptions="the chain mixes within N steps.",
+    ),
+    Claim(
+        "S3.P-naive",
+        "equality",
+        "To go back from one noise level to the next by Langevin dynamics with the score of the next one is right only for long times: the law at the end tends to that of the next level.",
+        r"X_u\to\mathrm{LD}(X_u,p_{u+du},h):\qquad\mathrm{law}\to p_{u+du}\quad\text{as }h\to\infty",
+        "LeTolguenec and Biquard, naive reverse process",
+        {"stated": C, "h = .05": R, "h = 1": R, "½ of the score": R, "√h for √(2h)": R, "score + 1 %": R},
+        {
+            "h = .05": "a short time: the law has hardly moved",
+            "h = 1": "a longer one: the modes do not have their weights yet",
+            "½ of the score": "½∇log p",
+            "√h for √(2h)": "half the noise variance",
+            "score + 1 %": "the score is 1 % too large",
+        },
+        assumptions="h = 60 for infinity; noise .9 to .5 on two peaks.",
+    ),
+)
