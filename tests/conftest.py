@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # workers that each have threads wait for one another; read by numpy
 
 import numpy as np
 import pytest

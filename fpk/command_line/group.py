@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import click
 from fpk.errors import FpkError
 
 INTERRUPTED = 130
-
-
-INTERRUPTED = 130
+# One thread for linear algebra, unless the user says otherwise: the matrices here are small, threads of several processes wait for each other
+# (a hundred times as long), and the last bits of a product depend on their number. Read when numpy is imported, which is later.
+for _library in ("OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 
 class Commands(click.Group):
