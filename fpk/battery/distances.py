@@ -140,7 +140,8 @@ def examine_distance(
         kind="identity",
     )
     wrong = np.any(np.abs(gap) > tolerance)
-    return FieldExamination(verdict, tuple(_suspects(found, kind, listed, projections)) if wrong else ())
+    suspects = _suspects(found, kind, listed, projections) if wrong else []
+    return FieldExamination(verdict, tuple(suspects), f"{kind} distance")
 
 
 def _suspects(found: Array, kind: str, listed: tuple[Place, ...], projections: int | None) -> list[Suspect]:

@@ -86,7 +86,7 @@ def examine_divergence(
     )
     wrong = np.any(gaps > tolerance)
     suspects = _suspects(np.concatenate(given), np.concatenate(fine), probes) if wrong else []
-    return FieldExamination(verdict, tuple(suspects))
+    return FieldExamination(verdict, tuple(suspects), "divergence")
 
 
 def _mean(estimator: Callable[..., Array], x: Array, t: tuple[float, ...]) -> Array:

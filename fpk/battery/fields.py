@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from fpk.battery.findings import Suspect
+from fpk.battery.findings import Finding, Suspect
 from fpk.comparison import settle
 from fpk.errors import ComparisonError, FpkError
 from fpk.fields import KINDS, Field, Index, as_field, exact_field
@@ -77,10 +77,20 @@ class FieldExamination:
         On the relative distance to the exact field at each time.
     suspects : tuple of Suspect
         Best explanation first; empty where the verdict is not REFUTED, or nothing explains it.
+    check : str
+        What was examined.
     """
 
     verdict: Verdict
     suspects: tuple[Suspect, ...]
+    check: str = "field"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The one finding, in the form that other examinations have."""
+        worst = self.verdict.worst
+        line = f"off by {abs(self.verdict.difference[worst]):.2g}: {self.verdict.names[worst]}"
+        return (Finding(self.check, self.verdict, line),)
 
     def __str__(self) -> str:
         return "\n".join([str(self.verdict), *(f"  {k}. {s}" for k, s in enumerate(self.suspects[:3], 1))])
@@ -366,4 +376,4 @@ def examine_static_score(
     left["factor"] = left.get("factor", np.inf) + 0.01  # a name that says more comes first
     advice = {"factor": f"looks like the score times {number:.4g}"}
     suspects = named(left, lambda name: advice.get(name, ""), among=EXPLAINS * float(gap[0]))
-    return FieldExamination(verdict, tuple(suspects) if gap[0] > tolerance else ())
+    return FieldExamination(verdict, tuple(suspects) if gap[0] > tolerance else (), "score")

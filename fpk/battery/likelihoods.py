@@ -111,7 +111,7 @@ def examine_likelihood(
         x = points_of(law, POINTS, seed)
         gap = np.maximum(_called(log_likelihood, x) - law.log_density(x), -BOTTOMLESS)
         findings = [
-            _log_density(gap, tolerance, error),
+            _log_density(x, gap, tolerance, error),
             _mass(log_likelihood, law, tolerance, error, seed, alpha),
             _mean_ratio(log_likelihood, law, tolerance, error, seed, alpha),
         ]
@@ -164,9 +164,9 @@ def _finding(
     return Finding(check, settle(found, zero, names=names, tolerance=tolerance, kind="identity", alpha=alpha), line)
 
 
-def _log_density(gap: Array, tolerance: float, error: float) -> Finding:
+def _log_density(x: Array, gap: Array, tolerance: float, error: float) -> Finding:
     found = Estimate(gap, np.full(len(gap), error), source="the log-likelihood")
-    names = [f"log-density at point {k + 1}" for k in range(len(gap))]
+    names = [f"log-density at x={','.join(f'{c:.4g}' for c in row)}" for row in x]
     return _finding("log-density", found, names, tolerance, f"off by {np.abs(gap).max():.2g} at most")
 
 

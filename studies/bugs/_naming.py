@@ -36,11 +36,21 @@ def place(suspects: Sequence[Any], mistake: str) -> int:
     return found.get(mistake, UNNAMED)
 
 
-def places(named: Mapping[str, tuple[Sequence[Any], str]]) -> Evidence:
-    """For each slip: its place among the suspects, less what is still among the first three."""
-    values = np.array([place(suspects, mistake) - FIRST - 0.5 for suspects, mistake in named.values()])
+def places(found: Mapping[str, tuple[Any, str]], shift: int = 0) -> Evidence:
+    """For each slip: the place of its mistake among the suspects, less what is still among the first three.
+
+    Parameters
+    ----------
+    found : mapping from slip to (examination, mistake)
+    shift : int
+        Instead of its own, the mistake of the slip that many places further down the list.
+    """
+    wanted = [mistake for _, mistake in found.values()]
+    asked = wanted[shift:] + wanted[:shift]
+    ranks = [place(examination.suspects, m) for (examination, _), m in zip(found.values(), asked, strict=True)]
+    values = np.array(ranks) - FIRST - 0.5
     return Evidence(
         Estimate(values, np.zeros(len(values)), proven=True, source="place of the right mistake"),
         zero_estimate(len(values)),
-        tuple(named),
+        tuple(found),
     )

@@ -165,8 +165,12 @@ NOTES = {
 
 
 @cache
-def _examined(step: Step, meant: str) -> KernelExamination:
-    return examine_kernel(step, TARGET, noise="normal and uniform", **MEANT[meant])
+def examinations() -> dict[str, tuple[KernelExamination, str]]:
+    """For each slip what is found of it, and the mistake to be named."""
+    return {
+        slip: (examine_kernel(step, TARGET, noise="normal and uniform", **MEANT[meant]), mistake)
+        for slip, (step, meant, mistake) in SLIPS.items()
+    }
 
 
 # -- each slip against its twin ----------------------------------------------------------------------------------------
@@ -222,13 +226,7 @@ def _defects(seen: GridKernel) -> Evidence:
 @study("bugs.H.named", variants={"stated": 0, "asked for the next mistake": 1})
 def named(shift: int, case: str, size: Size, seed: int) -> Evidence:
     """The place of the right mistake among the suspects."""
-    wanted = [mistake for _, _, mistake in SLIPS.values()]
-    return places(
-        {
-            slip: (_examined(step, meant).suspects, wanted[(k + 2 * shift) % len(wanted)])
-            for k, (slip, (step, meant, _)) in enumerate(SLIPS.items())
-        }
-    )
+    return places(examinations(), 2 * shift)
 
 
 # -- unadjusted steps --------------------------------------------------------------------------------------------------

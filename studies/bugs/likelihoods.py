@@ -5,7 +5,7 @@ The correct twins are confirmed by the same examinations that refute the slips a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -207,12 +207,6 @@ def likelihoods(variant: str, case: str, size: Size, seed: int) -> Evidence:
     return measured(_found(LIKELIHOODS[case], variant).findings)
 
 
-@dataclass(frozen=True)
-class _Single:
-    check: str
-    verdict: Any
-
-
 @study(
     "bugs.G.divergences",
     variants=_variants(DIVERGENCES),
@@ -221,13 +215,14 @@ class _Single:
 )
 def divergences(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Relative distance to the divergence by sixth-order differences."""
-    return measured([_Single("divergence", _found(DIVERGENCES[case], variant).verdict)])
+    return measured(_found(DIVERGENCES[case], variant).findings)
 
 
 @cache
-def _suspected() -> dict[str, tuple[Sequence[Any], str]]:
+def examinations() -> dict[str, tuple[Any, str]]:
+    """For each slip what is found of it, and the mistake to be named."""
     return {
-        f"{case}: {slip}": (written.examine(subject).suspects, mistake)
+        f"{case}: {slip}": (written.examine(subject), mistake)
         for group in (LIKELIHOODS, DIVERGENCES)
         for case, written in group.items()
         for slip, (subject, mistake) in written.slips.items()
@@ -237,11 +232,7 @@ def _suspected() -> dict[str, tuple[Sequence[Any], str]]:
 @study("bugs.G.named", variants={"stated": 0, "asked for the next mistake": 1})
 def named(shift: int, case: str, size: Size, seed: int) -> Evidence:
     """The place of the right mistake among the suspects."""
-    found = _suspected()
-    wanted = [mistake for _, mistake in found.values()]
-    return places(
-        {slip: (suspects, wanted[(k + shift) % len(wanted)]) for k, (slip, (suspects, _)) in enumerate(found.items())}
-    )
+    return places(examinations(), shift)
 
 
 CLAIMS = (

@@ -5,7 +5,7 @@ A distance is asked at places where its value needs no statistics (two points, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -169,16 +169,10 @@ def _found(written: Written, variant: str) -> Any:
     return written.examine(subject)
 
 
-@dataclass(frozen=True)
-class _Single:
-    check: str
-    verdict: Any
-
-
 @study("bugs.L.distances", variants=_variants(DISTANCES), cases=tuple(DISTANCES), applies=_applies(DISTANCES))
 def distances(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Values between weighted points, less those that are known."""
-    return measured([_Single(case, _found(DISTANCES[case], variant).verdict)])
+    return measured(_found(DISTANCES[case], variant).findings)
 
 
 @study("bugs.L.densities", variants=_variants(DENSITIES), cases=tuple(DENSITIES), applies=_applies(DENSITIES))
@@ -188,9 +182,10 @@ def densities(variant: str, case: str, size: Size, seed: int) -> Evidence:
 
 
 @cache
-def _suspected() -> dict[str, tuple[Sequence[Any], str]]:
+def examinations() -> dict[str, tuple[Any, str]]:
+    """For each slip what is found of it, and the mistake to be named."""
     return {
-        f"{case}: {slip}": (written.examine(subject).suspects, mistake)
+        f"{case}: {slip}": (written.examine(subject), mistake)
         for group in (DISTANCES, DENSITIES)
         for case, written in group.items()
         for slip, (subject, mistake) in written.slips.items()
@@ -200,11 +195,7 @@ def _suspected() -> dict[str, tuple[Sequence[Any], str]]:
 @study("bugs.L.named", variants={"stated": 0, "asked for the next mistake": 1})
 def named(shift: int, case: str, size: Size, seed: int) -> Evidence:
     """The place of the right mistake among the suspects."""
-    found = _suspected()
-    wanted = [mistake for _, mistake in found.values()]
-    return places(
-        {slip: (suspects, wanted[(k + shift) % len(wanted)]) for k, (slip, (suspects, _)) in enumerate(found.items())}
-    )
+    return places(examinations(), shift)
 
 
 CLAIMS = (
