@@ -71,9 +71,9 @@ class Motion:
         """With a factor on the velocity."""
         return fpk.Problem(lambda x, t: factor * self.velocity(x, t), 0.0, initial=self.initial)
 
-    def log_density(self, x: Array, t: float, step: float = 8e-3) -> Array:
+    def log_density(self, x: Array, t: float) -> Array:
         """Log p_t at x, shape (n,)."""
-        volume = np.linalg.det(jacobian(lambda y: self.origin(y, t), x, step))
+        volume = np.linalg.det(jacobian(lambda y: self.origin(y, t), x, 2.5e-3))
         return self.initial.log_density(self.origin(x, t)) + np.log(np.abs(volume))
 
     def density(self, x: Array, t: float) -> Array:
