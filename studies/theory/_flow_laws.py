@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import fpk
+from fpk.fokker_planck.solutions import GridMarginals
 from fpk.laws import GaussianMixture
+from fpk.marginals import Marginals
 from fpk.refinement import RefinedMarginals
 from fpk.study import Evidence, Size
 
@@ -14,13 +16,13 @@ def flowed(flow: fpk.Problem, half: float, end: float, size: Size) -> RefinedMar
     """A flow without noise, on three grids over [−half, half]."""
 
     def level(k: int) -> Any:
-        return fpk.solve(flow, fpk.Grid(-half, half, cells=size.cells(20) * k), times=[end], steps=size.cells(5) * k)
+        return fpk.solve(flow, fpk.Grid(-half, half, cells=size.cells(32) * k), times=[end], steps=size.cells(5) * k)
 
     return fpk.refine(level)
 
 
-def spread(problem: fpk.Problem, half: float, end: float, size: Size) -> RefinedMarginals:
-    """An equation with noise, on three grids between walls at ±half."""
+def spread(problem: fpk.Problem, half: float, end: float, size: Size) -> GridMarginals:
+    """An equation with noise, on a grid between walls at ±half; half the cells and the residual give its budget."""
     walled = fpk.Problem(
         problem.drift,
         problem.diffusion,
@@ -29,15 +31,13 @@ def spread(problem: fpk.Problem, half: float, end: float, size: Size) -> Refined
         boundary=fpk.Boundary("no_flux", -half, half),
         name=problem.name,
     )
-
-    def level(k: int) -> Any:
-        return fpk.solve(walled, fpk.Grid(-half, half, cells=size.cells(48) * k), times=[end], steps=size.cells(8) * k)
-
-    return fpk.refine(level)
+    return fpk.solve(walled, fpk.Grid(-half, half, cells=size.cells(96)), times=[end], steps=size.cells(8))
 
 
-def against(found: RefinedMarginals, law: GaussianMixture, end: float, *, source: str) -> Evidence:
-    """Both on the panel of the law, which no control changes."""
+def against(
+    found: Marginals, law: GaussianMixture, end: float, *, source: str, reference: GaussianMixture | None = None
+) -> Evidence:
+    """Both on the panel of a reference that no control changes, by default the law."""
     claimed = fpk.LawMarginals({end: law}, (end,), source=source)
-    panel = fpk.law_panel({end: law})
+    panel = fpk.law_panel({end: reference or law})
     return Evidence(found.expect(panel), claimed.expect(panel), panel.names, panel=panel.digest)
