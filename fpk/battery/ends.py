@@ -129,10 +129,12 @@ def _cloud(subject: Subject, what: str) -> list[Finding]:
     if not all(run.finite for run in runs):
         return [small(check, np.inf, tolerance=1.0, line=f"the run broke down: {runs[-1].error or 'not finite'}")]
     values = [expectations(subject, what, run) for run in runs]
-    return [
-        _arrived(subject, check, values, counts),
-        *(_in_the_limit(subject, check, values, counts) if len(values) > 2 else []),
-    ]
+    arrived = _arrived(subject, check, values, counts)
+    if len(values) < 3:
+        return [arrived]
+    limit = _in_the_limit(subject, check, values, counts)
+    told = limit.verdict.outcome is not Outcome.UNDECIDED or arrived.verdict.outcome is not Outcome.CONFIRMED
+    return [arrived, limit] if told else [arrived]
 
 
 def ladder(counts: Sequence[int]) -> list[int]:
@@ -169,7 +171,7 @@ def _arrived(subject: Subject, check: str, values: list[Array], counts: list[int
     return sampled(check, doubted, tolerance=subject.tolerance, line=line, alpha=subject.alpha, value=mean)
 
 
-def _in_the_limit(subject: Subject, check: str, values: list[Array], counts: list[int]) -> list[Finding]:
+def _in_the_limit(subject: Subject, check: str, values: list[Array], counts: list[int]) -> Finding:
     """Expectations extrapolated in the steps' length, with their change from half as many steps for the budget."""
     coarse, middle, fine = (v.mean(1) for v in values[-3:])
     n = values[-1].shape[1]
@@ -184,16 +186,7 @@ def _in_the_limit(subject: Subject, check: str, values: list[Array], counts: lis
     )
     line = f"expectations tend to {np.max(np.abs(limit)):.2g} from the exact law, ± {budget.max():.2g}"
     name = check.replace("law", "limit")
-    return [
-        sampled(
-            name,
-            found,
-            tolerance=max(subject.tolerance, 2.5 * float(budget.max())),
-            line=line,
-            alpha=subject.alpha,
-            value=limit,
-        )
-    ]
+    return sampled(name, found, tolerance=subject.tolerance / 2, line=line, alpha=subject.alpha, value=limit)
 
 
 def _weights(coarse: int, fine: int) -> tuple[float, float]:

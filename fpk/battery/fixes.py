@@ -21,6 +21,8 @@ from fpk.laws import Array
 
 #: Kinds of a score's family that others are mistaken for, and gaps larger than this are all alike.
 FAR = 3.0
+#: Discrepancies of law and labels that are nothing to explain.
+SLIGHT = (0.01, 1e-3)
 #: Particles of those runs.
 FEW = 4000
 
@@ -104,7 +106,8 @@ class Discrepancy:
 
     def left(self, before: Discrepancy, metrics: tuple[bool, bool]) -> float:
         """The share of what was seen before that is still there, by the metrics that count."""
-        shares = [after / max(was, 1e-12) for after, was in ((self.law, before.law), (self.labels, before.labels))]
+        pairs = ((self.law, before.law, SLIGHT[0]), (self.labels, before.labels, SLIGHT[1]))
+        shares = [(after + slight) / (was + slight) for after, was, slight in pairs]
         return float(np.mean([min(share, 9.0) for share, counts in zip(shares, metrics, strict=True) if counts]))
 
 

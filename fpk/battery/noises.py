@@ -60,8 +60,15 @@ def _step(subject: Subject, first: Call, second: Call) -> tuple[float, ...] | No
 def noise_suspects(subject: Subject, run: Run) -> list[Suspect]:
     """Mistakes in what is drawn, by the share of the discrepancy they leave."""
     steps = measured(subject, run)
-    if steps is None or not np.any(steps.drawn > 1e-9):
+    if steps is None:
         return []
+    if not np.any(steps.drawn > 1e-9):
+        shared = np.median(steps.room) > 1e-4
+        return (
+            [Suspect("noise shared by the batch", 0.05, "all rows move alike, and leave room for noise")]
+            if shared
+            else []
+        )
     crowded = _no_room(subject, steps)
     kept = (steps.room > 0) & (steps.drawn > 1e-12)
     if crowded < 0.3 or kept.sum() < 3:
