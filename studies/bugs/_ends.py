@@ -12,7 +12,7 @@ from fpk.schedules import VPSchedule
 from ._equations import SCORES, VE, Corrected
 from ._examples import Example, Slip
 from ._flows import FLOW, FlowEuler
-from ._indexed import DDIM, DDPM, INDEXED, VP, labels, strided
+from ._indexed import DDIM, DDPM, INDEXED, VP, labels, strided, table
 from ._levels import HIGHEST, LEVELS, Euler, spaced
 
 
@@ -85,15 +85,8 @@ LAST_STEPS = (
 FEW = 100
 #: Betas from .0001 to .02, which forget the data within a thousand steps, as a path of a hundred.
 BRIEF = VPSchedule(0.01, 2.0)
-SHORT = DDIM(indices=lambda steps: strided(min(steps, FEW), FEW), kept=lambda: _table(VP))
+SHORT = DDIM(indices=lambda steps: strided(min(steps, FEW), FEW), kept=lambda: table(VP, FEW))
 FLOWING = FlowEuler()
-
-
-def _table(schedule: VPSchedule) -> Array:
-    from ._indexed import table
-
-    return table(schedule, FEW)
-
 
 PRIORS = (
     Example(
@@ -104,7 +97,7 @@ PRIORS = (
         (
             Slip(
                 "betas of a thousand steps",
-                replace(SHORT, kept=lambda: _table(BRIEF)),
+                replace(SHORT, kept=lambda: table(BRIEF, FEW)),
                 ("N(0,1) prior",),
                 "a hundred steps with the betas of a thousand: √ᾱ_T = .6, and the start has forgotten the data",
                 {"schedule": BRIEF},

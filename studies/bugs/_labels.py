@@ -66,19 +66,18 @@ STRIDES = Example(
 FEW = 50
 
 
-def _cosine(t: float | Array) -> Array:
-    return np.cos((np.asarray(t) + 0.008) / 1.008 * np.pi / 2) / np.cos(0.008 / 1.008 * np.pi / 2)
+def cosine(t: float) -> float:
+    """α: a cosine from 1 down to .02."""
+    return 0.02 + 0.98 * float(np.cos((t + 0.008) / 1.008 * np.pi / 2) / np.cos(0.008 / 1.008 * np.pi / 2))
 
 
-COSINE = AffineSchedule(
-    lambda t: 0.98 * float(_cosine(t)) + 0.02, lambda t: float(np.sqrt(1 - (0.98 * _cosine(t) + 0.02) ** 2))
-)
+COSINE = AffineSchedule(cosine, lambda t: float(np.sqrt(max(1 - cosine(t) ** 2, 0.0))))
 
 
 @cache
 def cosine_table(points: int = FEW + 1) -> Array:
     """ᾱ at points of [0, 1], both ends included."""
-    return np.array([COSINE.alpha(t) ** 2 for t in np.linspace(0, 1, points)])
+    return np.array([cosine(t) ** 2 for t in np.linspace(0, 1, points)])
 
 
 COSINE_LOOP = DDIM(indices=lambda steps: strided(min(steps, FEW), FEW), kept=cosine_table)
