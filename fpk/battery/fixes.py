@@ -22,7 +22,7 @@ from fpk.laws import Array
 #: Kinds of a score's family that others are mistaken for, and gaps larger than this are all alike.
 FAR = 3.0
 #: Discrepancies of law and labels that are nothing to explain.
-SLIGHT = (0.01, 1e-3)
+SLIGHT = (0.01, 2e-4)
 #: Particles of those runs.
 FEW = 4000
 

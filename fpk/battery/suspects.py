@@ -143,15 +143,16 @@ def _prior(subject: Subject, seen: Seen) -> list[Suspect]:
 
 
 def _last(subject: Subject, seen: Seen) -> list[Suspect]:
+    """What is left of a point tells of the last step, but for samplers that were wrong before."""
     if "last step" not in seen:
         return []
-    left, line = seen["last step"].hints["left"], seen["last step"].line
-    skipped = abs(np.log(max(left, 1e-12)))
+    left, line, early = seen["last step"].hints["left"], seen["last step"].line, 0.25 * ("labels" in seen)
     if subject.stochastic:
-        return [Suspect("last noise kept", 0.05, line), Suspect("last noise level is not 0", 0.2, line)]
+        return [Suspect("last noise kept", 0.05 + early, line), Suspect("last noise level is not 0", 0.2 + early, line)]
+    skipped = min(abs(np.log(max(left, 1e-12))), 0.5)
     return [
-        Suspect("last noise level is not 0", 0.1, line),
-        Suspect("last step skipped", 0.15 + min(skipped, 0.5), line),
+        Suspect("last noise level is not 0", 0.1 + early, line),
+        Suspect("last step skipped", 0.15 + early + skipped, line),
     ]
 
 
