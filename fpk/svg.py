@@ -93,32 +93,42 @@ class Sheet:
 
     def line(self, x: float, y: float, dx: float, dy: float, *, colour: str, width: float, dash: str = "") -> None:
         """A line from (x, y) to (x + dx, y + dy)."""
-        dashes = f";stroke-dasharray:{dash}" if dash else ""
-        self._path(f"M{_pair(x, y)}l{_pair(dx, dy)}", f"stroke:var(--{colour});stroke-width:{width:g}{dashes}")
+        self._path(f"M{_pair(x, y)}l{_pair(dx, dy)}", _stroke(colour, width, dash))
+
+    def curve(
+        self, x: np.ndarray, y: np.ndarray, *, colour: str, width: float, dash: str = "", opacity: float = 1.0
+    ) -> None:
+        """A line through the points."""
+        d = "".join(f"{'L' if k else 'M'}{a:.1f} {b:.1f}" for k, (a, b) in enumerate(zip(x, y, strict=True)))
+        faint = f";stroke-opacity:{opacity:g}" if opacity < 1 else ""
+        self._path(_shortest(d), _stroke(colour, width, dash) + faint)
 
     def mark(self, x: float, y: float, shape: str, *, colour: str, filled: bool) -> None:
         """A closed path with relative steps from (x, y)."""
         fill = f";fill:var(--{colour})" if filled else ""
-        self._path(f"M{_pair(x, y)}{shape}", f"stroke:var(--{colour});stroke-width:1.6{fill}")
+        self._path(f"M{_pair(x, y)}{shape}", _stroke(colour, 1.6) + fill)
 
     def _path(self, d: str, style: str) -> None:
         ElementTree.SubElement(self._root, "path", {"d": d, "style": style})
 
     def text(
-        self, x: float, y: float, text: str, *, colour: str = "ink", anchor: str = "start", bold: bool = False
-    ) -> None:
-        """One line of text, its middle at height y."""
-        style = (
-            f"fill:var(--{colour})"
-            + (f";text-anchor:{anchor}" if anchor != "start" else "")
-            + (";font-weight:700" if bold else "")
-        )
+        self, x: float, y: float, text: str, *, colour: str = "ink", anchor: str = "start", bold: bool = False, upwards: bool = False
+    ) -> None:  # fmt: skip
+        """One line of text, its middle at height y; read upwards, at x."""
+        placed = f";text-anchor:{anchor}" if anchor != "start" else ""
+        style = f"fill:var(--{colour}){placed}{';font-weight:700' if bold else ''}"
         place = {"x": f"{x:.1f}", "y": f"{y + 0.35 * FONT_SIZE:.1f}", "style": style}
+        if upwards:
+            place["transform"] = f"rotate(-90 {x:.1f} {y:.1f})"
         ElementTree.SubElement(self._root, "text", place).text = text
 
     def svg(self, title: str, description: str) -> str:
         """The finished element, as :func:`compacted` makes them; the sheet is used up."""
         return _finished(self._root, f"0 0 {self.width:g} {self.height:g}", title, description)
+
+
+def _stroke(colour: str, width: float, dash: str = "") -> str:
+    return f"stroke:var(--{colour});stroke-width:{width:g}" + (f";stroke-dasharray:{dash}" if dash else "")
 
 
 def _pair(x: float, y: float) -> str:

@@ -4,6 +4,7 @@ r"""Figures: inline SVG for the report. For each claim one drawing of its effect
 :mod:`effects`     for every record, how far it is from equality against what its errors explain
 :mod:`densities`   both sides at the last time, and below it their difference next to that of the nearest control
 :mod:`charts`      what a study hands over besides its evidence: rates, power, coverage
+:mod:`frames`      axes for curves that are drawn without matplotlib: fifty times as fast, for drawings every claim has
 :mod:`drawing`     what all of them share: size, style, ticks, and the way from matplotlib to a page
 =================  ===============================================================================================
 

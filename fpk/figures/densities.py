@@ -3,22 +3,25 @@ r"""Density drawings: both sides at the last time, and below it their difference
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fpk.figures.drawing import STYLE, as_svg, by_case, plain_ticks, sheet
+from fpk.figures.drawing import WIDTH, by_case, words
+from fpk.figures.frames import Frame
 from fpk.laws import Array
 from fpk.records import Judged
-from fpk.svg import COLOURS
+from fpk.svg import Sheet
 from fpk.verdict import Outcome
 from fpk.wording import number_text, one_line
 
-#: Points kept of a curve; matplotlib then drops those that a straight line replaces.
+#: Points kept of a curve.
 CURVE_POINTS = 160
+_LEFT, _RIGHT = 0.15 * WIDTH, 0.98 * WIDTH
+_FIRST: Any = {"colour": "first", "width": 3.2, "opacity": 0.6}
+_SECOND: Any = {"colour": "second", "width": 1.5, "dash": "6 3"}
+_CONTROL: Any = {"colour": "control", "width": 1.3, "dash": "1.3 2.2"}
 #: Density drawings of one claim, at most.
 DENSITIES = 3
 
@@ -55,18 +58,13 @@ def _has_curves(judged: Judged) -> bool:
 
 def _density_figure(stated: Judged, own: Sequence[Judged], *, named: bool) -> str:
     control, case = _nearest_control([j for j in own if j is not stated]), stated.record.case if named else ""
-    with matplotlib.rc_context(STYLE):
-        figure, upper = sheet(310)
-        lower = figure.add_axes((0.15, 0.14, 0.83, 0.22), facecolor="none")
-        upper.set_position((0.15, 0.43, 0.83, 0.34))
-        _draw_densities(upper, stated, control, one_line(case, 40))
-        exponent = _draw_differences(lower, stated, control)
-        time, gap = _time_text(stated), _largest_gap(stated)
-        lower.set_xlabel(f"x{time}")
-        lower.set_ylabel("difference" if exponent == 0 else f"diff. · 1e{exponent}".replace("-", "−"))
-        where = f" ({case})" if case else ""
-        title = f"{stated.record.id}{where}: densities of both sides{time}"
-        return as_svg(figure, title, f"The densities differ by at most {number_text(gap)}.")
+    sheet, time, gap = Sheet(WIDTH, 310), _time_text(stated), _largest_gap(stated)
+    _draw_densities(sheet, stated, control)
+    _draw_legend(sheet, stated, control, one_line(case, 40))
+    _draw_differences(sheet, stated, control, f"x{time}")
+    where = f" ({case})" if case else ""
+    title = f"{stated.record.id}{where}: densities of both sides{time}"
+    return sheet.svg(**words(title, f"The densities differ by at most {number_text(gap)}."))
 
 
 def _time_text(judged: Judged) -> str:
@@ -94,32 +92,33 @@ def _nearest_control(own: Sequence[Judged]) -> Judged | None:
     return min(controls, key=lambda j: j.record.effect or np.inf, default=None)
 
 
-def _draw_densities(axes: Axes, stated: Judged, control: Judged | None, heading: str) -> None:
+def _draw_densities(sheet: Sheet, stated: Judged, control: Judged | None) -> None:
     x, first, second = _curves(stated)
-    names = [*stated.record.pair, "first side", "second side"][:2]
-    axes.plot(x, np.maximum(first, 0), color=COLOURS["first"], lw=3.2, alpha=0.6, label=one_line(names[0], 50))
-    axes.plot(x, np.maximum(second, 0), color=COLOURS["second"], lw=1.5, ls=(0, (4, 2)), label=one_line(names[1], 50))
+    curves = [(x, first, _FIRST), (x, second, _SECOND)]
     if control is not None:
         wrong_x, wrong = _changed_side(control, stated)
         shown = _between(wrong_x, x)
-        axes.plot(
-            wrong_x[shown],
-            np.maximum(wrong[shown], 0),
-            color=COLOURS["control"],
-            lw=1.3,
-            zorder=1,
-            ls=":",
-            label=f"to be refuted: {one_line(control.record.variant, 36)}",
-        )
-    axes.set_xlim(x[0], x[-1])
-    axes.set_ylim(0)
-    axes.set_ylabel("density")
-    axes.set_xticklabels([])
-    axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.legend(
-        title=heading or None, title_fontproperties={"weight": "bold", "size": 11.5}, alignment="left", frameon=False,
-        loc="lower left", bbox_to_anchor=(0, 0.98), fontsize=10.5, labelspacing=0.15, borderpad=0, handlelength=1.8,
-    )  # fmt: skip
+        curves.insert(0, (wrong_x[shown], wrong[shown], _CONTROL))
+    top = max(float(np.max(y, initial=0)) for _, y, _ in curves) or 1.0
+    frame = Frame(sheet, _LEFT, 71, _RIGHT, 177, (float(x[0]), float(x[-1])), (0.0, 1.05 * top))
+    for at, y, look in curves:
+        frame.curve(at, np.maximum(y, 0), **look)
+    frame.left_axis("density", count=3)
+    frame.bottom_axis()
+
+
+def _draw_legend(sheet: Sheet, stated: Judged, control: Judged | None, heading: str) -> None:
+    """Names of the curves above them, and the case."""
+    names = [one_line(name, 50) for name in [*stated.record.pair, "first side", "second side"][:2]]
+    rows = list(zip(names, (_FIRST, _SECOND), strict=True))
+    if control is not None:
+        rows.append((f"to be refuted: {one_line(control.record.variant, 36)}", _CONTROL))
+    top = 63 - 14 * len(rows)
+    if heading:
+        sheet.text(_LEFT, top, heading, bold=True)
+    for row, (name, look) in enumerate(rows, 1):
+        sheet.curve(np.array([_LEFT, _LEFT + 20]), np.full(2, top + 14.0 * row), **look)
+        sheet.text(_LEFT + 26, top + 14 * row, name)
 
 
 def _between(x: Array, ends: Array) -> NDArray[np.bool_]:
@@ -135,21 +134,23 @@ def _changed_side(control: Judged, stated: Judged) -> tuple[Array, Array]:
     return x, sides[int(np.argmax(moved))]
 
 
-def _draw_differences(axes: Axes, stated: Judged, control: Judged | None) -> int:
-    """Draw first minus second; returns the power of ten the axis is scaled by."""
+def _draw_differences(sheet: Sheet, stated: Judged, control: Judged | None, label: str) -> None:
+    """First minus second, in a power of ten that the axis names."""
     x, first, second = _curves(stated)
-    drawn = [(x, first - second, "ink", "-", 1.3)]
+    drawn: list[tuple[Array, Array, Any]] = [(x, first - second, {"colour": "ink", "width": 1.3})]
     if control is not None:
         wrong_x, *sides = _curves(control)
         shown = _between(wrong_x, x)
-        drawn.insert(0, (wrong_x[shown], (sides[0] - sides[1])[shown], "control", ":", 1.3))
-    largest = max(float(np.max(np.abs(d), initial=0)) for _, d, *_ in drawn)
+        drawn.insert(0, (wrong_x[shown], (sides[0] - sides[1])[shown], _CONTROL))
+    largest = max(float(np.max(np.abs(d), initial=0)) for _, d, _ in drawn)
     exponent = int(np.floor(np.log10(largest))) if largest > 0 else 0
     exponent = 0 if -1 <= exponent <= 2 else exponent
-    axes.axhline(0, color=COLOURS["rule"], lw=0.8)
-    for where, d, colour, style, width in drawn:
-        axes.plot(where, d / 10.0**exponent, color=COLOURS[colour], ls=style, lw=width)
-    axes.set_xlim(x[0], x[-1])
-    axes.yaxis.set_major_locator(MaxNLocator(2))
-    plain_ticks(axes)
-    return exponent
+    scaled = [(at, d / 10.0**exponent, look) for at, d, look in drawn]
+    ends = [float(end(d, initial=0)) for end in (np.min, np.max) for _, d, _ in scaled]
+    room = 0.05 * ((max(ends) - min(ends)) or 1.0)
+    frame = Frame(sheet, _LEFT, 198, _RIGHT, 267, (float(x[0]), float(x[-1])), (min(ends) - room, max(ends) + room))
+    frame.level(0.0)
+    for at, d, look in scaled:
+        frame.curve(at, d, **look)
+    frame.left_axis("difference" if exponent == 0 else f"diff. · 1e{exponent}".replace("-", "−"), count=2)
+    frame.bottom_axis(label)

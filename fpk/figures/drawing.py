@@ -58,20 +58,9 @@ def sheet(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def height(figure: Figure) -> float:
-    """Height of a figure in the units of :data:`WIDTH`."""
-    return 72 * float(figure.get_figheight())
-
-
 def tick_text(value: float) -> str:
     """A number at a tick: as the page writes it, and thousands in full."""
     return f"{value:,.0f}".replace("-", "−") if 1e3 <= abs(value) < 1e5 and value % 1 == 0 else number_text(value)
-
-
-def plain_ticks(axes: Axes) -> None:
-    """Numbers at the ticks as the page writes them."""
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: tick_text(round(value, 12)))
 
 
 def as_svg(figure: Figure, title: str, description: str) -> str:
