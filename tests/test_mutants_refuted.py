@@ -182,6 +182,8 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
     ("samplers.limit-ula", "stated", "κ → 0, N κ large"): ["Langevin: √κ for √(2κ)", "Langevin: noise + 1 %"],
     ("samplers.invariant-mala", "stated", "exact field"): ["MALA of fields: ratio inverted"],
     ("samplers.limit-poisson-flow", "stated", "rk4"): ["Poisson field: height + 1 %"],
+    ("S4.E96", "stated", "N = 2"): ["Coulomb's law + 1 %"],
+    ("S4.Ez", "stated", "N = 1"): ["Poisson field: vector + 1 %"],
     ("samplers.chain-closed-form", "stated", "kernels and a map"): ["chain on the line: noise + 0.1 %"],
     ("samplers.chain-closed-form", "stated", "kernels in the plane"): ["chain in the plane: noise + 1 %"],
     ("samplers.chain-plane", "stated", "DDIM, η = 0, normal data"): ["affine chain: matrix + 2 %"],

@@ -60,7 +60,7 @@ LEARNING = (
     Mutant("index of a model one too high", INDEX, then(lambda index: index + 1), "field"),
     Mutant("guidance: w + 1 for w", "fields.guidance:classifier_free", lambda original: (
         lambda conditional, unconditional, *, weight: original(conditional, unconditional, weight=weight + 1)
-    ), "field", excuse="laws under guidance are the subject of claims to come; its tests refute it"),
+    ), "field", excuse="the claims guide by a classifier; its tests refute it"),
     Mutant("posterior variance: √", POSTERIOR, power(0.5), "scheme"),
     Mutant("posterior variance + 1 %", POSTERIOR, times(1.01), "scheme", near=True),
     Mutant("variance of a transition + 0.1 %", TRANSITION, times(1.001), "scheme", near=True),
@@ -76,6 +76,8 @@ LEARNING = (
         lambda self, x, y: original(self, y, x)
     ), "scheme"),
     Mutant("Poisson field: height + 1 %", "samplers.poisson:PoissonField.velocity", times(1.01), "scheme", near=True),
+    Mutant("Poisson field: vector + 1 %", "samplers.poisson:PoissonField.vector", times(1.01), "scheme", near=True),
+    Mutant("Coulomb's law + 1 %", "samplers.poisson:coulomb", times(1.01), "scheme", near=True),
     Mutant("chain on the line: noise + 0.1 %", "chains.line:smeared", lambda original: (
         lambda law, mean, std: original(law, mean, 1.001 * std)
     ), "law", near=True),
