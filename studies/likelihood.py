@@ -326,7 +326,7 @@ CLAIMS = (
         "identity",
         "A quadratic form over probes of signs varies with the off-diagonal of the symmetric part alone, over normal probes with all of it.",
         r"\operatorname{Var}z^{\mathsf T}Jz=2\sum_{i\ne j}S_{ij}^2\ \text{or}\ 2\,\|S\|_F^2,\quad S=\tfrac12(J+J^{\mathsf T})",
-        "Avron and Toledo (2011), section 2; Hutchinson (1989)",
+        "Avron and Toledo (2011), table 1; Hutchinson (1989)",
         {
             "stated": C,
             "of the other probes": R,

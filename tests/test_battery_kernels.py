@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fpk
-from fpk.battery.kernels import defect_order, examine_kernel, grid_kernel
+from fpk.battery.kernels import defect_order, examine_kernel
+from fpk.battery.matrices import grid_kernel
 from fpk.battery.moves import Langevin, Move, langevin_mistakes
 from fpk.errors import ComparisonError
 from fpk.laws import Array
@@ -63,6 +64,12 @@ def test_a_linear_kernel_has_the_matrix_that_is_known() -> None:
 def test_draws_do_not_accuse_a_right_kernel(seed: int) -> None:
     found = examine_kernel(drawn, LINE, seed=seed, draws=100_000, tolerance=0.2)
     assert not any(finding.refuted for finding in found.findings)
+
+
+def test_draws_are_added_until_the_tolerance_can_be_told() -> None:
+    found = examine_kernel(partial(drawn, law=PLANE), PLANE, draws=100_000, tolerance=0.12)
+    assert found.outcome is Outcome.CONFIRMED
+    assert (found.kernel.defect.samples or 0) > 100_000
 
 
 @pytest.mark.parametrize("seed", range(2))

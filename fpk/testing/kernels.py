@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fpk.battery.kernels import DRAWS, KernelExamination, examine_kernel
+from fpk.battery.kernels import KernelExamination, examine_kernel
+from fpk.battery.matrices import DRAWS
 from fpk.laws import Array, Law
 from fpk.testing.failure_text import call_text, held
 from fpk.verdict import Outcome, Verdict

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 import fpk
-from fpk.battery.kernels import DEGREE, GridKernel, KernelExamination, examine_kernel, grid_kernel
+from fpk.battery.kernels import KernelExamination, examine_kernel
+from fpk.battery.matrices import DEGREE, GridKernel, grid_kernel
 from fpk.battery.moves import Move
 from fpk.laws import Array
 from fpk.marginals import Estimate, zero_estimate

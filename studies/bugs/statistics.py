@@ -204,7 +204,7 @@ CLAIMS = (
         "identity",
         "Distances between weighted points have their known values: at two points, a shift, weights and unequal numbers.",
         r"W_1=\int|F-G|\,ds,\quad SW_1=\mathbb E|\theta_1|\,W_1,\quad 2\,\mathbb E|X-Y|-\mathbb E|X-X'|-\mathbb E|Y-Y'|=2\int(F-G)^2ds",
-        "Rabin et al. (2012); Székely and Rizzo (2013), proposition 1",
+        "Rabin et al. (2012); Székely and Rizzo (2013), section 2",
         {"stated": C} | {name: R for name in _variants(DISTANCES) if name != "stated"},
         {
             "weights ignored": "every point counts the same",
