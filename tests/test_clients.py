@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from fpk.study import Study
-from studies.clients import _found, accusations, examinations
+from studies.clients import _found, accusations, examinations, identities
 from studies.clients._configurations import GROUPS, Configuration
 from studies.clients._libraries import MODULES, found, loadable, state
 from studies.clients._remarks import ACCUSED, RULES, remarks
+from studies.clients._repairs import gaps
 from studies.clients._schedules import Levels
 from studies.clients._table import LISTS, configurations
 
@@ -81,13 +82,38 @@ def test_scripts_show_what_they_say(script: Path) -> None:
 def test_a_library_that_is_missing_makes_no_record_and_is_listed_as_skipped(library: str) -> None:
     from fpk.study import REGISTERED
 
-    studies: list[Study] = [*REGISTERED[examinations.__name__], *REGISTERED[accusations.__name__]]
+    studies: list[Study] = [
+        s for module in (examinations, accusations, identities) for s in REGISTERED[module.__name__]
+    ]
     own = [s for s in studies if s.claim.split(".")[1] == library]
     assert all(s.only_when_named for s in own)
     if not loadable(library):
         assert not any(s.checks for s in own)
         assert state(library).endswith("skipped.") or found(library)
     assert f"## {library}" in _found.table([], {}) or library not in LISTS
+
+
+def test_gaps_lead_to_the_next_label_also_where_one_comes_twice() -> None:
+    assert gaps([9, 6, 4, 0]) == [3, 2, 4, 1]
+    assert gaps([8, 5, 5, 2]) == [3, 3, 3, 3]  # the second step of PNDM repeats the first
+
+
+@pytest.mark.parametrize(("difference", "tolerance", "holds"), [(0.02, 0.1, True), (0.3, 0.1, False)])
+def test_margins_have_the_sign_of_the_verdict(difference: float, tolerance: float, holds: bool) -> None:
+    from fpk.battery import Finding
+    from fpk.comparison import settle
+    from fpk.marginals import Estimate, zero_estimate
+
+    first = Estimate(np.array([difference]), np.array([1e-6]), proven=True)
+    verdict = settle(first, zero_estimate(1), tolerance=tolerance)
+    size, bound = examinations.margin(Finding("law", verdict, ""))
+    assert (size < 0) == holds
+    assert bound == 0
+
+
+def test_an_order_is_read_off_its_line() -> None:
+    assert examinations.interval_of("order in [0.98, 1.01], declared 1 (1, 1 from level to level)") == (0.98, 1.01)
+    assert examinations.interval_of("too few levels above round-off") is None
 
 
 def test_levels_are_the_products_they_were_made_of() -> None:
