@@ -31,6 +31,11 @@ from fpk.marginals import Estimate, zero_estimate
 from fpk.orders import order_of
 from fpk.verdict import Outcome, Verdict
 
+#: What to say beyond a mistake's name.
+ADVICE = {
+    "accept step missing": "unadjusted steps leave a law at rest that is wrong by O(h), defect_order tells them from slips"
+}
+
 
 @dataclass(frozen=True)
 class KernelExamination:
@@ -78,7 +83,8 @@ def examine_kernel(
     target : Law
         π.
     noise : str
-        ``"rng"``, ``"normal"`` or ``"normal and uniform"``: what the kernel takes. Injected noise is integrated (d = 1) or drawn.
+        ``"rng"``, ``"normal"`` or ``"normal and uniform"``: what the kernel takes. Injected noise is integrated (d = 1; the uniform number
+        decides between two outcomes, with one place where it turns) or drawn.
     log_acceptance : callable, optional
         (x, y) ↦ logarithm of the probability that a proposal is taken, (n,).
     log_proposal : callable, optional
@@ -210,7 +216,8 @@ def _suspects(seen: GridKernel, known: Mapping[str, Array]) -> list[Suspect]:
     """Mistakes by the distance of their matrices from the one that was seen, over that from the right one."""
     left = {name: float(np.linalg.norm(seen.matrix - matrix)) for name, matrix in known.items()}
     scale = max(left.pop(""), 1e-12)
-    return named({name: distance / scale for name, distance in left.items()}, among=EXPLAINS)
+    shares = {name: distance / scale for name, distance in left.items()}
+    return named(shares, lambda name: ADVICE.get(name, ""), among=EXPLAINS)
 
 
 class _Known:
