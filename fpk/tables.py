@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -116,9 +117,28 @@ class Answers:
         return sum(row[k] is Outcome.REFUTED for _, row in self.rows)
 
 
-def answered(judged: Iterable[Judged]) -> Answers:
-    """The records whose evidence is the verdicts of several checks, stated forms before controls within each claim and case."""
-    found = [(j, said) for j in judged if (said := _said(j))]
+def answered(judged: Iterable[Judged]) -> list[Answers]:
+    """The records whose evidence is the verdicts of checks, one matrix for those that share some, each in the order of the records."""
+    groups: list[list[tuple[Judged, dict[str, Outcome]]]] = []
+    for one in judged:
+        if said := _said(one):
+            _joined(groups, said).append((one, said))
+    return [_matrix(group) for group in groups]
+
+
+def _joined(groups: list[Any], said: dict[str, Outcome]) -> list[Any]:
+    """The group that shares a check, at the place of the first; all that do are one from now on."""
+    alike = [group for group in groups if any(said.keys() & other.keys() for _, other in group)]
+    if not alike:
+        groups.append([])
+        return groups[-1]
+    for group in alike[1:]:
+        alike[0] += group
+    groups[:] = [group for group in groups if not any(group is other for other in alike[1:])]
+    return alike[0]
+
+
+def _matrix(found: Sequence[tuple[Judged, dict[str, Outcome]]]) -> Answers:
     checks = tuple(dict.fromkeys(name for _, said in found for name in said))
     return Answers(checks, tuple((j, tuple(said.get(name) for name in checks)) for j, said in found))
 

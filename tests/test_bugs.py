@@ -173,7 +173,7 @@ def checked_records(bugs: Any, names: tuple[str, ...] = ("law", "a <b> | c")) ->
 
 def test_the_report_has_the_matrix_of_mistakes_and_checks(bugs: Any, tmp_path: Path) -> None:
     records = checked_records(bugs)
-    found = answered(records)
+    (found,) = answered(records)
     assert found.checks == ("law", "a <b> | c")
     assert [row for _, row in found.rows] == [(Outcome.CONFIRMED,) * 2, (Outcome.UNDECIDED, Outcome.REFUTED)]
     assert [found.refuted(check) for check in found.checks] == [0, 1]
@@ -184,8 +184,19 @@ def test_the_report_has_the_matrix_of_mistakes_and_checks(bugs: Any, tmp_path: P
     assert "| bugs.X | loop | slip | ? | ≠ |" in text
 
 
+def test_records_that_share_checks_stand_in_one_matrix(bugs: Any) -> None:
+    one, other, both = (
+        checked_records(bugs, names) for names in (("law", "order"), ("mass", "ratio"), ("ratio", "law"))
+    )
+    assert [matrix.checks for matrix in answered([*one, *other])] == [("law", "order"), ("mass", "ratio")]
+    (joined,) = answered([*one, *other, *both])
+    assert joined.checks == ("law", "order", "mass", "ratio")
+    assert len(joined.rows) == 6
+    assert joined.rows[0][1][2:] == (None, None)
+
+
 def test_a_report_without_checks_has_no_matrix(bugs: Any, tmp_path: Path) -> None:
     records = [Judged(j.record, j.verdict, replace(j.evidence, panel="")) for j in checked_records(bugs) if j.evidence]
-    assert not answered(records).rows
+    assert not answered(records)
     write_report(records, tmp_path, claims={}, command="fpk run", seconds=1.0, size="quick")
     assert "What the checks catch" not in (tmp_path / "index.html").read_text()

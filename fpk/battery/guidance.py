@@ -202,4 +202,4 @@ def _examined(
     verdict = settle(estimate, zero_estimate(len(gaps)), names=names, tolerance=tolerance, kind="identity")
     explained = {name: float(np.linalg.norm(left([other[name] for other in others]))) for name in others[0]}
     suspects = named(explained, among=EXPLAINS * float(np.linalg.norm(gaps)))
-    return FieldExamination(verdict, tuple(suspects) if np.any(gaps > tolerance) else ())
+    return FieldExamination(verdict, tuple(suspects) if np.any(gaps > tolerance) else (), "guidance")
