@@ -1,18 +1,17 @@
 r"""Conditional paths N(μ_t(x₁), σ_t² I) and the points x_t = μ_t + σ_t z they are made of; the clock t runs from noise to data.
 
-A velocity belongs to a path if its flow takes μ_s + σ_s z to μ_t + σ_t z, and gains the volume (σ_t/σ_s)^d on the way. Both are followed
-together, by Runge–Kutta steps that know nothing of μ̇ and σ̇.
+A velocity belongs to a path if its flow takes μ_s + σ_s z to μ_t + σ_t z. Flows are followed by Runge–Kutta steps that know nothing of μ̇ and σ̇.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 import fpk
-from fpk.fokker_planck.characteristics import followed
+from fpk.fokker_planck.characteristics import pushed
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.schedules import OTSchedule, Schedule
@@ -49,10 +48,6 @@ class Curve:
         """μ_t + σ_t z, shape (n, d)."""
         return self.mean(x1, t) + self.std(t) * z
 
-    def widened(self, mean: float, std: float) -> Curve:
-        """The path with factors on μ and σ."""
-        return replace(self, mean=lambda x1, t: mean * self.mean(x1, t), std=lambda t: std * self.std(t))
-
 
 def backwards(schedule: Schedule) -> Curve:
     """The kernel of a noising path, run back from noise to data."""
@@ -84,12 +79,11 @@ SLIP_NOTES = {
 
 
 def carried(velocity: Velocity, curve: Curve, case: str, steps: int) -> Array:
-    """Where the flow takes points of the path from BEGIN to END less where they are, in standard deviations, and its log volume less that of the path."""
+    """Where the flow takes points of the path from BEGIN to END less where they are, in standard deviations."""
     x1, z = TARGETS[case], NORMALS[case]
-    flow = fpk.Problem(lambda x, t: velocity(x, x1, t), 0.0, initial=fpk.Gaussian(np.zeros(len(x1)), 1.0))
-    x, volume = followed(flow, curve.at(z, x1, BEGIN), np.linspace(BEGIN, END, steps + 1))
-    gained = len(x1) * np.log(curve.std(END) / curve.std(BEGIN))
-    return np.concatenate([(x - curve.at(z, x1, END)).ravel() / curve.std(END), volume - gained])
+    flow = fpk.Problem(lambda x, t: velocity(x, x1, BEGIN + t), 0.0, initial=fpk.Gaussian(np.zeros(len(x1)), 1.0))
+    x = pushed(flow, curve.at(z, x1, BEGIN), (END - BEGIN,), steps)[0]
+    return (x - curve.at(z, x1, END)).ravel() / curve.std(END)
 
 
 def on_two_meshes(values: Callable[[int], Array], size: Size, *, names: tuple[str, ...], source: str) -> Evidence:
@@ -103,10 +97,7 @@ def on_two_meshes(values: Callable[[int], Array], size: Size, *, names: tuple[st
 def belongs(velocity: Velocity, curve: Curve, case: str, size: Size) -> Evidence:
     """Whether a velocity belongs to a path."""
     z = NORMALS[case]
-    names = (
-        *(f"x{i} from z = {a.tolist()}" for a in z for i in range(z.shape[1])),
-        *(f"volume at {a.tolist()}" for a in z),
-    )
+    names = tuple(f"x{i} from z = {a.tolist()}" for a in z for i in range(z.shape[1]))
     return on_two_meshes(
         lambda steps: carried(velocity, curve, case, steps), size, names=names, source=f"points that follow u, {case}"
     )

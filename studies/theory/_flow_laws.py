@@ -34,10 +34,8 @@ def spread(problem: fpk.Problem, half: float, end: float, size: Size) -> GridMar
     return fpk.solve(walled, fpk.Grid(-half, half, cells=size.cells(96)), times=[end], steps=size.cells(8))
 
 
-def against(
-    found: Marginals, law: GaussianMixture, end: float, *, source: str, reference: GaussianMixture | None = None
-) -> Evidence:
-    """Both on the panel of a reference that no control changes, by default the law."""
+def against(found: Marginals, law: GaussianMixture, end: float, *, source: str) -> Evidence:
+    """Both on the panel of the law, which no control changes."""
     claimed = fpk.LawMarginals({end: law}, (end,), source=source)
-    panel = fpk.law_panel({end: reference or law})
+    panel = fpk.law_panel({end: law})
     return Evidence(found.expect(panel), claimed.expect(panel), panel.names, panel=panel.digest)

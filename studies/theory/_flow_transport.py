@@ -44,8 +44,8 @@ TRANSPORTS = {
             initial=PLANE_DATA,
         ),
         lambda x: np.cos(x.sum(1)),
-        5.0,
-        22,
+        4.8,
+        18,
         ((1.0, 0.0), (0.3, 1.2), (1.4, -1.0)),
     ),
 }
@@ -65,7 +65,7 @@ def transported(case: str, along: float, inside: float, level: int) -> Array:
         slope = sum((v[:, i] * lattice.derivative(p, i) for i in range(d)), np.zeros(len(p)))
         return -along * slope - inside * p * transport.divergence(x)
 
-    p, steps = transport.problem.initial.density(x), 16 * level
+    p, steps = transport.problem.initial.density(x), 14 * level
     for k in range(steps):
         p = METHODS["rk4"].advanced(rate, p, (k * END / steps, (k + 1) * END / steps))
     return lattice.integrals(waves(transport.waves), p)
