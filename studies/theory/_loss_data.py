@@ -121,6 +121,12 @@ def information_of(name: str, alpha: float, sigma: float, level: int) -> float:
     return information(lambda s: SETS[name].law(alpha, s), sigma, level)
 
 
+def score_square(data: Data, sigma: float, level: int) -> float:
+    """E|score|² of X + σε."""
+    pairs = data.pairs(1.0, sigma, level)
+    return float(pairs.mean(squares(data.law(1.0, sigma).score(pairs.x))))
+
+
 def transport(data: Data, sigma: float, level: int) -> float:
     """W₂² from the data to the noised data: by quantiles from points on the line, in closed form between Gaussians."""
     law = data.law(1.0, sigma)

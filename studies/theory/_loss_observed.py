@@ -47,20 +47,20 @@ def bayes_mean(noised: Noised, data: Cloud, x: Array) -> Array:
 def observed(case: str, noise: float, level: int) -> Observed:
     """X + noise·ε for the data of a setting, or for the Gibbs law of a double well."""
     if case == "double well":
-        return _wells_observed(noise, level)
+        return wells_observed(noise, level, LINE)
     noised = replace(SETTINGS[case], alpha=1.0, sigma=noise)
     x = probes(noised)
     score = gradient(noised.law.log_density, x, 0.02 / level)
     return Observed(x, bayes_mean(noised, noised.data(level), x), score)
 
 
-def _wells_observed(noise: float, level: int) -> Observed:
-    """The observation's law solves the heat equation, on a grid."""
+def wells_observed(noise: float, level: int, x: Array) -> Observed:
+    """The same for the double well; the observation's law solves the heat equation, on a grid."""
     heat = fpk.Problem(0.0, noise, initial=wells())
     law = fpk.solve(heat, fpk.Grid(-7.0, 7.0, cells=70 * level), times=[1.0]).law(1.0)
     y = np.arange(-4.0, 4.0, 0.1 / level)[:, None]
     data = Cloud(y, wells().density(y))
-    return Observed(LINE, bayes_mean(replace(PEAKS, alpha=1.0, sigma=noise), data, LINE), law.score(LINE))
+    return Observed(x, bayes_mean(replace(PEAKS, alpha=1.0, sigma=noise), data, x), law.score(x))
 
 
 def noise_mean(density: Density, sigma: float, x: Array, level: int) -> Array:

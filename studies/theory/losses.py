@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +19,13 @@ from fpk.models.points import time_nodes
 from fpk.study import Evidence, Size, study
 
 from .._limits import limit_evidence
+from . import _loss_charts as charts
 from . import _loss_laws as laws
 from ._loss_bregman import Divergence, bregman, distance, gradient_in, logical, practical
 from ._loss_claims import CLAIMS as CLAIMS
-from ._loss_data import SETS, denoising_loss, information_of, transport
+from ._loss_data import SETS, denoising_loss, information_of, score_square, transport
 from ._loss_explicit import CONSTANTS, Constant, difference, met_by_the_score
+from ._loss_times import BOUNDED, GROWING, LEAST, LOSSES, WEIGHTS, Least, least_applies, loss_at
 from ._matching import (
     FIELD_NAMES,
     FIELDS,
@@ -176,61 +178,15 @@ def cross_term(variant: Cross, case: str, size: Size, seed: int) -> Evidence:
 # -- over time ---------------------------------------------------------------------------------------------------------------
 
 
-class Least(NamedTuple):
-    """Factors of all, of I and of d/σ², the power of σ there, and whether growth is divided by β(0)."""
-
-    factor: float = 1.0
-    information: float = 1.0
-    noise: float = 1.0
-    power: float = 2.0
-    rate: bool = True
-
-
-LEAST = {
-    "stated": Least(),
-    "I dropped": Least(information=0.0),
-    "sign of I": Least(information=-1.0),
-    "½ extra": Least(0.5),
-    "σ for σ²": Least(power=1.0),
-    "β(0) dropped": Least(rate=False),
-    "d/σ² + 0.5 %": Least(noise=1.005),
-}
-#: Weights of time from t and σ.
-WEIGHTS: dict[str, Callable[[float, float], float]] = {
-    "1": lambda t, sigma: 1.0,
-    "√t": lambda t, sigma: t**0.5,
-    "σ²": lambda t, sigma: sigma**2,
-}
-LOSSES = ("two peaks", "two points", "three points in the plane", "segment in the plane")
-GROWING = ("two peaks", "two points", "segment in the plane", "cloud in the plane")
-BOUNDED = "two points, bounded field"
-
-
-def _least_applies(variant: str, case: str) -> bool:
-    what, _, name = case.partition(": ")
-    if what == "loss":
-        return variant != "β(0) dropped"
-    k, d = SETS[name.partition(",")[0]].dimensions
-    same = {"I dropped": k == d, "sign of I": k == d, "½ extra": k == 0, "β(0) dropped": k == 0}
-    return name == BOUNDED or not same.get(variant, False)
-
-
 @study(
     "S4.E89",
     variants=LEAST,
     cases=(*(f"loss: {name}" for name in LOSSES), *(f"growth: {name}" for name in (*GROWING, BOUNDED))),
-    applies=_least_applies,
+    applies=least_applies,
 )
 def loss_over_time(variant: Least, case: str, size: Size, seed: int) -> Evidence:
     what, _, name = case.partition(": ")
     return _losses(variant, name, size) if what == "loss" else _growth(variant, name, LEVELS[size.name][1])
-
-
-@lru_cache(maxsize=256)
-def _loss_at(name: str, t: float, level: int) -> float:
-    """The least loss at t, or that of a field which stays bounded."""
-    field = FIELDS[1] if name == BOUNDED else None
-    return denoising_loss(SETS[name.partition(",")[0]], SCHEDULE.alpha(t), SCHEDULE.sigma(t), level, field)
 
 
 def _losses(variant: Least, name: str, size: Size) -> Evidence:
@@ -243,7 +199,7 @@ def _losses(variant: Least, name: str, size: Size) -> Evidence:
             alpha, sigma = SCHEDULE.alpha(t), SCHEDULE.sigma(t)
             info = variant.information * information_of(name, alpha, sigma, level)
             claimed = variant.factor * (variant.noise * d / sigma**variant.power - info)
-            total += [w * weight(t, sigma) * (_loss_at(name, t, level) - claimed) for weight in WEIGHTS.values()]
+            total += [w * weight(t, sigma) * (loss_at(name, t, level) - claimed) for weight in WEIGHTS.values()]
         return total
 
     names = tuple(f"λ = {name}" for name in WEIGHTS)
@@ -252,17 +208,14 @@ def _losses(variant: Least, name: str, size: Size) -> Evidence:
 
 def _growth(variant: Least, name: str, level: int) -> Evidence:
     """The limit of ε times the loss at ε, less the claim."""
-    k, d = SETS[name.partition(",")[0]].dimensions
-    noise = variant.noise * d if variant.power == 2 else 0.0
-    left = noise - variant.information * (d - k) + (d - k if name == BOUNDED else 0)
-    claimed = variant.factor * left / (SCHEDULE.beta(0.0) if variant.rate else 1.0)
-    return limit_evidence(
-        lambda h: np.array([h * _loss_at(name, h, level)]),
-        np.array([claimed]),
+    found = limit_evidence(
+        lambda h: np.array([h * loss_at(name, h, level)]),
+        np.array([variant.growth(name)]),
         step=0.004,
         names=("growth with ln 1/ε",),
         source="rate of growth of the loss",
     )
+    return replace(found, charts=(charts.growth(level),) if (name, variant) == ("two peaks", Least()) else ())
 
 
 SLOW = fpk.VPSchedule(1.0)
@@ -349,18 +302,19 @@ def nearly_equal_scores(variant: dict[str, laws.Two], case: str, size: Size, see
         return np.array([tv - 0.5 * (fisher / rho) ** 0.5 for (tv, fisher), rho in found])
 
     first = at_most_zero(excess, LEVELS[size.name], "total variation less its bound")
-    return Evidence(first, zero_estimate(len(variant)), tuple(variant))
+    drawn = (charts.islands(),) if variant is laws.ISLANDS else ()
+    return Evidence(first, zero_estimate(len(variant)), tuple(variant), charts=drawn)
 
 
 # -- the noise level ---------------------------------------------------------------------------------------------------------
 
 
 class Traded(NamedTuple):
-    """Powers of σ for the score and for the distance, the limit from d and k, and a factor."""
+    """Powers of σ for the score and for the distance, whether the limit is d, and a factor."""
 
     score: float = 2.0
     distance: float = 2.0
-    limit: Callable[[int, int], int] = lambda d, k: d - k
+    space_alone: bool = False
     factor: float = 1.0
 
 
@@ -375,7 +329,7 @@ def _traded_applies(variant: str, case: str) -> bool:
         "stated": Traded(),
         "σ⁴ for σ²": Traded(score=4.0),
         "W₂² ~ σ": Traded(distance=1.0),
-        "d for d − k": Traded(limit=lambda d, k: d),
+        "d for d − k": Traded(space_alone=True),
         "½ extra": Traded(factor=0.5),
         "d − k + 0.5 %": Traded(factor=1.005),
     },
@@ -388,11 +342,10 @@ def noise_level(variant: Traded, case: str, size: Size, seed: int) -> Evidence:
     k, d = data.dimensions
 
     def scaled(h: float) -> Array:
-        pairs = data.pairs(1.0, h**0.5, level)
-        score = pairs.mean((data.law(1.0, h**0.5).score(pairs.x) ** 2).sum(1))
-        moved = transport(data, h**0.5, level)
+        score, moved = score_square(data, h**0.5, level), transport(data, h**0.5, level)
         return np.array([h ** (variant.score / 2) * score, moved / h ** (variant.distance / 2)])
 
-    claimed = np.full(2, variant.factor * variant.limit(d, k))
+    claimed = np.full(2, variant.factor * (d if variant.space_alone else d - k))
     names = ("σ² E|score|²", "W₂²/σ²")
-    return limit_evidence(scaled, claimed, step=0.01, names=names, source="limit as σ → 0")
+    found = limit_evidence(scaled, claimed, step=0.01, names=names, source="limit as σ → 0")
+    return replace(found, charts=(charts.tradeoff(case, level),) if variant == Traded() else ())

@@ -21,6 +21,7 @@ from fpk.study import Evidence, Size, study
 
 from .._limits import limit
 from .._systems import DATA
+from . import _loss_charts as charts
 from ._loss_fits import LEVEL_SCORES, TIMES, apart, implicitly, over_levels, pairs_at, regressed, together
 from ._loss_observed import (
     LINE,
@@ -89,7 +90,8 @@ def tweedie(variant: Pull, case: str, size: Size, seed: int) -> Evidence:
         return seen.mean - seen.x - variant.factor * NOISE**variant.power * score
 
     x = LINE if case == "double well" else probes(SETTINGS[case])
-    return refined(gaps, size, names=named("mean", x), source="posterior mean less Tweedie's formula")
+    found = refined(gaps, size, names=named("mean", x), source="posterior mean less Tweedie's formula")
+    return replace(found, charts=(charts.shrinkage(NOISE),) if (case, variant) == ("double well", Pull()) else ())
 
 
 @study("err:S3.TW", variants={"printed": (2.0, NOISE), "corrected": (1.0, NOISE), "degenerate": (2.0, 1.0)})
@@ -320,7 +322,7 @@ def slopes_at_the_minimum(variant: Callable[[Array, Array], Array], case: str, s
     return refined(gaps, size, names=named("slope", x), source="slopes of what is learned less the claim")
 
 
-DIMENSIONS = (2, 5, 12)
+DIMENSIONS = (2, 5, 9)
 #: Passes from the dimension.
 PASSES: dict[str, Callable[[int], float]] = {
     "stated": lambda d: d,
@@ -392,4 +394,6 @@ def implicit_or_denoising(variant: Growth, case: str, size: Size, seed: int) -> 
     )
     variance = tuple(f"variance, {what}, φ{k}" for what in ("denoising", "implicit") for k in range(3))
     names = variance + tuple(f"minimiser, σ = {noise}, φ{k}" for noise in NOISES for k in range(3))
-    return Evidence(first, zero_estimate(len(names)), names)
+    return Evidence(
+        first, zero_estimate(len(names)), names, charts=(charts.spread(level),) if variant == Growth() else ()
+    )
