@@ -161,6 +161,8 @@ def test_parameters_without_a_flow_count_as_infinitely_unlikely() -> None:
     flow = NormalizingFlow(LINE, [SinhArcsinh(0.0, 0.0), Affine(1.0)])
     found = maximum_likelihood(flow, np.array([[-300.0], [500.0], [900.0]]))
     assert np.isfinite(found.loss)
+    with pytest.raises(ProblemError, match="square invertible"):
+        flow.moved(np.full(4, np.nan))
 
 
 @pytest.mark.parametrize("matrix", [[[1.0, 2.0]], [[1.0, 2.0], [2.0, 4.0]]])

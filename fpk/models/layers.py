@@ -25,8 +25,11 @@ from numpy.typing import ArrayLike
 
 from fpk.coefficients import DERIVATIVE_STEP
 from fpk.errors import ProblemError
-from fpk.laws import Array, central_derivative
+from fpk.laws import Array
 from fpk.models.features import Features
+
+#: Of the six values around a place in its derivative, sixth order.
+WEIGHTS = np.array([-1, 9, -45, 45, -9, 1]) / 60
 
 
 class Layer(ABC):
@@ -75,8 +78,8 @@ class Affine(Layer):
     def __init__(self, matrix: ArrayLike, shift: ArrayLike = 0.0) -> None:
         self.matrix = np.atleast_2d(np.asarray(matrix, float))
         self.dimension = len(self.matrix)
-        square = self.matrix.shape == (self.dimension, self.dimension)
-        if not square or not np.linalg.matrix_rank(self.matrix) == self.dimension:
+        square = self.matrix.shape == (self.dimension, self.dimension) and np.all(np.isfinite(self.matrix))
+        if not square or np.linalg.matrix_rank(self.matrix) < self.dimension:
             raise ProblemError(f"an affine layer needs a square invertible matrix, got {self.matrix.tolist()}.")
         self.shift = np.broadcast_to(np.asarray(shift, float), (self.dimension,))
 
@@ -230,17 +233,21 @@ class Continuous(Layer):
     def _sensitive_rates(self, z: Array, t: float) -> Array:
         """The same beside ∂(v, ∇·v)/∂x times the sensitivities, plus ∂(v, ∇·v)/∂θ."""
         x, sensitive = z[:, :-1, 0], z[:, :-1, 1:]
-        phi, inner = self.features(x, t), self.features.gradient(x, t)
+        phi, (inner, bent) = self.features(x, t), self._inner(x, t)
         jacobian = np.einsum("nji,jk->nki", inner, self.theta)
-        bent = [
-            central_derivative(lambda s, e=e: self._divergence(x + s * e, t), np.zeros(1), DERIVATIVE_STEP)
-            for e in np.eye(self.dimension)
-        ]
-        carried = np.concatenate([jacobian, np.stack(bent, axis=1)[:, None]], axis=1) @ sensitive
+        carried = np.concatenate([jacobian, bent[:, None]], axis=1) @ sensitive
         own = np.einsum("nj,kl->nkjl", phi, np.eye(self.dimension)).reshape(len(x), self.dimension, -1)
         carried[:, :, : self.theta.size] += np.concatenate([own, inner.reshape(len(x), 1, -1)], axis=1)
         rates = np.concatenate([phi @ self.theta, np.einsum("nkk->n", jacobian)[:, None]], axis=1)
         return np.concatenate([rates[:, :, None], carried], axis=2)
+
+    def _inner(self, x: Array, t: float) -> tuple[Array, Array]:
+        """∂φ at x, and ∇(∇·v) by differences, from one call of the features."""
+        d, steps = self.dimension, DERIVATIVE_STEP * np.array([-3, -2, -1, 1, 2, 3])
+        shifts = np.concatenate([np.zeros((1, d)), (steps[:, None, None] * np.eye(d)).reshape(-1, d)])
+        inner = self.features.gradient((x + shifts[:, None]).reshape(-1, d), t).reshape(len(shifts), len(x), -1, d)
+        spread = np.einsum("snjk,jk->sn", inner[1:], self.theta).reshape(len(steps), d, len(x))
+        return inner[0], np.einsum("s,sdn->nd", WEIGHTS / DERIVATIVE_STEP, spread)
 
     def _divergence(self, x: Array, t: float) -> Array:
         return np.einsum("njk,jk->n", self.features.gradient(x, t), self.theta)

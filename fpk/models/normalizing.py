@@ -189,7 +189,10 @@ def maximum_likelihood(
     share = np.full(len(rows), 1 / len(rows)) if weights is None else weights
 
     def loss(parameters: Array) -> tuple[float, Array]:
-        tried = flow.moved(parameters)
+        try:
+            tried = flow.moved(parameters)
+        except ProblemError:  # a matrix without an inverse
+            return np.inf, 0 * parameters
         with np.errstate(over="ignore", invalid="ignore"):
             value, gradient = -float(share @ tried.log_density(rows)), -tried.slopes(rows, share)[1]
         return (value, gradient) if np.isfinite(value) and np.all(np.isfinite(gradient)) else (np.inf, 0 * parameters)

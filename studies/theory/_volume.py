@@ -20,7 +20,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import expm
 
 import fpk
 from fpk.laws import Array, central_derivative
@@ -158,9 +157,12 @@ def _turning(x: Array, t: float) -> Array:
     return rate
 
 
+RATES, AXES = np.linalg.eig(M)
+
+
 def _linear(t: float) -> Array:
     """R(t) e^{Mt}: where ẏ takes y_0."""
-    return _rotation(t) @ expm(M * t)
+    return _rotation(t) @ (AXES * np.exp(RATES * t)) @ np.linalg.inv(AXES)
 
 
 VORTEX = Motion(
