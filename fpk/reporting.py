@@ -35,6 +35,8 @@ from fpk.wording import number_text
 SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "WORDING": "¶"}
 #: Bytes of a page beyond which its claims are given pages of their own, and the folder of those.
 LARGEST_PAGE, PAGES = 1_000_000, "pages"
+#: The page of the matrix of mistakes and checks, where claims have pages of their own.
+CHECKS_PAGE = "what-the-checks-catch"
 #: TeX longer than this is shown as it is.
 LONGEST_FORMULA = 1000
 
@@ -103,20 +105,27 @@ def _html(context: dict[str, Any]) -> dict[str, str]:
     """The page with all claims, or the one that leads to the pages of the studies, and these; by file name."""
     sections: list[Section] = context["sections"]
     bodies = [_rendered("section.html", {"section": section}) for section in sections]
-    whole = _rendered("report.html", context | {"bodies": bodies, "links": _links(sections, "")})
+    links, matrix = _links(sections, None), context["answers"]
+    checks = [_rendered("answers.html", context | {"links": links})] if matrix else []
+    plain = {"bodies": [*checks, *bodies], "links": links, "checks_link": ""}
+    whole = _rendered("report.html", context | plain)
     if len(whole.encode()) <= LARGEST_PAGE:
         return {"index.html": whole}
     studies: dict[str, list[str]] = {}
     for section, body in zip(sections, bodies, strict=True):
         studies.setdefault(section.page, []).append(body)
-    index = _rendered("report.html", context | {"bodies": [], "links": _links(sections, f"{PAGES}/")})
+    if matrix:
+        studies[CHECKS_PAGE] = [_rendered("answers.html", context | {"links": _links(sections, "")})]
+    link = f"{PAGES}/{CHECKS_PAGE}.html" if matrix else ""
+    short = {"bodies": [], "links": _links(sections, f"{PAGES}/"), "checks_link": link}
+    index = _rendered("report.html", context | short)
     pages = {name: _rendered("study.html", {"name": name, "bodies": own}) for name, own in studies.items()}
     return {"index.html": index} | {f"{PAGES}/{name}.html": page for name, page in pages.items()}
 
 
-def _links(sections: Sequence[Section], folder: str) -> dict[str, str]:
-    """Where each claim is found: on the page itself without a folder."""
-    return {s.head.id: f"{folder}{s.page}.html#{s.anchor}" if folder else f"#{s.anchor}" for s in sections}
+def _links(sections: Sequence[Section], folder: str | None) -> dict[str, str]:
+    """Where each claim is found: on the page itself (None), or on a page of a folder."""
+    return {s.head.id: f"#{s.anchor}" if folder is None else f"{folder}{s.page}.html#{s.anchor}" for s in sections}
 
 
 def mathml(tex: str) -> Markup:

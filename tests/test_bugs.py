@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import fpk
+from fpk import reporting
 from fpk.catalogue import Catalogue, loaded_module
 from fpk.fields import exact_field
 from fpk.marginals import zero_estimate
@@ -182,6 +183,15 @@ def test_the_report_has_the_matrix_of_mistakes_and_checks(bugs: Any, tmp_path: P
     assert "What the checks catch" in page
     assert "a &lt;b&gt; | c" in page
     assert "| bugs.X | loop | slip | ? | ≠ |" in text
+
+
+def test_a_large_report_gives_the_matrix_a_page(bugs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporting, "LARGEST_PAGE", 10)
+    reporting.write_report(checked_records(bugs), tmp_path, claims={}, command="fpk run", seconds=1.0, size="quick")
+    page = f"pages/{reporting.CHECKS_PAGE}.html"
+    assert f'href="{page}"' in (tmp_path / "index.html").read_text()
+    assert 'href="slips.html#bugs.X"' in (tmp_path / page).read_text()
+    assert (tmp_path / "pages" / "slips.html").exists()
 
 
 def test_records_that_share_checks_stand_in_one_matrix(bugs: Any) -> None:
