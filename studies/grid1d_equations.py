@@ -180,7 +180,7 @@ def joint_law(variant: tuple[float, float], case: str, size: Size, seed: int) ->
         problem = fpk.with_noise(problem, exact.score, noise=noise)
     if sign < 0:
         problem = replace(problem, drift=lambda x, t: -drift(x, t), schedule=None)
-    solved = on_grid(walled(problem), size, times=[0.4, 1.0], cells=80)
+    solved = on_grid(walled(problem), size, times=[0.4, 1.0], cells=56)
     return Evidence(solved.expect(panel), exact.expect(panel), panel.names, {}, panel.digest)
 
 

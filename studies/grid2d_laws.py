@@ -231,7 +231,7 @@ def noising_laws(variant: tuple[float, float], case: str, size: Size, seed: int)
         lambda t: noise**0.5 * SCHEDULE.diffusion(t),
         initial=problem.initial,
     )
-    solved = _solved(given, case, 6.0, size.cells(80), [0.25, 1.0])
+    solved = _solved(given, case, 6.0, size.cells(72), [0.25, 1.0])
     return _held(solved, exact, slices_of({t: exact.law(t) for t in (0.25, 1.0)}))
 
 

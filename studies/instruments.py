@@ -146,7 +146,7 @@ def density_along_a_flow(variant: float, case: str, size: Size, seed: int) -> Ev
     flow = fpk.probability_flow(VP_FORWARD, lambda x, t: variant * exact.score(x, t))
 
     def level(k: int) -> GridMarginals:
-        run = fpk.solve(flow, fpk.Grid(*BOX, cells=size.cells(128) * k), times=[1.0], steps=size.cells(12) * k)
+        run = fpk.solve(flow, fpk.Grid(*BOX, cells=size.cells(88) * k), times=[1.0], steps=size.cells(8) * k)
         return GridMarginals(run.grid, run.times, run.densities, run.order, run.floor, f"densities of a {run.source}")
 
     return evidence(fpk.refine(level), exact)

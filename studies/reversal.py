@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Any
 
 import fpk
@@ -40,6 +41,7 @@ def _back_to_data(reverse: fpk.Problem, size: Size) -> Evidence:
     return evidence(solved, constant_law(DATA, time=horizon, source="the data law"))
 
 
+@lru_cache(maxsize=8)
 def _returned(size: Size, reverse: Callable[[GridMarginals], fpk.Problem], forward: fpk.Problem) -> Any:
     """Forward on the grid, then back by ``reverse`` with the score of that forward solution, on three levels."""
 
@@ -93,6 +95,7 @@ def reversed_by_composition(variant: Any, case: str, size: Size, seed: int) -> E
     return _back_to_data(noisy, size)
 
 
+@lru_cache(maxsize=8)
 def _reverse_vp(noise: float, beta: float, size: Size) -> Evidence:
     """The reverse VP SDE of constant rate β with the drift ½βx + β s and the given noise."""
     schedule = fpk.VPSchedule(beta)
@@ -124,6 +127,7 @@ def reverse_vp_noise_printed(variant: tuple[float, float], case: str, size: Size
     return _reverse_vp(*variant, size)
 
 
+@cache
 def _with_divergence(share: float, factor: float = 1.0) -> Callable[[GridMarginals], fpk.Problem]:
     """Reverse of the state-dependent noise problem with ``share`` of ∂(g²) in its drift."""
 

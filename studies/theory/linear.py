@@ -289,7 +289,7 @@ GAUSSIAN_STEPS = {
 def conditionally_gaussian(variant: tuple[str, str, float, float], case: str, size: Size, seed: int) -> Evidence:
     drift, noise, off, factor = variant
     start = 1.5 if case == "from 1.5" else -1.0
-    solved = on_grid(boxed(drift, noise, initial=fpk.Gaussian(start, 0.12)), size, times=[1.0], cells=96)
+    solved = on_grid(boxed(drift, noise, initial=fpk.Gaussian(start, 0.12)), size, times=[1.0], cells=72)
     Phi, end = np.exp(-1.5), 1.0
     shift = integrated(lambda t, c: -(1 + t) * c + 0.7, np.zeros(1), end)[0]
     V = integrated(lambda t, V: -2 * (1 + t) * V + 0.4 + 0.1 * t, np.zeros(1), end)[0]

@@ -303,7 +303,7 @@ def scale_and_noise(variant: tuple[float, bool, float], case: str, size: Size, s
     drift, noise = fpk.Linear(lambda t: sign * f(t)), lambda t: max(factor * squared(t), 0.0) ** 0.5
     problem = boxed(drift, noise, initial=DATA, horizon=horizon, walls=WIDE)
     claimed = constant_law(_blurred(DATA, *_at(case, horizon)), time=horizon, source="λX₀ + με")
-    return evidence(on_grid(problem, size, times=[horizon], cells=96, steps=16), claimed)
+    return evidence(on_grid(problem, size, times=[horizon], cells=80, steps=12), claimed)
 
 
 #: Variance added to X/λ from (λ, μ²) at both ends; whether the scale at the start is taken; a factor.
@@ -335,5 +335,5 @@ def finite_step(
     noise = factor * back**2 * added(stop / late**2, start / early**2)
     claimed = constant_law(_blurred(DATA, back / early, noise), time=end - 0.3, source="one step of the kernel")
     stated = _blurred(DATA, late / early, late**2 * (stop / late**2 - start / early**2))
-    solved = on_grid(problem, size, times=[end - 0.3], cells=96, steps=16)
+    solved = on_grid(problem, size, times=[end - 0.3], cells=80, steps=12)
     return evidence(solved, claimed, panel=fpk.law_panel({end - 0.3: stated}))
