@@ -33,7 +33,7 @@ Moving = Callable[[Array, float], Array]
 Map = Callable[[Array], Array]
 
 
-def jacobian(function: Map, x: Array, step: float = 8e-3) -> Array:
+def jacobian(function: Map, x: Array, step: float = 4e-3) -> Array:
     """∂f_i/∂x_j at x of shape (n, d) by differences, shape (n, d, d)."""
     return np.stack(
         [central_derivative(lambda h, e=e: function(x + h * e), np.zeros(1), step) for e in np.eye(x.shape[1])], axis=2

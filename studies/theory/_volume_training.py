@@ -102,7 +102,7 @@ def imaged(image: Callable[[Array], Array], level: int, dimension: int, spacing:
     """Normal points under a map, whose determinant is that of its differences."""
     z, w = normal_nodes(level, dimension, spacing)
     z, w = z[w > 1e-11], w[w > 1e-11] / w[w > 1e-11].sum()
-    logs = fpk.Gaussian(np.zeros(dimension), 1.0).log_density(z) - np.linalg.slogdet(jacobian(image, z, 4e-3))[1]
+    logs = fpk.Gaussian(np.zeros(dimension), 1.0).log_density(z) - np.linalg.slogdet(jacobian(image, z))[1]
     x, entropy = image(z), -float(w @ logs)
     if dimension == 2:
         return Data(x, w, entropy, np.zeros(0), ACROSS(x) @ w)
@@ -119,7 +119,7 @@ def weighed(law: fpk.GaussianMixture, lower: float, upper: float, count: int) ->
 
 def trained(begin: NormalizingFlow, slip: Slip, data: Data, iterations: int) -> Array:
     """Functionals of the trained law less those of the data, and the loss less the entropy."""
-    found = maximum_likelihood(slip(begin), data.x, weights=data.weights, slope=1e-8, iterations=iterations)
+    found = maximum_likelihood(slip(begin), data.x, weights=data.weights, slope=1e-6, iterations=iterations)
     if begin.dimension == 1:
         gaps = found.flow.cdf(data.places) - data.functionals
     else:

@@ -58,7 +58,7 @@ def _unswirled(y: Array) -> Array:
 ALONG, ACROSS = waves([[0.6], [1.4]]), waves([[0.8, 0.0], [0.0, 0.8], [0.7, -0.7]])
 IMAGES = {
     "the line turned over": Image(
-        lambda x: 0.4 - np.sinh(0.7 * x), lambda y: np.arcsinh(0.4 - y) / 0.7, DATA, 7.0, 150, ALONG
+        lambda x: 0.4 - np.sinh(0.7 * x), lambda y: np.arcsinh(0.4 - y) / 0.7, DATA, 12.0, 250, ALONG
     ),
     "shear, turned over": Image(
         lambda x: np.stack([0.5 * np.sin(x[:, 1]) - 1.2 * x[:, 0], 0.8 * x[:, 1]], axis=1),
