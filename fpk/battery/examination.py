@@ -29,6 +29,10 @@ CHECKS: dict[str, Callable[[Subject], list[Finding]]] = {
 }
 
 
+#: Among how many the probability of a false alarm is shared: three laws, twice each, their limits, the order, the prior, the labels, and one over.
+SHARES = 13
+
+
 @dataclass(frozen=True)
 class Examination:
     """What was found, and what would explain it.
@@ -124,7 +128,7 @@ def examine_sampler(
     subject = Subject(
         sampler,
         Declaration(kind, schedule, time, direction, scale),
-        alpha=alpha / len(names),
+        alpha=alpha / SHARES,
         **{"law": SMOOTH, **more},
     )
     findings = tuple(finding for name in names for finding in CHECKS[name](subject))
