@@ -36,8 +36,12 @@ class Loop:
         """Positions at the end."""
         x = start
         for k in range(len(self.levels(steps)) - 1):
-            x = self.step(model, x, k, steps, rng.standard_normal(x.shape) if self.noisy else np.zeros_like(x))
+            x = self.step(model, x, k, steps, self.drawn(x, rng) if self.noisy else np.zeros_like(x))
         return x
+
+    def drawn(self, x: Array, rng: np.random.Generator) -> Array:
+        """Normal numbers for positions x."""
+        return rng.standard_normal(x.shape)
 
     def times(self, steps: int) -> Array:
         """The levels as the model's user names them."""

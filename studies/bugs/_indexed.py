@@ -153,6 +153,16 @@ def unless_last(after: int) -> bool:
     return after > 0
 
 
+def each_its_own(x: Array, rng: np.random.Generator) -> Array:
+    """Normal numbers for every row."""
+    return rng.standard_normal(x.shape)
+
+
+def one_for_all(x: Array, rng: np.random.Generator) -> Array:
+    """Those of one row, for all."""
+    return np.broadcast_to(rng.standard_normal((1, *x.shape[1:])), x.shape)
+
+
 @dataclass(frozen=True)
 class DDPM(Loop):
     """The loop of DDPM with exchangeable variance and last step."""
@@ -163,6 +173,11 @@ class DDPM(Loop):
     variance: Callable[[Array, int, int], float] = forward_variance
     root: Callable[[float], float] = np.sqrt
     draws: Callable[[int], bool] = unless_last
+    numbers: Callable[[Array, np.random.Generator], Array] = each_its_own
+
+    def drawn(self, x: Array, rng: np.random.Generator) -> Array:
+        """Normal numbers for positions x."""
+        return self.numbers(x, rng)
 
     def levels(self, steps: int) -> Indices:  # type: ignore[override]
         """Indices."""

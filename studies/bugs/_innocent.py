@@ -153,12 +153,6 @@ EXAMPLES = (
                 ("sign of the output",),
                 "the output added, the label left as it is",
             ),
-            Slip(
-                "label turned",
-                replace(BACKWARDS, label=lambda u: u),
-                ("time direction",),
-                "the label turned, the sign left as it is",
-            ),
         ),
     ),
 )

@@ -10,7 +10,7 @@ from fpk.laws import Array
 
 from ._equations import SCORES, ReverseSDE, half_score
 from ._examples import Example, Slip
-from ._indexed import DDIM, DDPM, INDEXED, all_of_it, louder
+from ._indexed import DDIM, DDPM, INDEXED, all_of_it, louder, one_for_all
 from ._levels import LEVELS, Ancestral, Churned, split
 
 
@@ -44,6 +44,12 @@ EXAMPLES = (
                 replace(DRAWN, variance=one_index_variance),
                 ("variance of another step",),
                 "the noise is that of one index, the step goes over many",
+            ),
+            Slip(
+                "one noise for the batch",
+                replace(DRAWN, numbers=one_for_all),
+                ("noise shared by the batch",),
+                "the normal numbers have the shape of one row, and are broadcast to all",
             ),
         ),
     ),
