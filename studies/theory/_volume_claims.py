@@ -127,7 +127,7 @@ PUSHFORWARD = (
     Claim(
         "S3.T-Cod",
         "identity",
-        "A smooth field that grows at most linearly has exactly one solution from each start, up to every time.",
+        "A smooth field that grows at most linearly has exactly one solution from each start, up to every time; those of close starts stay close.",
         r"u\in C^1,\ |u(x,t)|\le L(1+|x|) \;\Rightarrow\; \dot x=u(x,t),\ x(0)=x_0 \text{ has one solution on } [0,1]",
         "LeTolguenec and Biquard, existence of flows, with a bound on the growth of u",
         {"stated": C, "smooth alone": R, "growth x³": R, "growth alone": R, "smooth alone, life − 2 %": R},
@@ -137,7 +137,7 @@ PUSHFORWARD = (
             "growth alone": "u = √|x|, not smooth at 0: two solutions leave 0",
             "smooth alone, life − 2 %": "u = x² from 1/.98: it ends at t = .98",
         },
-        assumptions="The fields: u = sin(2x) − x/2 + cos 3t, u = 1.5x.",
+        assumptions="Lives in u = sin(2x) − x/2 + cos 3t; from 0 and close to it in u = 1.5x, where distances grow by e^{1.5}.",
     ),
     Claim(
         "err:S3.T-Cod",

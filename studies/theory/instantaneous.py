@@ -199,36 +199,34 @@ SOLVING = {
     "plane, any p": (MOTIONS["d = 2"], _strange, WHERE["d = 2"]),
     "vortex, its density": (VORTEX.problem, VORTEX.log_density, VORTEX.image(VORTEX.places, LATE)),
 }
-#: Weights of f·∇p and p ∇·f in the continuity equation.
+#: Weights of ∇·(f p) and f·∇p in the continuity equation.
 FLUXES = {
-    "stated": (1.0, 1.0),
-    "sign of the flux": (-1.0, -1.0),
-    "f outside": (1.0, 0.0),
+    "stated": (1.0, 0.0),
+    "sign of the flux": (-1.0, 0.0),
+    "f outside": (0.0, 1.0),
     "divergence of p f dropped": (0.0, 0.0),
-    "½ extra": (0.5, 0.5),
-    "f + 1 %": (1.01, 1.01),
+    "½ extra": (0.5, 0.0),
+    "f + 1 %": (1.01, 0.0),
 }
 
 
 @lru_cache(maxsize=8)
-def _equations(case: str, level: int) -> tuple[Array, Array, Array, Array]:
-    """What log p misses the equation along paths by, and ∂_t p/p, f·∇p/p and ∇·f, p by differences of itself."""
+def _equations(case: str, level: int) -> tuple[Array, Array]:
+    """What log p misses the equation along paths by, shape (n,); ∂_t p, ∇·(f p) and f·∇p by differences of products, over p, shape (3, n)."""
     problem, log_p, x = SOLVING[case]
     f, step = problem.drift(x, LATE), 0.03 / level
-    spread, p = divergence(problem, x, LATE), np.exp(log_p(x, LATE))
 
-    def on_the_path(h: float) -> Array:
-        return log_p(moved(problem, x, LATE, h), LATE + h)
+    def rate(way: Callable[[float], Array]) -> Array:
+        return central_derivative(lambda h: way(float(h[0])), np.zeros(1), step)
 
-    along, rate, against = (
-        central_derivative(lambda h, way=way: way(float(h[0])), np.zeros(1), step)
-        for way in (
-            on_the_path,
-            lambda h: np.exp(log_p(x, LATE + h)) / p,
-            lambda h: np.exp(log_p(x + h * f, LATE)) / p,
-        )
-    )
-    return along + spread, rate, against, spread
+    def p(y: Array, t: float) -> Array:
+        return np.exp(log_p(y, t) - log_p(x, LATE))
+
+    axes = enumerate(np.eye(x.shape[1]))
+    flux = [rate(lambda h, i=i, e=e: p(x + h * e, LATE) * problem.drift(x + h * e, LATE)[:, i]) for i, e in axes]
+    along = rate(lambda h: log_p(moved(problem, x, LATE, h), LATE + h))
+    terms = rate(lambda h: p(x, LATE + h)), np.sum(flux, axis=0), rate(lambda h: p(x + h * f, LATE))
+    return along + divergence(problem, x, LATE), np.stack(terms)
 
 
 @study("S4.E112eq", variants=FLUXES, cases=tuple(SOLVING))
@@ -236,8 +234,8 @@ def characteristics(variant: tuple[float, float], case: str, size: Size, seed: i
     """What is missing along paths less what is missing in the continuity equation."""
 
     def gap(level: int) -> Array:
-        missing, rate, against, spread = _equations(case, level if size.quick else 2 * level)
-        return missing - rate - variant[0] * against - variant[1] * spread
+        missing, terms = _equations(case, level if size.quick else 2 * level)
+        return missing - np.array([1.0, *variant]) @ terms
 
     count = len(SOLVING[case][2])
     return two_levels(gap, names=_names(count), source=f"two equations for p, {case}")
