@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import sys
 import traceback
 import zlib
@@ -107,18 +108,25 @@ def load_catalogue(path: Path) -> Catalogue:
 
 
 def _imported(path: Path) -> Iterator[ModuleType]:
-    """Import a study file, or every study file of a folder as a package of its own, so that relative imports work."""
-    package = f"fpk_studies_{zlib.crc32(str(path).encode()):08x}"
-    if path.is_file():
+    """Import a study file, or every study file of a folder, as parts of a package of their own, so that relative imports work."""
+    root = _root_of(path)
+    package = f"fpk_studies_{zlib.crc32(str(root).encode()):08x}"
+    if root.is_file():
         yield loaded_module(f"{package}.{path.stem}", path, None)
         return
-    loaded_module(package, path / "__init__.py", [str(path)])
-    for file in sorted(path.rglob("*.py")):
+    loaded_module(package, root / "__init__.py", [str(root)])
+    for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
         if not file.name.startswith("_"):
-            name = ".".join((package, *file.relative_to(path).with_suffix("").parts))
+            name = ".".join((package, *file.relative_to(root).with_suffix("").parts))
             with _named_failure(name, file):
                 module = sys.modules[name] if name in sys.modules else importlib.import_module(name)
             yield module
+
+
+def _root_of(path: Path) -> Path:
+    """The outermost package around a file or folder; itself where there is none."""
+    around = list(itertools.takewhile(lambda folder: (folder / "__init__.py").exists(), path.parents))
+    return around[-1] if around else path
 
 
 @contextlib.contextmanager

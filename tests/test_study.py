@@ -296,6 +296,20 @@ def test_a_file_that_cannot_be_imported_is_named_and_can_be_mended(folder: Path,
     assert [s.claim for s in load_catalogue(folder).studies] == ["one", "two"]
 
 
+def test_one_file_of_a_package_of_studies_imports_what_is_beside_and_above_it(tiny: Path) -> None:
+    whole = tiny.parent / "questions"
+    inner = whole / "inner"
+    inner.mkdir(parents=True)
+    for package in (whole, inner):
+        (package / "__init__.py").touch()
+    (whole / "_above.py").write_text("ABOVE = 1\n")
+    (inner / "tiny.py").write_text(
+        tiny.read_text().replace("import fpk\n", "import fpk\n\nfrom .._above import ABOVE\n", 1)
+    )
+    for path in (inner / "tiny.py", inner):
+        assert [s.claim for s in load_catalogue(path).studies] == ["tiny.sum"]
+
+
 def test_a_study_registered_before_its_file_failed_is_forgotten(tiny: Path) -> None:
     good = tiny.read_text()
     tiny.write_text(good + "\nraise RuntimeError('after the study')\n")
