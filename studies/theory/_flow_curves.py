@@ -27,6 +27,13 @@ NORMALS = {
     "plane": np.array([[-1.2, 0.4], [0.3, 1.5], [0.9, -0.7], [-0.2, -1.4]]),
 }
 BEGIN, END = 0.1, 0.8
+#: Wave vectors k of the means E cos k·X and E sin k·X that laws are compared by.
+WAVES = {1: [[0.7], [1.6], [2.9]], 2: [[1.0, 0.0], [0.4, -1.1], [1.5, 1.2]]}
+
+
+def wave_names(dimension: int) -> tuple[str, ...]:
+    """One name for each of these means."""
+    return tuple(f"E {f} k·X, k = {k}" for f in ("cos", "sin") for k in WAVES[dimension])
 
 
 @dataclass(frozen=True, eq=False)
