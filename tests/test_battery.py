@@ -267,6 +267,31 @@ def test_a_loop_over_indices_is_confirmed_with_steps_that_divide_nothing() -> No
     assert outcome(found) == "CONFIRMED", str(found)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_ddpm_with_the_forward_variance_and_all_its_steps_is_confirmed(seed: int) -> None:
+    def ddpm(model: Any, x: Array, steps: int, rng: np.random.Generator) -> Array:
+        kept = np.array([VP.alpha(k / 200) ** 2 for k in range(201)])
+        for k in range(200, 0, -1):
+            beta = 1 - kept[k] / kept[k - 1]
+            x = (x - beta / np.sqrt(1 - kept[k]) * model(x, k - 1)) / np.sqrt(1 - beta)
+            x = x + np.sqrt(beta) * rng.standard_normal(x.shape) if k > 1 else x
+        return x
+
+    index = Index(200, first=0, start=1 / 200)
+    found = examine_sampler(
+        ddpm,
+        kind="noise",
+        schedule=VP,
+        time=index,
+        stochastic=True,
+        counts=(200,),
+        particles=10_000,
+        seed=seed,
+        tolerance=0.15,
+    )
+    assert outcome(found) == "CONFIRMED", str(found)
+
+
 def test_labels_off_by_one_are_seen_and_named() -> None:
     for label, name in ((0, "label t + 1"), (-2, "label t − 1")):
         found = examine_sampler(lambda *given, label=label: ddim(*given, label=label), **TABLE, checks=["labels"])

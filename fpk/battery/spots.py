@@ -108,8 +108,11 @@ def _on_the_way(subject: Subject, runs: list[Run]) -> Finding:
 
 
 def _shifted(subject: Subject, run: Run) -> int:
-    """−1 or 1 if the way is exact for a model that takes labels for those one lower or higher, else 0."""
-    if not isinstance(subject.declaration.time, Index) or not run.finite:
+    """−1 or 1 if the way is exact for a model that takes labels for those one lower or higher, else 0.
+
+    Where noise is drawn, exact is a matter of its size: DDPM with the forward variance is then as good as a label higher.
+    """
+    if subject.stochastic or not isinstance(subject.declaration.time, Index) or not run.finite:
         return 0
     for shift in (-1, 1):
         changes = {"relabelled": lambda label, shift=shift: label + shift}
