@@ -37,6 +37,7 @@ from ._flow_curves import (
     Velocity,
     backwards,
     belongs,
+    nodes_of,
     on_two_meshes,
     wave_names,
 )
@@ -79,10 +80,9 @@ def _mapped(case: str, density: Density, size: Size) -> Evidence:
     tests = waves([[0.0] * d, *WAVES[d]])
 
     def left(level: int) -> Array:
-        z, w = normal_nodes(level, d)
-        nodes = np.concatenate([a + np.sqrt(C[0, 0]) * z for a, C in zip(law.means, law.covariances, strict=True)])
+        nodes, masses = nodes_of(law, level)
         y, volume = 1.1 * normal_nodes(3 * level, d, 0.9)[0], (1.1 * 0.3 / level) ** d
-        return tests(s * nodes + m) @ np.kron(law.weights, w) - tests(y) @ density(law, y, s, m) * volume
+        return tests(s * nodes + m) @ masses - tests(y) @ density(law, y, s, m) * volume
 
     kept = [k for k in range(2 * len(WAVES[d]) + 2) if k != len(WAVES[d]) + 1]  # sin 0 says nothing
     names = ("mass", *wave_names(d))
@@ -117,20 +117,13 @@ def law_at_the_data(variant: tuple[float, float], case: str, size: Size, seed: i
     tests = waves(WAVES[1])
 
     def gaps(level: int) -> Array:
-        (x, w), (z, v) = _nodes(DATA, level), normal_nodes(level, 1, 1.2)
+        (x, w), (z, v) = nodes_of(DATA, level, 1.2), normal_nodes(level, 1, 1.2)
         law = DATA.pushed(np.eye(1), np.zeros(1), claimed**2 * np.eye(1))
         y = np.arange(-6.0, 6.5, 0.1 / level)[:, None]
         sums = (x[:, None] + left_over * z[None]).reshape(-1, 1)
         return tests(sums) @ np.kron(w, v) - tests(y) @ law.density(y) * 0.1 / level
 
     return refined(gaps, size, names=wave_names(1), source="means over nodes of data and noise less those of the law")
-
-
-def _nodes(law: GaussianMixture, level: int) -> tuple[Array, Array]:
-    """Lattices around the means with the masses of the components, shapes (n, 1) and (n,)."""
-    z, w = normal_nodes(level, 1, 1.2)
-    stds = np.sqrt(law.covariances[:, 0, 0])
-    return (law.means[:, None] + stds[:, None, None] * z).reshape(-1, 1), np.kron(law.weights, w)
 
 
 # -- the velocity of the map -------------------------------------------------------------------------------------------------

@@ -27,13 +27,13 @@ from fpk.schedules import Schedule
 from fpk.study import Evidence, Size, study
 
 from .._systems import DATA
-from ._flow_curves import STRAIGHT, VE, VP, WAVES, on_two_meshes, wave_names
+from ._flow_curves import STRAIGHT, VE, VP, WAVES, nodes_of, on_two_meshes, wave_names
 from ._flow_laws import against, flowed
 from ._flow_learning import GRADIENTS, Drawn, conditional, gradient_of, marginal, mass_at_two, one_point
 from ._flow_matching_claims import CLAIMS, REMARKS
 from ._flow_mixed import Mixed, Weighting
 from ._flow_transport import END, TRANSPORTS, mean_names, transported
-from ._matching import LATTICE, PEAKS, PLANE, POINTS, SETTINGS, Noised, Shares, named, normal_nodes, probes, refined
+from ._matching import LATTICE, PEAKS, PLANE, POINTS, SETTINGS, Noised, Shares, named, probes, refined
 from ._matching_draws import bayes, unconditional
 from ._rates import waves
 
@@ -67,10 +67,9 @@ def flow_map(variant: Moving, case: str, size: Size, seed: int) -> Evidence:
     flow = fpk.Problem(slip(TRANSPORTS[case].problem), 0.0, initial=law)
 
     def gaps(level: int) -> Array:
-        z, w = normal_nodes(level, law.dimension)
-        nodes = np.concatenate([m + np.sqrt(V[0, 0]) * z for m, V in zip(law.means, law.covariances, strict=True)])
+        nodes, masses = nodes_of(law, level)
         moved = pushed(flow, stretch * nodes, (END,), 12 * level)[0]
-        return tests(moved) @ np.kron(law.weights, w) - transported(case, *weights, level)
+        return tests(moved) @ masses - transported(case, *weights, level)
 
     names = mean_names(case)
     return refined(gaps, size, names=names, source="nodes that follow v less the continuity equation on a lattice")
