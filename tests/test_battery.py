@@ -268,6 +268,16 @@ def test_a_loop_over_indices_is_confirmed_with_steps_that_divide_nothing() -> No
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_a_noise_level_declared_for_the_end_is_no_leftover(seed: int) -> None:
+    for cls, settings in ((DDIM, {}), (DDIM, {"eta": 0.5}), (DDPM, {})):
+        sampler, declared = wrapped(cls, VP, kind="noise", times=lambda n: log_snr(VP, n, end=1e-3), **settings)
+        found = examine_sampler(sampler, **declared, checks=["leftover"], seed=seed)
+        assert outcome(found) == "CONFIRMED", str(found)
+        early = examine_sampler(sampler, **declared | {"end": 0.0}, checks=["leftover"], seed=seed)
+        assert early["last step"].refuted
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_ddpm_with_the_forward_variance_and_all_its_steps_is_confirmed(seed: int) -> None:
     def ddpm(model: Any, x: Array, steps: int, rng: np.random.Generator) -> Array:
         kept = np.array([VP.alpha(k / 200) ** 2 for k in range(201)])

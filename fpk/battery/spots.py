@@ -162,5 +162,6 @@ def _left(subject: Subject, run: Run) -> float:
     (alpha, sigma), (first, spread) = (subject.declaration.level(t) for t in (subject.end, subject.starting(run.steps)))
     away = run.end[:, 0] - alpha * POINT
     if subject.stochastic:
-        return float(np.sqrt(max(0.0, np.mean(away**2) - sigma**2)))
+        sampled = 1 + REACH * np.sqrt(2 / len(away))  # what chance makes of a variance
+        return float(np.sqrt(max(0.0, np.mean(away**2) - sigma**2 * sampled)))
     return float(np.sqrt(np.mean((away - sigma / spread * (run.start[:, 0] - first * POINT)) ** 2)))
