@@ -18,6 +18,8 @@ optional, and each makes more checks possible:
 Declared are ``kind``, ``schedule``, ``time``, ``direction`` and ``scale``, as :func:`fpk.fields.as_field` has them, the ``order`` (or None), and
 whether the sampler is ``stochastic``. Every call of the model is recorded: which label came with which positions is evidence.
 
+Kernels, likelihoods, divergences, fields and guidance have examinations of their own.
+
 >>> import fpk
 >>> from fpk.battery import examine_sampler, wrapped
 >>> from fpk.samplers import DDIM
@@ -27,10 +29,13 @@ whether the sampler is ``stochastic``. Every call of the model is recorded: whic
 """
 
 from fpk.battery.declarations import Declaration
+from fpk.battery.divergences import examine_divergence
 from fpk.battery.examination import Examination, examine_sampler
 from fpk.battery.fields import examine_field
 from fpk.battery.findings import Finding, Suspect
 from fpk.battery.guidance import examine_classifier_guidance, examine_guidance
+from fpk.battery.kernels import examine_kernel
+from fpk.battery.likelihoods import examine_likelihood
 from fpk.battery.ours import wrapped
 
 __all__ = [
@@ -39,8 +44,11 @@ __all__ = [
     "Finding",
     "Suspect",
     "examine_classifier_guidance",
+    "examine_divergence",
     "examine_field",
     "examine_guidance",
+    "examine_kernel",
+    "examine_likelihood",
     "examine_sampler",
     "wrapped",
 ]

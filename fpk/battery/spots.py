@@ -108,8 +108,11 @@ def _on_the_way(subject: Subject, runs: list[Run]) -> Finding:
 
 
 def _shifted(subject: Subject, run: Run) -> int:
-    """−1 or 1 if the way is exact for a model that takes labels for those one lower or higher, else 0."""
-    if not isinstance(subject.declaration.time, Index) or not run.finite:
+    """−1 or 1 if the way is exact for a model that takes labels for those one lower or higher, else 0.
+
+    Where noise is drawn, exact is a matter of its size: DDPM with the forward variance is then as good as a label higher.
+    """
+    if subject.stochastic or not isinstance(subject.declaration.time, Index) or not run.finite:
         return 0
     for shift in (-1, 1):
         changes = {"relabelled": lambda label, shift=shift: label + shift}
@@ -159,5 +162,6 @@ def _left(subject: Subject, run: Run) -> float:
     (alpha, sigma), (first, spread) = (subject.declaration.level(t) for t in (subject.end, subject.starting(run.steps)))
     away = run.end[:, 0] - alpha * POINT
     if subject.stochastic:
-        return float(np.sqrt(max(0.0, np.mean(away**2) - sigma**2)))
+        sampled = 1 + REACH * np.sqrt(2 / len(away))  # what chance makes of a variance
+        return float(np.sqrt(max(0.0, np.mean(away**2) - sigma**2 * sampled)))
     return float(np.sqrt(np.mean((away - sigma / spread * (run.start[:, 0] - first * POINT)) ** 2)))

@@ -33,6 +33,7 @@ COARSE = "not decided: the number of steps it would take is more than the schedu
 LAST_EULER = "not decided: the last step, of first order by design, leads from a level that falls with the steps; with sigma_min it is decided"
 FINAL_LOWER = "lower order in the last steps, as lower_order_final says"
 WHOLE = "labels are whole numbers: errors do not fall below what half a label makes"
+LEFT = "the last level of the schedule, .01, is left, as it should be; how much of it is sampled too coarsely to hold"
 NARROW = "narrow law not decided with 125 steps of first order"
 RULES = (
     Rule(D, (", timestep_spacing=leading,",), ("identities",), LEADING),
@@ -73,6 +74,8 @@ RULES = (
     Rule(K, (", dpmpp_3m_sde, eta=0,",), ("order",), "errors change sign: not decided; its third step: clients.k-diffusion.third-order"),
     Rule(K, (", lms, exponential,",), ("order",), "between 3.56 and 4.15: not decided"),
     Rule(K, (", dpm_fast,",), ("order",), "between 1.3 and 4.1: not decided"),
+    *(Rule(A, (f", {name},", "CosineSchedule"), ("identities",), LEFT) for name in ("DDPMSampler", "DDIMSampler", "PCSampler")),
+    Rule(A, (", ItoSampler,",), ("identities",), "an Euler step: the noise of the last one is left, as its formula has it"),
     Rule(A, (", zEABSampler,",), ("order",), "between 1.6 and 2.2: not decided"),
     Rule(A, (", REABSampler,",), ("order",), "clients.azula.reab"),
     Rule(F, (", midpoint, LinearVP, target,",), ("identities",), "the velocity is infinite where the data are: a third of the last level is left"),

@@ -126,7 +126,7 @@ ACCUSATIONS = (
         "clients.diffusers.euler-log-linear",
         "With log-linear interpolation the model is told labels of its noise levels, and the last step leads to none.",
         r"\log\sigma_k \text{ linear in } k,\quad \sigma_n = 0",
-        "n + 2 noise levels for n labels, which stay linear in the index: the last step ends at the lowest level, and with ten steps labels are up to 195 off",
+        "n + 2 noise levels for n labels, which stay linear in the index: the last step ends at the lowest level, labels are up to 195 off",
         "n levels and 0, with the labels of these levels",
         {"": seen("law", partial(of.log_linear, right=False), partial(of.log_linear, right=True))},
     ),

@@ -58,7 +58,7 @@ def differences(function: Callable[[float], Array], t: float) -> list[Array]:
     return [(function(t + h) - function(t - h)) / (2 * h) for h in STEPS]
 
 
-def residuals(values: list[Array], exact: list[Array], names: list[str], source: str) -> Evidence:
+def residuals(values: list[list[Array]], exact: list[Array], names: list[str], source: str) -> Evidence:
     """Differences of two resolutions of a derivative (coarse, fine) from what it should be."""
     coarse, fine = (np.concatenate([np.ravel(v) for v in each]) for each in zip(*values, strict=True))
     wanted = np.concatenate([np.ravel(e) for e in exact])

@@ -12,10 +12,12 @@ import numpy as np
 
 import fpk
 from fpk.fokker_planck.characteristics import pushed
-from fpk.laws import Array
+from fpk.laws import Array, GaussianMixture
 from fpk.marginals import zero_estimate
 from fpk.schedules import OTSchedule, Schedule
 from fpk.study import Evidence, Size
+
+from ._matching import normal_nodes
 
 #: The velocity at x, shape (n, d), for the data point x₁, shape (d,).
 Velocity = Callable[[Array, Array, float], Array]
@@ -27,6 +29,13 @@ NORMALS = {
     "plane": np.array([[-1.2, 0.4], [0.3, 1.5], [0.9, -0.7], [-0.2, -1.4]]),
 }
 BEGIN, END = 0.1, 0.8
+#: Wave vectors k of the means E cos k·X and E sin k·X that laws are compared by.
+WAVES = {1: [[0.7], [1.6], [2.9]], 2: [[1.0, 0.0], [0.4, -1.1], [1.5, 1.2]]}
+
+
+def wave_names(dimension: int) -> tuple[str, ...]:
+    """One name for each of these means."""
+    return tuple(f"E {f} k·X, k = {k}" for f in ("cos", "sin") for k in WAVES[dimension])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +67,14 @@ VP, VE, STRAIGHT = fpk.VPSchedule(0.6, 3.4), fpk.VESchedule(0.1, 2.5), OTSchedul
 #: What is left of the noise at the data on the straight path.
 LEFT = 0.15
 TO_LEFT = Curve(lambda x1, t: t * x1, lambda t: 1 - (1 - LEFT) * t)
+
+
+def nodes_of(law: GaussianMixture, level: int, spacing: float = 0.8) -> tuple[Array, Array]:
+    """Lattices around the means of round components, with their masses, shapes (n, d) and (n,)."""
+    z, w = normal_nodes(level, law.dimension, spacing)
+    x = [mean + np.sqrt(V[0, 0]) * z for mean, V in zip(law.means, law.covariances, strict=True)]
+    return np.concatenate(x), np.kron(law.weights, w)
+
 
 #: What is done to a velocity.
 Slip = Callable[[Velocity], Velocity]

@@ -71,6 +71,6 @@ def transported(case: str, along: float, inside: float, level: int) -> Array:
     return lattice.integrals(waves(transport.waves), p)
 
 
-def wave_names(case: str) -> tuple[str, ...]:
+def mean_names(case: str) -> tuple[str, ...]:
     """One name for each mean."""
     return tuple(f"E {f} k·X, k = {list(k)}" for f in ("cos", "sin") for k in TRANSPORTS[case].waves)

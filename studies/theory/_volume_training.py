@@ -17,7 +17,7 @@ import fpk
 from fpk.laws import Array
 from fpk.models.features import Features
 from fpk.models.layers import Layer
-from fpk.models.normalizing import NormalizingFlow, maximum_likelihood
+from fpk.models.normalizing import Likeliest, NormalizingFlow, maximum_likelihood
 
 from ._matching import normal_nodes
 from ._rates import waves
@@ -117,10 +117,14 @@ def weighed(law: fpk.GaussianMixture, lower: float, upper: float, count: int) ->
     return Data(x, w, -float(w @ law.log_density(x)), places, law.cdf(places))
 
 
-def trained(begin: NormalizingFlow, slip: Slip, data: Data, iterations: int) -> Array:
+def trained(begin: NormalizingFlow, slip: Slip, data: Data, iterations: int) -> Likeliest:
+    """What maximum likelihood makes of a flow when there is a slip in its determinants."""
+    return maximum_likelihood(slip(begin), data.x, weights=data.weights, slope=1e-6, iterations=iterations)
+
+
+def missed(found: Likeliest, data: Data) -> Array:
     """Functionals of the trained law less those of the data, and the loss less the entropy."""
-    found = maximum_likelihood(slip(begin), data.x, weights=data.weights, slope=1e-6, iterations=iterations)
-    if begin.dimension == 1:
+    if found.flow.dimension == 1:
         gaps = found.flow.cdf(data.places) - data.functionals
     else:
         z, w = normal_nodes(2, 2, 0.8)

@@ -31,25 +31,21 @@ from ._flow_curves import (
     TO_LEFT,
     VE,
     VP,
+    WAVES,
     Curve,
     Slip,
     Velocity,
     backwards,
     belongs,
+    nodes_of,
     on_two_meshes,
+    wave_names,
 )
 from ._flow_figures import EXPLODING, FLOWED, FORMS, TRANSPORT, flowing
 from ._matching import gradient, normal_nodes, refined
 from ._rates import waves
 
 __all__ = ["CLAIMS", "REMARKS"]
-
-WAVES = {1: [[0.7], [1.6], [2.9]], 2: [[1.0, 0.0], [0.4, -1.1], [1.5, 1.2]]}
-
-
-def _wave_names(dimension: int) -> tuple[str, ...]:
-    return tuple(f"E {f} k·X, k = {k}" for f in ("cos", "sin") for k in WAVES[dimension])
-
 
 # -- the law of the map ------------------------------------------------------------------------------------------------------
 
@@ -84,14 +80,12 @@ def _mapped(case: str, density: Density, size: Size) -> Evidence:
     tests = waves([[0.0] * d, *WAVES[d]])
 
     def left(level: int) -> Array:
-        z, w = normal_nodes(level, d)
-        nodes = np.concatenate([a + np.sqrt(C[0, 0]) * z for a, C in zip(law.means, law.covariances, strict=True)])
-        lattice, masses = normal_nodes(3 * level, d)  # of N(0, I): its masses, divided by its density, are volumes
-        y, volume = 1.1 * lattice, 1.1**d * masses / fpk.Gaussian(np.zeros(d), 1.0).density(lattice)
-        return tests(s * nodes + m) @ np.kron(law.weights, w) - tests(y) @ (density(law, y, s, m) * volume)
+        nodes, masses = nodes_of(law, level)
+        y, volume = 1.1 * normal_nodes(3 * level, d, 0.9)[0], (1.1 * 0.3 / level) ** d
+        return tests(s * nodes + m) @ masses - tests(y) @ density(law, y, s, m) * volume
 
     kept = [k for k in range(2 * len(WAVES[d]) + 2) if k != len(WAVES[d]) + 1]  # sin 0 says nothing
-    names = ("mass", *_wave_names(d))
+    names = ("mass", *wave_names(d))
     return refined(lambda level: left(level)[kept], size, names=names, source=f"means over mapped nodes, {case}")
 
 
@@ -123,20 +117,13 @@ def law_at_the_data(variant: tuple[float, float], case: str, size: Size, seed: i
     tests = waves(WAVES[1])
 
     def gaps(level: int) -> Array:
-        (x, w), (z, v) = _nodes(DATA, level), normal_nodes(level, 1, 1.2)
+        (x, w), (z, v) = nodes_of(DATA, level, 1.2), normal_nodes(level, 1, 1.2)
         law = DATA.pushed(np.eye(1), np.zeros(1), claimed**2 * np.eye(1))
         y = np.arange(-6.0, 6.5, 0.1 / level)[:, None]
         sums = (x[:, None] + left_over * z[None]).reshape(-1, 1)
         return tests(sums) @ np.kron(w, v) - tests(y) @ law.density(y) * 0.1 / level
 
-    return refined(gaps, size, names=_wave_names(1), source="means over nodes of data and noise less those of the law")
-
-
-def _nodes(law: GaussianMixture, level: int) -> tuple[Array, Array]:
-    """Lattices around the means with the masses of the components, shapes (n, 1) and (n,)."""
-    z, w = normal_nodes(level, 1, 1.2)
-    stds = np.sqrt(law.covariances[:, 0, 0])
-    return (law.means[:, None] + stds[:, None, None] * z).reshape(-1, 1), np.kron(law.weights, w)
+    return refined(gaps, size, names=wave_names(1), source="means over nodes of data and noise less those of the law")
 
 
 # -- the velocity of the map -------------------------------------------------------------------------------------------------
@@ -342,7 +329,7 @@ def straight_path(variant: Straight, case: str, size: Size, seed: int) -> Eviden
         return np.concatenate([np.ravel(kept), np.ravel(means) - np.ravel(claimed)])
 
     kept = tuple(f"velocity {i} of z = {a.tolist()}, t = {t:g}" for t in STOPS for a in z for i in range(d))
-    names = kept + tuple(f"{name}, t = {t:g}" for t in STOPS for name in _wave_names(d))
+    names = kept + tuple(f"{name}, t = {t:g}" for t in STOPS for name in wave_names(d))
     return refined(left, size, names=names, source=f"nodes that follow the velocity, {case}")
 
 
@@ -386,6 +373,6 @@ def beginning_of_the_paths(variant: tuple[str, bool], case: str, size: Size, see
     return refined(
         lambda level: _begun(name, 48 * level) - claimed,
         size,
-        names=_wave_names(1),
+        names=wave_names(1),
         source="transition density on a grid at the noisy end",
     )

@@ -7,8 +7,9 @@ with the data at t = 0, and
 
     charges:    data → min E |e_θ(x, z) − E_B/|E_B||², B minibatches → the lines dx/dz = e_x/e_z from a Cauchy law on a high plane.
 
-Nothing is exact here: n data know the law to 1/√n, features say what they can, steps are finite and priors are limits. Each claim
-states a tolerance for all of it, in functionals of variance 1, and is about the generated samples: with probability 1 − 10⁻³ for each functional no further.
+Nothing is exact here: n data know their law to 1/√n, features say what they can, steps are finite, starts are limits. Each claim states a tolerance for all
+of that together, in functionals of variance 1, on top of which the noise of the generated samples is allowed for. The size of the relative
+mistakes that the tolerance still refutes is in the controls' names.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from ._trained_poisson import HIGHEST, Directions, generated, learned, of_batch,
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 #: Largest difference of a functional's mean that is still called equal.
-TOLERANCE = {"score": 0.09, "velocity": 0.09, "poisson": 0.15}
+TOLERANCE = {"score": 0.1, "velocity": 0.1, "poisson": 0.15}
 #: Generated samples.
-GENERATED, FOLLOWED = 16_000, 6_000
+GENERATED, FOLLOWED = 12_000, 6_000
 
 
 class Algorithm(NamedTuple):
@@ -74,7 +75,7 @@ VELOCITIES = {
 def score(variant: Algorithm, case: str, size: Size, seed: int) -> Evidence:
     """Predict the noise, then walk the reverse SDE down by Euler–Maruyama."""
     field = variant.changed(trained(variant.training, case, size))
-    times = quadratic(50 if size.quick else 150)
+    times = quadratic(50 if size.quick else 100)
     sampler = louder(EulerMaruyama(field, times=times, dimension=LAWS[case].dimension), variant.noise)
     return apart(case, sampler.sample(size.particles(GENERATED), seed=seed).fine[0], TOLERANCE["score"])
 
@@ -88,7 +89,7 @@ def score(variant: Algorithm, case: str, size: Size, seed: int) -> Evidence:
 def velocity(variant: Algorithm, case: str, size: Size, seed: int) -> Evidence:
     """Regress on z − x₀, then follow the velocity by the classical Runge–Kutta method."""
     field = variant.changed(trained(variant.training, case, size))
-    flow = ProbabilityFlow(field, steps=6 if size.quick else 16, method="rk4", dimension=LAWS[case].dimension)
+    flow = ProbabilityFlow(field, steps=6 if size.quick else 12, method="rk4", dimension=LAWS[case].dimension)
     return apart(case, flow.sample(size.particles(GENERATED), seed=seed).fine[0], TOLERANCE["velocity"])
 
 
@@ -121,7 +122,7 @@ def poisson(variant: Charges, case: str, size: Size, seed: int) -> Evidence:
     N = LAWS[case].dimension
     lines = replace(learned(variant.directions, case, size), factor=variant.factor)
     start = fpk.Gaussian(np.zeros(N), HIGHEST) if variant.gaussian else CauchyLaw(HIGHEST, N)
-    x = generated(lines, start, size.particles(FOLLOWED), 32 if size.quick else 96, seed)
+    x = generated(lines, start, size.particles(FOLLOWED), 32 if size.quick else 64, seed)
     return apart(case, x, TOLERANCE["poisson"])
 
 
@@ -129,8 +130,8 @@ CLAIMS = (
     Claim(
         "end-to-end.score",
         "bound",
-        "Noise prediction learned from data, run backwards through the reverse SDE from N(0, I), generates the law of the data within .09 of the panel's standardised functionals.",
-        r"\hat\varepsilon=\arg\min_\theta\mathbb E\|\varepsilon_\theta(\alpha_tx_0+\sigma_tz,t)-z\|^2,\quad dY=\bigl(-f-g^2\hat\varepsilon/\sigma\bigr)d\tau+g\,d\bar W\;\Rightarrow\;|\mathbb E\,\varphi_k(Y_T)-\mathbb E\,\varphi_k(X_0)|<0.09",
+        "Noise prediction learned from data, run backwards through the reverse SDE from N(0, I), generates the law of the data within .1 of the panel's standardised functionals.",
+        r"\hat\varepsilon=\arg\min_\theta\mathbb E\|\varepsilon_\theta(\alpha_tx_0+\sigma_tz,t)-z\|^2,\quad dY=\bigl(-f-g^2\hat\varepsilon/\sigma\bigr)d\tau+g\,d\bar W\;\Rightarrow\;|\mathbb E\,\varphi_k(Y_T)-\mathbb E\,\varphi_k(X_0)|<0.1",
         "Chen (2024), algorithm 1",
         dict.fromkeys(SCORES, R) | {"stated": C},
         {
@@ -146,8 +147,8 @@ CLAIMS = (
     Claim(
         "S3.T-FMe2e",
         "bound",
-        "A velocity learned from data on the straight path, followed from samples of N(0, I), generates the law of the data within .09 of the panel's standardised functionals.",
-        r"\hat u=\arg\min_\theta\mathbb E\|u_\theta(tx_1+(1-t)x_0,t)-(x_1-x_0)\|^2,\quad \dot x=\hat u(x,t),\;x(0)\sim\mathcal N(0,I)\;\Rightarrow\;|\mathbb E\,\varphi_k(x(1))-\mathbb E\,\varphi_k(X_1)|<0.09",
+        "A velocity learned from data on the straight path, followed from samples of N(0, I), generates the law of the data within .1 of the panel's standardised functionals.",
+        r"\hat u=\arg\min_\theta\mathbb E\|u_\theta(tx_1+(1-t)x_0,t)-(x_1-x_0)\|^2,\quad \dot x=\hat u(x,t),\;x(0)\sim\mathcal N(0,I)\;\Rightarrow\;|\mathbb E\,\varphi_k(x(1))-\mathbb E\,\varphi_k(X_1)|<0.1",
         "LeTolguenec and Biquard, flow matching, algorithm",
         dict.fromkeys(VELOCITIES, R) | {"stated": C},
         {

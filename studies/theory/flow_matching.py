@@ -27,13 +27,13 @@ from fpk.schedules import Schedule
 from fpk.study import Evidence, Size, study
 
 from .._systems import DATA
-from ._flow_curves import STRAIGHT, VE, VP, on_two_meshes
+from ._flow_curves import STRAIGHT, VE, VP, WAVES, nodes_of, on_two_meshes, wave_names
 from ._flow_laws import against, flowed
 from ._flow_learning import GRADIENTS, Drawn, conditional, gradient_of, marginal, mass_at_two, one_point
 from ._flow_matching_claims import CLAIMS, REMARKS
 from ._flow_mixed import Mixed, Weighting
-from ._flow_transport import END, TRANSPORTS, transported, wave_names
-from ._matching import LATTICE, PEAKS, PLANE, POINTS, SETTINGS, Noised, Shares, named, normal_nodes, probes, refined
+from ._flow_transport import END, TRANSPORTS, mean_names, transported
+from ._matching import LATTICE, PEAKS, PLANE, POINTS, SETTINGS, Noised, Shares, named, probes, refined
 from ._matching_draws import bayes, unconditional
 from ._rates import waves
 
@@ -67,12 +67,11 @@ def flow_map(variant: Moving, case: str, size: Size, seed: int) -> Evidence:
     flow = fpk.Problem(slip(TRANSPORTS[case].problem), 0.0, initial=law)
 
     def gaps(level: int) -> Array:
-        z, w = normal_nodes(level, law.dimension)
-        nodes = np.concatenate([m + np.sqrt(V[0, 0]) * z for m, V in zip(law.means, law.covariances, strict=True)])
+        nodes, masses = nodes_of(law, level)
         moved = pushed(flow, stretch * nodes, (END,), 12 * level)[0]
-        return tests(moved) @ np.kron(law.weights, w) - transported(case, *weights, level)
+        return tests(moved) @ masses - transported(case, *weights, level)
 
-    names = wave_names(case)
+    names = mean_names(case)
     return refined(gaps, size, names=names, source="nodes that follow v less the continuity equation on a lattice")
 
 
@@ -102,7 +101,6 @@ MIXED: dict[str, tuple[Noised, Schedule]] = {
     "three points in the plane": (PLANE, STRAIGHT),
 }
 MIDDLE = 0.55
-WAVES = {1: [[0.7], [1.6], [2.9]], 2: [[1.0, 0.0], [0.4, -1.1], [1.5, 1.2]]}
 
 
 @study("S3.E6", variants=MIXTURES, cases=tuple(MIXED))
@@ -118,7 +116,7 @@ def mixture_of_paths(variant: Mixture, case: str, size: Size, seed: int) -> Evid
         density = variant(y, base.centres, base.weights, noised.alpha, noised.sigma)
         return tests(pairs.x) @ pairs.weights - tests(y) @ density * volume
 
-    names = tuple(f"E {f} k·X, k = {k}" for f in ("cos", "sin") for k in WAVES[base.dimension])
+    names = wave_names(base.dimension)
     return refined(gaps, size, names=names, source=f"means over data and noise less the mixture, {case}")
 
 

@@ -8,6 +8,7 @@ The densities are those of maps in closed form (:mod:`._volume`); their rates ar
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from fpk.study import Evidence, Size, study
 from ._motions import MOTIONS, WHERE
 from ._rates import two_levels
 from ._volume import DECAY, LINE, SINE, SWIRL, TURNING, VORTEX, Motion
+from ._volume_charts import paths_chart
 from ._volume_claims import ALONG, ALONG_REMARKS
 
 CLAIMS, REMARKS = ALONG, ALONG_REMARKS
@@ -162,7 +164,12 @@ def integrated(variant: tuple[float, float], case: str, size: Size, seed: int) -
         x, volume = _gained(motion, 1.0, size.cells(10) * level)
         return _risen(motion, x) + variant[0] * volume + at_start
 
-    return two_levels(gap, names=_names(len(motion.places)), source=f"log-densities along paths, {case}")
+    found = two_levels(gap, names=_names(len(motion.places)), source=f"log-densities along paths, {case}")
+    return (
+        replace(found, charts=(paths_chart(motion, UNTIL, f"Paths until t = {UNTIL:g}"),))
+        if case == "vortex"
+        else found
+    )
 
 
 @study(

@@ -8,6 +8,7 @@ The truth is means over points that were moved, maps in closed form, differences
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from .._systems import DATA
 from ._motions import MOTIONS, PLANE_DATA, PLANE_PLACES, WHERE
 from ._rates import Lattice, Tests, two_levels, waves
 from ._volume import LINE, SINE, TURNING, Map, jacobian, squared, turned
+from ._volume_charts import image_chart
 from ._volume_claims import PUSHFORWARD
 from ._volume_lives import Posed, linear, lives, square, tame
 
@@ -114,7 +116,11 @@ def _image_evidence(claimed: Claimed, image: Image, size: Size) -> Evidence:
     applies=lambda variant, case: variant != "absolute value dropped" or case != "swirl",
 )
 def change_of_variables(variant: Claimed, case: str, size: Size, seed: int) -> Evidence:
-    return _image_evidence(variant, IMAGES[case], size)
+    image = IMAGES[case]
+    found = _image_evidence(variant, image, size)
+    if image.law.dimension > 1:
+        return found
+    return replace(found, charts=(image_chart(lambda y: variant(image, y), image.back, image.law),))
 
 
 @study(
