@@ -69,7 +69,7 @@ RULES = (
     Rule(D, (", KDPM2AncestralDiscrete,",), ("finiteness",), "two steps: σ_down² is a difference that single precision makes negative"),
     Rule(D, (", algorithm_type=sde-dpmsolver++, solver_order=3",), ("law",), "clients.diffusers.third-order"),
     Rule(D, (", algorithm_type=sde-dpmsolver,", "solver_order=3"), ("finiteness", "identities", "law"), "clients.diffusers.sde-third-order"),
-    Rule(D, (", algorithm_type=sde-dpmsolver,",), ("identities",), "its last step, from .04 to .01, leaves noise, as its formula has it", ("solver_order",)),
+    Rule(D, (", algorithm_type=sde-dpmsolver,",), ("identities",), "its last step, from .04 to .01, leaves noise, by its formula", ("solver_order",)),
     Rule(K, (", dpmpp_2m_sde,",), ("finiteness",), "clients.k-diffusion.one-step"),
     Rule(K, (", dpmpp_3m_sde,",), ("finiteness",), "clients.k-diffusion.one-step"),
     Rule(K, (", dpmpp_3m_sde, eta=0,",), ("order",), "errors change sign: not decided; its third step: clients.k-diffusion.third-order"),
