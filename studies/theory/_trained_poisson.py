@@ -62,7 +62,7 @@ class Around(Features):
         raise NotImplementedError
 
     def upright(self, x: Array, z: float) -> Array:
-        """W, shape (n, 1)."""
+        """The factor w, shape (n, 1)."""
         squares = self._squares(x)
         near = z**2 + self.scale**2 / (1 + (squares / (9 * self.scale**2)) ** 4)
         return np.sqrt(near / (near + squares))
