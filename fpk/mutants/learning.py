@@ -78,6 +78,9 @@ LEARNING = (
     Mutant("Poisson field: height + 1 %", "samplers.poisson:PoissonField.velocity", times(1.01), "scheme", near=True),
     Mutant("Poisson field: vector + 1 %", "samplers.poisson:PoissonField.vector", times(1.01), "scheme", near=True),
     Mutant("Coulomb's law + 1 %", "samplers.poisson:coulomb", times(1.01), "scheme", near=True),
+    Mutant("affine layer: log-determinant + 1 %", "models.layers:Affine.back", parts(1.0, 1.01), "law", near=True),
+    Mutant("layer of tails: log-determinant dropped", "models.layers:SinhArcsinh.back", parts(1.0, 0.0), "law"),
+    Mutant("continuous layer: divergence + 5 %", "models.layers:Continuous.back", parts(1.0, 1.05), "law", near=True),
     Mutant("chain on the line: noise + 0.1 %", "chains.line:smeared", lambda original: (
         lambda law, mean, std: original(law, mean, 1.001 * std)
     ), "law", near=True),
