@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -128,7 +129,7 @@ def learned(directions: Directions, case: str, size: Size) -> LearnedLines:
     """The least-squares field: at each of ten heights some minibatches, each seen from places around the next one."""
     rows, rng = data(case, size)
     base, N = Around(rows), rows.shape[1]
-    batches, noise, turn = rows.reshape(-1, BATCH, N), CauchyLaw(1.0, N), iter(range(10**6))
+    batches, noise, turn = rows.reshape(-1, BATCH, N), CauchyLaw(1.0, N), count()
     features = Timed(base, DEGREE, float(np.log(LOWEST)), float(np.log(HIGHEST)))
 
     def seen(z: float) -> Seen:
@@ -146,8 +147,8 @@ def learned(directions: Directions, case: str, size: Size) -> LearnedLines:
     return LearnedLines(model, base)
 
 
-def generated(lines: LearnedLines, start: Law, count: int, steps: int, seed: int) -> Array:
+def generated(lines: LearnedLines, start: Law, samples: int, steps: int, seed: int) -> Array:
     """Samples of a law around the middle of the data on the highest plane, followed down, shape (n, N)."""
-    x = lines.base.centre + start.sample(count, np.random.default_rng(seed))
+    x = lines.base.centre + start.sample(samples, np.random.default_rng(seed))
     x = followed(lines, x, HIGHEST, LOWEST, steps=steps, method="heun")
     return x - LOWEST * lines.velocity(x, LOWEST)
