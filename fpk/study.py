@@ -150,7 +150,7 @@ class Evidence:
     charts: tuple[Chart, ...] = ()
 
 
-def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None, curve_points: int = 241) -> Evidence:
+def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None, curve_points: int = 161) -> Evidence:
     """Ask both routes on one panel, and keep their densities at the last time for the report.
 
     Parameters

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from fpk.errors import FpkError
-from fpk.fokker_planck.characteristics import log_densities
+from fpk.fokker_planck.characteristics import log_density
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Gaussian
@@ -20,7 +20,7 @@ def test_a_linear_flow_moves_and_scales_a_gaussian(slope, shift, t):
     growth = np.exp(slope * t)
     moved = shift * t if abs(slope) < 1e-8 else shift * np.expm1(slope * t) / slope
     expected = stats.norm.logpdf(X, 0.3 * growth + moved, 0.5 * growth)
-    got = log_densities(problem, X, (t,), 64)[0]
+    got = log_density(problem, X, t, 64)
     # Classical Runge–Kutta with 64 steps: (2/64)⁵/120 a step on positions, magnified by the score, at most ~1e3 here.
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
@@ -31,7 +31,7 @@ def test_a_nonlinear_flow_has_its_closed_form():
     x = X[X != 0]
     origin = 2 * np.arctan(np.tan(x / 2) * np.exp(0.8))
     expected = stats.norm.logpdf(origin, 0.2, 0.4) + np.log(np.sin(origin) / np.sin(x))
-    np.testing.assert_allclose(log_densities(problem, x, (0.8,), 100)[0], expected, atol=1e-7)
+    np.testing.assert_allclose(log_density(problem, x, 0.8, 100), expected, atol=1e-7)
 
 
 def test_a_time_dependent_flow_matches_scipy_backwards():
@@ -45,13 +45,13 @@ def test_a_time_dependent_flow_matches_scipy_backwards():
         end = integrate.solve_ivp(rates, (0, 0.9), [y, 0.0], rtol=1e-11, atol=1e-12).y[:, -1]
         return stats.norm.logpdf(end[0], 0.0, 0.6) - end[1]
 
-    got = log_densities(problem, X[::5], (0.9,), 200)[0]
+    got = log_density(problem, X[::5], 0.9, 200)
     np.testing.assert_allclose(got, [back(y) for y in X[::5]], atol=1e-8)
 
 
 def test_time_zero_is_the_initial_law():
     problem = Problem("-x", 0.0, initial=Gaussian(0.2, 0.4))
-    np.testing.assert_array_equal(log_densities(problem, X, (0.0,), 10)[0], problem.initial.log_density(X[:, None]))
+    np.testing.assert_array_equal(log_density(problem, X, 0.0, 10), problem.initial.log_density(X[:, None]))
 
 
 def test_the_mass_defect_measures_the_time_error():

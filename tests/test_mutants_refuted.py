@@ -184,6 +184,8 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
     ("samplers.limit-poisson-flow", "stated", "rk4"): ["Poisson field: height + 1 %"],
     ("S4.E96", "stated", "N = 2"): ["Coulomb's law + 1 %"],
     ("S4.Ez", "stated", "N = 1"): ["Poisson field: vector + 1 %"],
+    ("S1.T65", "stated", "d = 1"): ["characteristics: divergence sign", "characteristics: divergence + 2 %"],
+    ("S3.E14-15", "stated", "noise alone"): ["any (α, σ): g + 1 %"],
     ("S4.E108-109", "stated", "d = 2"): ["affine layer: log-determinant + 1 %"],
     ("S3.L-NF", "stated", "density, line"): ["layer of tails: log-determinant dropped"],
     ("S4.P-CNF", "stated", "any parameters"): ["continuous layer: divergence + 5 %"],

@@ -8,7 +8,7 @@ from scipy.linalg import expm
 import fpk.fokker_planck.discretisation as discretisation
 import fpk.fokker_planck.fluxes as fluxes
 import fpk.fokker_planck.stepping as stepping
-from fpk.fokker_planck.characteristics import log_densities
+from fpk.fokker_planck.characteristics import log_density
 from fpk.fokker_planck.discretisation import Scheme
 from fpk.fokker_planck.exponentials import MAGNUS4
 from fpk.fokker_planck.fluxes import Rates
@@ -182,7 +182,7 @@ def test_characteristics_are_of_fourth_order():
     x = np.linspace(0.1, 1.5, 15)
     origin = 2 * np.arctan(np.tan(x / 2) * np.exp(0.8))
     truth = problem.initial.log_density(origin[:, None]) + np.log(np.sin(origin) / np.sin(x))
-    errors = [np.abs(log_densities(problem, x, (0.8,), n)[0] - truth).max() for n in (8, 16, 32)]
+    errors = [np.abs(log_density(problem, x, 0.8, n) - truth).max() for n in (8, 16, 32)]
     assert observed(errors)[-1] == pytest.approx(4, abs=WITHIN)
 
 

@@ -8,7 +8,7 @@ from scipy import linalg
 
 import fpk
 from fpk.errors import MassAtEdges, NonFinite, SchemeError
-from fpk.fokker_planck.characteristics import divergence, followed, log_densities, pushed
+from fpk.fokker_planck.characteristics import divergence, followed, log_density, pushed
 from fpk.fokker_planck.product.flow import _rough_mesh, divided, flowed
 from fpk.fokker_planck.product.tracks import TILE, Tracks
 from fpk.tracing import NotTraceable, greater, maximum, minimum, traceable, where
@@ -185,7 +185,7 @@ def test_points_and_densities_of_the_called_route_take_positions_as_rows():
     E = linalg.expm(0.5 * SPIN)
     np.testing.assert_allclose(pushed(problem, x, (0.5,), 50)[0], x @ E.T, atol=1e-7)
     expected = problem.initial.pushed(E, np.zeros(2), np.zeros((2, 2))).log_density(x)
-    np.testing.assert_allclose(log_densities(problem, x, (0.5,), 50)[0], expected, atol=1e-5)
+    np.testing.assert_allclose(log_density(problem, x, 0.5, 50), expected, atol=1e-5)
 
 
 def test_noise_is_refused():

@@ -43,38 +43,33 @@ def pushed(problem: Problem, x: Array, times: tuple[float, ...], steps: int) -> 
     return np.stack(kept)
 
 
-def log_densities(problem: Problem, x: Array, times: tuple[float, ...], steps: int) -> list[Array]:
-    """Log p_t at the points x of shape (n,), or (n, d), one array of shape (n,) for each time.
+def log_density(problem: Problem, x: Array, t: float, steps: int) -> Array:
+    """Log p_t at the points x of shape (n,), or (n, d); returns shape (n,).
 
     Parameters
     ----------
     problem : Problem
         With zero diffusion.
     x : array, shape (n,) or (n, d)
-    times : tuple of float, increasing
+    t : float
     steps : int
-        Runge–Kutta steps from 0 to the last time; earlier times use the same step.
+        Runge–Kutta steps from 0 to t.
 
     Accuracy
     --------
     Fourth order in time; for ∇·v see :func:`divergence`.
     """
-    end = times[-1] or 1.0
-    return [_traced(problem, _rows(x), t, max(1, round(steps * t / end))) for t in times]
-
-
-def _rows(x: Array) -> Array:
-    """Positions of shape (n, d)."""
-    return x[:, None] if x.ndim == 1 else x
-
-
-def _traced(problem: Problem, x: Array, t: float, steps: int) -> Array:
-    origin, log_volume = followed(problem, x, np.linspace(t, 0.0, steps + 1) if t > 0 else np.zeros(1))
+    origin, log_volume = followed(problem, _rows(x), np.linspace(t, 0.0, steps + 1) if t > 0 else np.zeros(1))
     if not np.all(np.isfinite(origin)):
         raise NonFinite(
             f"characteristics of {problem.name or 'the flow'} leave every bound on the way back from t={t:g}."
         )
     return problem.initial.log_density(origin) + log_volume
+
+
+def _rows(x: Array) -> Array:
+    """Positions of shape (n, d)."""
+    return x[:, None] if x.ndim == 1 else x
 
 
 def followed(problem: Problem, x: Array, mesh: Array) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@ r"""What a grid solution knows: densities, laws, scores, and expectations with t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -184,7 +184,7 @@ class FlowMarginals(GridMarginals):
     Parameters
     ----------
     traced : callable
-        The densities, shape (len(times), cells).
+        (x, times) ↦ the densities at points x of shape (n,), one array for each time.
     weights : array, shape (cells,)
         Mass carried by the points that start at the cell centres.
     positions : array, shape (len(times), cells)
@@ -192,11 +192,22 @@ class FlowMarginals(GridMarginals):
     initial : Law
     """
 
-    densities: Any = field(init=False, repr=False, default=cached_property(lambda flow: flow.traced()))
-    traced: Callable[[], Array] = field(kw_only=True, repr=False)
+    densities: Any = field(
+        init=False,
+        repr=False,
+        default=cached_property(lambda flow: np.stack(flow.traced(flow.grid.centers, flow.times))),
+    )
+    traced: Callable[[Array, tuple[float, ...]], Sequence[Array]] = field(kw_only=True, repr=False)
     weights: Array = field(kw_only=True)
     positions: Array = field(kw_only=True)
     initial: Law = field(kw_only=True)
+
+    def density_on(self, x: Array, t: float) -> Array:
+        """p_t at points x of shape (n,), each traced back to where it comes from; 0 outside the grid."""
+        inside = (x >= self.grid.lower) & (x <= self.grid.upper)
+        out = np.zeros(len(x))
+        out[inside] = self.traced(x[inside], (self.times[self._index(t)],))[0]
+        return out
 
     def cdf(self, x: Array, t: float) -> Array:
         """F_0 of the points that arrive at x of shape (n,), interpolated along the increasing map."""

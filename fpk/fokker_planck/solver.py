@@ -11,7 +11,7 @@ import numpy as np
 
 from fpk.errors import MassAtEdges, NonFinite
 from fpk.fokker_planck import kernels
-from fpk.fokker_planck.characteristics import log_densities, pushed
+from fpk.fokker_planck.characteristics import log_density, pushed
 from fpk.fokker_planck.discretisation import Discretisation, Scheme, check_fit, discretised, initial_density
 from fpk.fokker_planck.solutions import FlowMarginals, GridMarginals
 from fpk.grids import Grid, ProductGrid
@@ -157,13 +157,17 @@ def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) 
             f"{outside.max():.2g} of the mass leaves [{grid.lower:g}, {grid.upper:g}] by t={times[int(np.argmax(outside))]:g}: without noise, "
             "characteristics cross every wall. Use an open boundary, or a velocity that vanishes at the walls."
         )
+
+    def steps_to(t: float) -> int:
+        return max(1, round(steps * t / (times[-1] or 1.0)))
+
     return FlowMarginals(
         grid,
         times,
         order=4,
         floor=abs(float(weights.sum()) - 1) + ROUND_OFF * steps,
         plan=f"flow, characteristics, {grid.cells} points, {steps} steps",
-        traced=lambda: np.exp(log_densities(problem, grid.centers, times, steps)),
+        traced=lambda x, when: [np.exp(log_density(problem, x, t, steps_to(t))) for t in when],
         weights=weights,
         positions=positions,
         initial=problem.initial,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 import fpk
-from fpk.fokker_planck.characteristics import log_densities
+from fpk.fokker_planck.characteristics import log_density
 from fpk.laws import Array
 
 from .._systems import DATA
@@ -43,7 +43,7 @@ def _on_the_circle(x: Array, t: float, level: int) -> Array:
 
 
 def _traced(x: Array, t: float, level: int) -> Array:
-    return np.exp(log_densities(MOTIONS["d = 1"], x, (t,), 20 * level)[0])
+    return np.exp(log_density(MOTIONS["d = 1"], x, t, 20 * level))
 
 
 #: Half the box, cells, velocity, density (with a level of accuracy) and wave vectors of each flow.
