@@ -41,7 +41,7 @@ RULES = (
     Rule(D, (", PNDM, skip_prk_steps",), ("identities",), LEADING, (", timestep_spacing=trailing,",)),
     Rule(D, (", DDPM, prediction_type=v_prediction,",), ("identities",), LEADING),
     Rule(D, (", DPMSolverMultistep, timestep_spacing=leading,",), ("prior",), "leading labels begin where some of the data is left"),
-    Rule(D, (", DDIM,", "timestep_spacing=trailing"), ("order",), "clients.diffusers.ddim-remainder", ("eta",)),
+    Rule(D, (", DDIM,", "timestep_spacing=trailing"), ("order",), "clients.diffusers.ddim-remainder", ("eta=1.0",)),
     Rule(D, (", DDIM,", "timestep_spacing=linspace"), ("order",), "clients.diffusers.ddim-remainder"),
     Rule(D, (", PNDM,", "timestep_spacing=trailing"), ("order",), "clients.diffusers.ddim-remainder"),
     Rule(D, (", PNDM,", "v_prediction"), ("order",), "clients.diffusers.pndm-v-prediction"),
