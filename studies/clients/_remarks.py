@@ -70,6 +70,7 @@ RULES = (
     Rule(D, (", algorithm_type=sde-dpmsolver++, solver_order=3",), ("law",), "clients.diffusers.third-order"),
     Rule(D, (", algorithm_type=sde-dpmsolver,", "solver_order=3"), ("finiteness", "identities", "law"), "clients.diffusers.sde-third-order"),
     Rule(D, (", algorithm_type=sde-dpmsolver,",), ("identities",), "its last step, from .04 to .01, leaves noise, by its formula", ("solver_order",)),
+    Rule(D, (", FlowMatchHeunDiscrete, shift=3.0,",), ("order",), "between 1 and 2.4: not decided"),
     Rule(K, (", dpmpp_2m_sde,",), ("finiteness",), "clients.k-diffusion.one-step"),
     Rule(K, (", dpmpp_3m_sde,",), ("finiteness",), "clients.k-diffusion.one-step"),
     Rule(K, (", dpmpp_3m_sde, eta=0,",), ("order",), "errors change sign: not decided; its third step: clients.k-diffusion.third-order"),
