@@ -52,11 +52,11 @@ def _rows(library: str, records: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _cell(library: str, name: str, group: str, found: Mapping[Any, Any], said: dict[str, int]) -> str:
-    own = found.get((f"clients.{library}.{group}", name))
-    words = [] if own is None else [SYMBOLS.get(own["verdict"], "failed")]
+    own, about = found.get((f"clients.{library}.{group}", name)), list(remarks(library, name, group))
+    words = [] if own is None or about else [SYMBOLS.get(own["verdict"], "failed")]
     if group == "order":
         words.insert(0, interval(library, name, found))
-    for remark in remarks(library, name, group):
+    for remark in about:
         words.append(f"✗ {remark}" if remark.startswith(ACCUSED) else str(said.setdefault(remark, len(said) + 1)))
     return " ".join(filter(None, words))
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from . import _azula, _diffusers, _flow_matching, _k_diffusion
 from ._configurations import Client, Configuration
 
 
+@cache
 def configurations(library: str) -> tuple[Configuration, ...]:
-    """Those of a library."""
+    """Those of a library, made once: examinations are kept by configuration."""
     return tuple(LISTS[library]())
 
 
