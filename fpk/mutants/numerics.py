@@ -64,7 +64,6 @@ def _shifted_flow(original: Function) -> Function:
 
 #: Slips of one step fall with the step, and so does the budget that covers them.
 FALLS = "it falls with the step like an honest error, and the budget covers it: a matter for claims about orders"
-#: The density along a flow is not what a flow is judged by.
 
 NUMERICS = (
     Mutant("flux sign", ASSEMBLED, _flux(-1.0), "scheme"),

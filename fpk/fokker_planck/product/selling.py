@@ -207,7 +207,9 @@ def obtuse_superbases(matrices: Any, bases: Any) -> None:
         if not found:
             _reset(base)
             found = _made_obtuse(matrices[n], base)
-        bases[n] = base if found else 0 * base
+        for m in range(base.shape[0]):
+            for a in range(base.shape[1]):
+                bases[n, m, a] = base[m, a] if found else 0
         if not found:
             _reset(base)
 
@@ -235,8 +237,10 @@ def _made_obtuse(D: Any, base: Any) -> bool:
             for m in range(d + 1):
                 base[m, a] += 0 if m == j else share * step
             base[i, a] = -step
-        if np.abs(base).max() > LONGEST:
-            return False
+        for m in range(d + 1):
+            for a in range(d):
+                if abs(base[m, a]) > LONGEST:
+                    return False
     return False
 
 

@@ -113,8 +113,9 @@ def runge_kutta(slopes: Any, state: Array, table: Array, lengths: Array) -> None
         at = state[tile]
         for s in range(len(lengths)):
             h = lengths[s]
-            stage[:] = at
-            total[:] = at
+            for r in range(rows):  # not stage[:] = at, whose message about shapes takes seconds to compile
+                for j in range(size):
+                    stage[r, j] = total[r, j] = at[r, j]
             for k in range(4):
                 slopes(stage, table[2 * s + (k + 1) // 2])
                 weight = h / 3 if k == 1 or k == 2 else h / 6
@@ -123,4 +124,6 @@ def runge_kutta(slopes: Any, state: Array, table: Array, lengths: Array) -> None
                     for j in range(size):
                         total[r, j] += weight * stage[r, j]
                         stage[r, j] = at[r, j] + reach * stage[r, j]
-            at[:] = total
+            for r in range(rows):
+                for j in range(size):
+                    at[r, j] = total[r, j]
