@@ -158,7 +158,7 @@ ACCUSATIONS = (
         "clients.diffusers.full-length",
         "As many steps as the training had visit every label once.",
         r"t_{k+1} < t_k",
-        "n = T: 499.5 and 500.5 are rounded to one label (linspace), or all labels are 0 (leading); the runs end in NaN or an error",
+        "n = T: 499.5 and 500.499 are rounded to one label (linspace), or all labels are 0 (leading); the runs end in NaN or an error",
         "one step less",
         {case: at_most(partial(of.repeated, case), 0.5) for case in of.FULL_LENGTH},
     ),
