@@ -207,8 +207,8 @@ def obtuse_superbases(matrices: Any, bases: Any) -> None:
         if not found:
             _reset(base)
             found = _made_obtuse(matrices[n], base)
-        for m in range(base.shape[0]):
-            for a in range(base.shape[1]):
+        for m in range(bases.shape[1]):
+            for a in range(bases.shape[2]):
                 bases[n, m, a] = base[m, a] if found else 0
         if not found:
             _reset(base)
