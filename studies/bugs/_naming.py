@@ -30,6 +30,16 @@ def measured(findings: Iterable[Any]) -> Evidence:
     )
 
 
+def examined(*groups: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+    """For each slip of what is written in the groups what is found of it, and the mistake to be named."""
+    return {
+        f"{case}: {slip}": (written.examine(subject), mistake)
+        for group in groups
+        for case, written in group.items()
+        for slip, (subject, mistake) in written.slips.items()
+    }
+
+
 def place(suspects: Sequence[Any], mistake: str) -> int:
     """Where a mistake is named, counted from 1; shared places count as the first of them."""
     found = {suspect.mistake: k for k, suspect in enumerate(suspects, 1)}

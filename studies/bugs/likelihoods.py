@@ -37,7 +37,7 @@ from ._densities import (
     back,
     there,
 )
-from ._naming import measured, places
+from ._naming import examined, measured, places
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 
@@ -221,12 +221,7 @@ def divergences(variant: str, case: str, size: Size, seed: int) -> Evidence:
 @cache
 def examinations() -> dict[str, tuple[Any, str]]:
     """For each slip what is found of it, and the mistake to be named."""
-    return {
-        f"{case}: {slip}": (written.examine(subject), mistake)
-        for group in (LIKELIHOODS, DIVERGENCES)
-        for case, written in group.items()
-        for slip, (subject, mistake) in written.slips.items()
-    }
+    return examined(LIKELIHOODS, DIVERGENCES)
 
 
 @study("bugs.G.named", variants={"stated": 0, "asked for the next mistake": 1})

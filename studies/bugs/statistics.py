@@ -20,7 +20,7 @@ from fpk.laws import Array
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._naming import measured, places
+from ._naming import examined, measured, places
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 #: Directions of a half-turn, and what their mean leaves, relative to the distance.
@@ -184,12 +184,7 @@ def densities(variant: str, case: str, size: Size, seed: int) -> Evidence:
 @cache
 def examinations() -> dict[str, tuple[Any, str]]:
     """For each slip what is found of it, and the mistake to be named."""
-    return {
-        f"{case}: {slip}": (written.examine(subject), mistake)
-        for group in (DISTANCES, DENSITIES)
-        for case, written in group.items()
-        for slip, (subject, mistake) in written.slips.items()
-    }
+    return examined(DISTANCES, DENSITIES)
 
 
 @study("bugs.L.named", variants={"stated": 0, "asked for the next mistake": 1})
