@@ -67,7 +67,8 @@ CASES = {f"{path}, d = {law.dimension}": (law, path) for path in PATHS for law i
     cases=tuple(CASES),
     applies=lambda variant, case: (
         not (variant == HALF and case.startswith("OT"))
-    ),  # no SDE reaches the end of that path
+    ),  # no SDE reaches the end of that path,
+    judging=True,
 )
 def along_the_flow(variant: Route, case: str, size: Size, seed: int) -> Evidence:
     """Log-densities gathered along a part of the flow and along all of it, less those of the law."""
@@ -83,7 +84,7 @@ def along_the_flow(variant: Route, case: str, size: Size, seed: int) -> Evidence
     return between(fine, coarse, names, "log-density along the flow")
 
 
-@study("likelihood.mass", variants={k: v for k, v in ROUTES.items() if k != HALF}, cases=("VP", "VE"))
+@study("likelihood.mass", variants={k: v for k, v in ROUTES.items() if k != HALF}, cases=("VP", "VE"), judging=True)
 def mass(variant: Route, case: str, size: Size, seed: int) -> Evidence:
     """The integral of the gathered density, and its mean ratio to the density, less 1: sums over quantiles and over a line."""
     x = np.linspace(0.0, 7.0, 141)[:, None]
@@ -97,7 +98,12 @@ def mass(variant: Route, case: str, size: Size, seed: int) -> Evidence:
     return between(fine, coarse, ["∫ exp(ℓ)", "E exp(ℓ − log p)"], "mass along the flow")
 
 
-@study("likelihood.back", variants={k: v for k, v in ROUTES.items() if k not in (HALF, DROPPED)}, cases=("VP", "OT"))
+@study(
+    "likelihood.back",
+    variants={k: v for k, v in ROUTES.items() if k not in (HALF, DROPPED)},
+    cases=("VP", "OT"),
+    judging=True,
+)
 def there_and_back(variant: Route, case: str, size: Size, seed: int) -> Evidence:
     """Positions after the way to the noise and back, and the sum of what was gathered on both."""
     x, path = points_of(PLANE, 6 if size.quick else 40, 0), PATHS[case]
@@ -170,6 +176,7 @@ class Probing:
         "probe variance + 1 %": Probing(scale=1.01**0.5),
     },
     cases=tuple(PROBES),
+    judging=True,
 )
 def hutchinson(variant: Probing, case: str, size: Size, seed: int) -> Evidence:
     """The mean of zᵀ J z over all probes, less the trace."""
@@ -196,6 +203,7 @@ OTHER = {"signs": "normal", "normal": "signs"}
         "variance + 1 %": lambda case, J: 1.01 * VARIANCES[case](_symmetric(J)),
     },
     cases=tuple(PROBES),
+    judging=True,
 )
 def hutchinson_variance(variant: Callable[[str, Array], Array], case: str, size: Size, seed: int) -> Evidence:
     """The variance of zᵀ J z over all probes, less what is claimed of it."""
@@ -230,6 +238,7 @@ def _log_of_mean(ell: Array) -> Array:
         "probe variance + 1 %": (1.01, _mean_of_logs),
     },
     cases=("VP", "OT"),
+    judging=True,
 )
 def probes(variant: tuple[float, Any], case: str, size: Size, seed: int) -> Evidence:
     """Log-densities with one probe of signs all along the flow, averaged over all probes, less the law's."""
@@ -257,6 +266,7 @@ SMOOTH: dict[str, Schedule] = {"VE": PATHS["VE"], "sub-VP": fpk.SubVPSchedule(0.
     "likelihood.order",
     variants={"stated": (RIGHT, 4), "order 5": (RIGHT, 5), NEAR: (ROUTES[NEAR], 4)},
     cases=("VE", "sub-VP"),
+    judging=True,
 )
 def order(variant: tuple[Route, int], case: str, size: Size, seed: int) -> Evidence:
     """Errors of the log-density in n equal steps of fourth order, quadratic mean over the law."""

@@ -38,7 +38,7 @@ def part(name: str) -> Any:
 
 
 baselines, peers, particles, timing = (
-    part(name) for name in ("_particle_baselines", "_particle_peers", "particles", "_timing")
+    part(name) for name in ("_particle_baselines", "_particle_peers", "particle_rates", "_timing")
 )
 
 CLAIMS = {claim.id: claim for claim in particles.CLAIMS}

@@ -418,10 +418,19 @@ def test_modules_that_do_not_count_are_not_imported_by_computing_ones() -> None:
     package = Path(fpk.__file__).parent
     silent = {f"fpk.{name}" for name in (TELLING | JUDGING) - {"verdict"}}  # verdict: only the names of the outcomes
     for file in package.rglob("*.py"):
-        if Path(file.relative_to(package).parts[0]).stem in TELLING | JUDGING or file == package / "__init__.py":
-            continue
+        home = Path(file.relative_to(package).parts[0]).stem
+        if home in TELLING | JUDGING or home == "battery" or file == package / "__init__.py":
+            continue  # examinations judge: a study of them says so, see below
         imported = {node.module for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)}
         assert not imported & silent, f"{file.name} imports {imported & silent}"
+
+
+def test_studies_of_examinations_depend_on_the_rules_of_judging() -> None:
+    from fpk.catalogue import load_catalogue
+
+    for study in load_catalogue(Path(fpk.__file__).parents[1] / "studies").studies:
+        if study.claim.startswith(("bugs.", "likelihood.", "clients.")):
+            assert study.judging, study.claim
 
 
 def test_every_module_about_reports_is_telling() -> None:

@@ -51,7 +51,7 @@ TWO_OUTPUTS = {
 SCALES = {"scale .7": 0.7, "scale 2½": 2.5, "scale 7½": 7.5}
 
 
-@study("bugs.I", variants=TWO_OUTPUTS, cases=tuple(SCALES))
+@study("bugs.I", variants=TWO_OUTPUTS, cases=tuple(SCALES), judging=True)
 def combined_outputs(form: Form, case: str, size: Size, seed: int) -> Evidence:
     """Two scores combined at t = 0, and the score of the tilted law."""
     return evidence_of(examine_guidance(form.combined, scale=SCALES[case], seed=seed), form)
@@ -65,7 +65,7 @@ ONE_OUTPUT = {
 }
 
 
-@study("bugs.I.classifier", variants=ONE_OUTPUT)
+@study("bugs.I.classifier", variants=ONE_OUTPUT, judging=True)
 def moved_output(form: Form, case: str, size: Size, seed: int) -> Evidence:
     """The noise moved by the gradient of a classifier, and the noise of the posterior law."""
     return evidence_of(examine_classifier_guidance(form.combined, kind="noise", schedule=PATH, seed=seed), form)
@@ -78,7 +78,7 @@ CONVENTIONS = {
 }
 
 
-@study("bugs.K.guidance", variants=CONVENTIONS, cases=("weight ½", "weight 3"))
+@study("bugs.K.guidance", variants=CONVENTIONS, cases=("weight ½", "weight 3"), judging=True)
 def other_convention(form: Form, case: str, size: Size, seed: int) -> Evidence:
     """The convention of weights, held against the tilted law of power 1 + w."""
     weight = {"weight ½": 0.5, "weight 3": 3.0}[case]

@@ -201,6 +201,7 @@ TWINS: dict[str, tuple[Step, dict[str, Step]]] = {
     variants={"stated": "", **{name: name for name in NOTES}},
     cases=tuple(TWINS),
     applies=lambda variant, case: variant == "stated" or variant in TWINS[case][1],
+    judging=True,
 )
 def kernels(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """The matrix of one step on functionals of the target: what it changes, and what it lacks of symmetry."""
@@ -224,7 +225,7 @@ def _defects(seen: GridKernel) -> Evidence:
 # -- named -------------------------------------------------------------------------------------------------------------
 
 
-@study("bugs.H.named", variants={"stated": 0, "asked for the next mistake": 1})
+@study("bugs.H.named", variants={"stated": 0, "asked for the next mistake": 1}, judging=True)
 def named(shift: int, case: str, size: Size, seed: int) -> Evidence:
     """The place of the right mistake among the suspects."""
     return places(examinations(), 2 * shift)
@@ -247,6 +248,7 @@ def _unadjusted(h: float, *, drift: float = 1.0, noise: Callable[[float], float]
         "noise √h": partial(_unadjusted, noise=lambda h: np.sqrt(h)),
         "drift + 1 %": partial(_unadjusted, drift=1.01),
     },
+    judging=True,
 )
 def unadjusted(variant: Callable[[float], Any], case: str, size: Size, seed: int) -> Evidence:
     """What one unadjusted step changes in the target, over its length, in the limit of short steps."""
@@ -303,6 +305,7 @@ def _standard_errors(x: Array, mass: Array) -> tuple[float, float]:
         "the acceptance is right": (1.0, np.sqrt(2 * SHORT)),
         "noise 2h": (1.0, 2 * SHORT),
     },
+    judging=True,
 )
 def unseen(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
     """Mean and variance of the law at rest in standard errors of 20,000 draws, and the change of the target in one step."""

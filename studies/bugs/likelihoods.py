@@ -201,6 +201,7 @@ def _found(written: Written, variant: str) -> Any:
     variants=_variants(LIKELIHOODS),
     cases=tuple(LIKELIHOODS),
     applies=_applies(LIKELIHOODS),
+    judging=True,
 )
 def likelihoods(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Log-densities, mass, mean ratio, numbers of probes and ways back."""
@@ -212,6 +213,7 @@ def likelihoods(variant: str, case: str, size: Size, seed: int) -> Evidence:
     variants=_variants(DIVERGENCES),
     cases=tuple(DIVERGENCES),
     applies=_applies(DIVERGENCES),
+    judging=True,
 )
 def divergences(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Relative distance to the divergence by sixth-order differences."""
@@ -224,7 +226,7 @@ def examinations() -> dict[str, tuple[Any, str]]:
     return examined(LIKELIHOODS, DIVERGENCES)
 
 
-@study("bugs.G.named", variants={"stated": 0, "asked for the next mistake": 1})
+@study("bugs.G.named", variants={"stated": 0, "asked for the next mistake": 1}, judging=True)
 def named(shift: int, case: str, size: Size, seed: int) -> Evidence:
     """The place of the right mistake among the suspects."""
     return places(examinations(), shift)

@@ -169,13 +169,17 @@ def _found(written: Written, variant: str) -> Any:
     return written.examine(subject)
 
 
-@study("bugs.L.distances", variants=_variants(DISTANCES), cases=tuple(DISTANCES), applies=_applies(DISTANCES))
+@study(
+    "bugs.L.distances", variants=_variants(DISTANCES), cases=tuple(DISTANCES), applies=_applies(DISTANCES), judging=True
+)
 def distances(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Values between weighted points, less those that are known."""
     return measured(_found(DISTANCES[case], variant).findings)
 
 
-@study("bugs.L.densities", variants=_variants(DENSITIES), cases=tuple(DENSITIES), applies=_applies(DENSITIES))
+@study(
+    "bugs.L.densities", variants=_variants(DENSITIES), cases=tuple(DENSITIES), applies=_applies(DENSITIES), judging=True
+)
 def densities(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Log-density, mass and mean ratio of a mixture of the plane."""
     return measured(f for f in _found(DENSITIES[case], variant).findings if f.check != "mean ratio")
@@ -187,7 +191,7 @@ def examinations() -> dict[str, tuple[Any, str]]:
     return examined(DISTANCES, DENSITIES)
 
 
-@study("bugs.L.named", variants={"stated": 0, "asked for the next mistake": 1})
+@study("bugs.L.named", variants={"stated": 0, "asked for the next mistake": 1}, judging=True)
 def named(shift: int, case: str, size: Size, seed: int) -> Evidence:
     """The place of the right mistake among the suspects."""
     return places(examinations(), shift)

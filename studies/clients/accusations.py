@@ -238,7 +238,9 @@ def _register(accusation: Accusation) -> None:
 
     accused.__name__ = accusation.id.rpartition(".")[2].replace("-", "_")
     cases = tuple(accusation.cases) if loadable(library) else ()
-    study(accusation.id, variants={"printed": False, "corrected": True}, cases=cases, only_when_named=True)(accused)
+    study(
+        accusation.id, variants={"printed": False, "corrected": True}, cases=cases, only_when_named=True, judging=True
+    )(accused)
 
 
 def _claim(accusation: Accusation) -> Claim:

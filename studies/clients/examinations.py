@@ -122,6 +122,7 @@ def _register(library: str, group: str) -> None:
         cases=tuple(by_name) if loadable(library) else (),
         only_when_named=True,
         applies=lambda variant, case: variant == "stated" or case in first,
+        judging=True,
     )(examination)
 
 

@@ -96,6 +96,7 @@ def moved(own: Any, t: float) -> tuple[Array, Array]:
     variants={"stated": 1.0, "velocity + 1 %": 1.01, "sign": -1.0},
     cases=tuple(MATCHERS) if loadable("torchcfm") else (),
     only_when_named=True,
+    judging=True,
 )
 def velocity(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Velocities less the differences of positions, the largest of each time."""
@@ -112,6 +113,7 @@ def velocity(variant: float, case: str, size: Size, seed: int) -> Evidence:
     variants={"stated": 1.0, "velocity + 1 %": 1.01, "half the velocity": 0.5},
     cases=tuple(MATCHERS) if loadable("torchcfm") else (),
     only_when_named=True,
+    judging=True,
 )
 def continuity(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Rates of mean and variance of x_t, less those of the averaged velocity."""
@@ -147,6 +149,7 @@ def numbers(name: str, t: float) -> Array:
     variants={"stated": 1.0, "rates + 1 %": 1.01, "sign": -1.0},
     cases=SCHEDULERS,
     only_when_named=True,
+    judging=True,
 )
 def rates(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Differences of α and σ less the rates that are stated."""
@@ -160,6 +163,7 @@ def rates(variant: float, case: str, size: Size, seed: int) -> Evidence:
     variants={"stated": 1.0, "output + 1 %": 1.01, "half the output": 0.5},
     cases=SCHEDULERS,
     only_when_named=True,
+    judging=True,
 )
 def conversions(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Each of six conversions of (x_1, ε, velocity) less what it should give; and times from signal-to-noise ratios."""
@@ -201,6 +205,7 @@ LOG_DENSITY = -0.5 * ((PLACES - MEAN) / STD) ** 2 - np.log(STD * np.sqrt(2 * np.
     variants={"stated": 1.0, "velocity + 1 %": 1.01, "half the velocity": 0.5},
     cases=("exact divergence", "Hutchinson") if loadable("flow_matching") else (),
     only_when_named=True,
+    judging=True,
 )
 def likelihood(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Log-likelihoods of two step sizes less the log-density; one random sign is exact on the line."""
@@ -229,6 +234,7 @@ def likelihood(variant: float, case: str, size: Size, seed: int) -> Evidence:
     variants={"stated": 1.0, "denoised mean + 1 %": 1.01, "half the denoised mean": 0.5},
     cases=("",) if loadable("k-diffusion") else (),
     only_when_named=True,
+    judging=True,
 )
 def exploding_likelihood(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Log-likelihoods at two tolerances less the log-density of N(0, 1 + σ_min²); N(0, σ_max²) for N(0, 1 + σ_max²) costs ½/σ_max²."""
