@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from fpk.laws import Array
 Model = Callable[[Array, Any], Array]
 
 
-class Loop:
+class Loop(ABC):
     """A sampler as a user writes it: some levels, and a step from each to the next. Subclasses are dataclasses of exchangeable pieces.
 
     Positions start at the first level. A step that draws nothing leaves ``z`` alone.
@@ -24,13 +25,13 @@ class Loop:
     #: Whether a step depends on nothing but where it starts.
     memoryless = True
 
+    @abstractmethod
     def levels(self, steps: int) -> Array:
         """What the loop walks through, first and last included."""
-        raise NotImplementedError
 
     def step(self, model: Model, x: Array, k: int, steps: int, z: Array) -> Array:
-        """Positions after step k."""
-        raise NotImplementedError
+        """Positions after step k; loops that remember earlier steps walk as a whole and have none."""
+        raise TypeError(f"{type(self).__name__} has no single step: call it.")
 
     def __call__(self, model: Model, start: Array, steps: int, rng: np.random.Generator) -> Array:
         """Positions at the end."""

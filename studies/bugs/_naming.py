@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,33 @@ from fpk.study import Evidence
 UNNAMED = 99
 #: The mistake must be among this many.
 FIRST = 3
+
+
+@dataclass(frozen=True)
+class Written:
+    """A twin and its slips with the mistakes to be named, near misses, and how all of them are examined."""
+
+    twin: Any
+    slips: dict[str, tuple[Any, str]]
+    near: dict[str, Any]
+    examine: Callable[[Any], Any]
+
+
+def variants_of(written: Mapping[str, Written]) -> dict[str, str]:
+    """The forms of a claim: the twins, every slip and every near miss."""
+    names = (name for w in written.values() for name in (*w.slips, *w.near))
+    return {"stated": ""} | {name: name for name in names}
+
+
+def applies_to(written: Mapping[str, Written]) -> Callable[[str, str], bool]:
+    """Whether a case has the slip or near miss of that name."""
+    return lambda variant, case: variant == "stated" or variant in written[case].slips or variant in written[case].near
+
+
+def found_of(written: Written, variant: str) -> Any:
+    """The examination of the twin (an empty name), of a slip or of a near miss."""
+    subject = written.twin if not variant else written.near.get(variant) or written.slips[variant][0]
+    return written.examine(subject)
 
 
 def measured(findings: Iterable[Any]) -> Evidence:
@@ -30,7 +58,7 @@ def measured(findings: Iterable[Any]) -> Evidence:
     )
 
 
-def examined(*groups: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
+def examined(*groups: Mapping[str, Written]) -> dict[str, tuple[Any, str]]:
     """For each slip of what is written in the groups what is found of it, and the mistake to be named."""
     return {
         f"{case}: {slip}": (written.examine(subject), mistake)

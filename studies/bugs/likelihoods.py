@@ -6,7 +6,6 @@ The correct twins are confirmed by the same examinations that refute the slips a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -37,22 +36,12 @@ from ._densities import (
     back,
     there,
 )
-from ._naming import examined, measured, places
+from ._naming import Written, applies_to, examined, found_of, measured, places, variants_of
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 
 
 # -- what is examined --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Written:
-    """A twin and its slips, the mistakes to be named, and how they are examined."""
-
-    twin: Any
-    slips: dict[str, tuple[Any, str]]
-    near: dict[str, Any]
-    examine: Callable[[Any], LikelihoodExamination | FieldExamination]
 
 
 def _likelihood(law: Any, **known: Any) -> Callable[[Any], LikelihoodExamination]:
@@ -181,43 +170,28 @@ DIVERGENCES = {
 }
 
 
-def _variants(written: dict[str, Written]) -> dict[str, str]:
-    names = (name for w in written.values() for name in (*w.slips, *w.near))
-    return {"stated": ""} | {name: name for name in names}
-
-
-def _applies(written: dict[str, Written]) -> Callable[[str, str], bool]:
-    return lambda variant, case: variant == "stated" or variant in written[case].slips or variant in written[case].near
-
-
-def _found(written: Written, variant: str) -> Any:
-    """The examination of the twin, a slip or a near miss; its findings, or itself where it has one verdict only."""
-    subject = written.twin if not variant else written.near.get(variant) or written.slips[variant][0]
-    return written.examine(subject)
-
-
 @study(
     "bugs.G.likelihoods",
-    variants=_variants(LIKELIHOODS),
+    variants=variants_of(LIKELIHOODS),
     cases=tuple(LIKELIHOODS),
-    applies=_applies(LIKELIHOODS),
+    applies=applies_to(LIKELIHOODS),
     judging=True,
 )
 def likelihoods(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Log-densities, mass, mean ratio, numbers of probes and ways back."""
-    return measured(_found(LIKELIHOODS[case], variant).findings)
+    return measured(found_of(LIKELIHOODS[case], variant).findings)
 
 
 @study(
     "bugs.G.divergences",
-    variants=_variants(DIVERGENCES),
+    variants=variants_of(DIVERGENCES),
     cases=tuple(DIVERGENCES),
-    applies=_applies(DIVERGENCES),
+    applies=applies_to(DIVERGENCES),
     judging=True,
 )
 def divergences(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Relative distance to the divergence by sixth-order differences."""
-    return measured(_found(DIVERGENCES[case], variant).findings)
+    return measured(found_of(DIVERGENCES[case], variant).findings)
 
 
 @cache
@@ -239,7 +213,7 @@ CLAIMS = (
         "A log-likelihood equals the logarithm of the density, integrates to 1, has mean ratio 1 to it, and depends on no number of probes.",
         r"\ell=\log p,\quad \int e^{\ell}=1,\quad \mathbb E_p\,e^{\ell-\log p}=1,\quad \ell=\log p_T(x_T)+\int_0^T\nabla\!\cdot v\,dt",
         "Chen et al. (2018), theorem 1; Grathwohl et al. (2019), equation 8; Song et al. (2021), equation 39",
-        {"stated": C} | {name: R for name in _variants(LIKELIHOODS) if name != "stated"},
+        {"stated": C} | {name: R for name in variants_of(LIKELIHOODS) if name != "stated"},
         {
             "sign of the divergence": "the sign of the time step is turned twice",
             "divergence left out": "the density of the noise alone",
@@ -263,7 +237,7 @@ CLAIMS = (
         "The divergence is the trace of the Jacobian, and the mean of its quadratic form over probes of independent signs.",
         r"\nabla\!\cdot v=\operatorname{tr}J=\mathbb E\,z^{\mathsf T}Jz,\quad \mathbb E\,zz^{\mathsf T}=I",
         "Hutchinson (1989); Grathwohl et al. (2019), equation 7",
-        {"stated": C} | {name: R for name in _variants(DIVERGENCES) if name != "stated"},
+        {"stated": C} | {name: R for name in variants_of(DIVERGENCES) if name != "stated"},
         {
             "outputs summed": "the gradient of the summed outputs: all entries of the Jacobian",
             "mean of the diagonal": "divided by the number of coordinates",

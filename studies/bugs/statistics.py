@@ -20,7 +20,7 @@ from fpk.laws import Array
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._naming import examined, measured, places
+from ._naming import Written, applies_to, examined, found_of, measured, places, variants_of
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 #: Directions of a half-turn, and what their mean leaves, relative to the distance.
@@ -90,16 +90,6 @@ class Mixture:
 Examined = FieldExamination | LikelihoodExamination
 
 
-@dataclass(frozen=True)
-class Written:
-    """A twin and its slips, the mistakes to be named, near misses, and the examination."""
-
-    twin: Any
-    slips: dict[str, tuple[Any, str]]
-    near: dict[str, Any]
-    examine: Callable[[Any], Examined]
-
-
 def _times(statistic: Any, factor: float) -> Any:
     return lambda *points: factor * statistic(*points)
 
@@ -155,34 +145,28 @@ DENSITIES = {
 }
 
 
-def _variants(written: dict[str, Written]) -> dict[str, str]:
-    names = (name for w in written.values() for name in (*w.slips, *w.near))
-    return {"stated": ""} | {name: name for name in names}
-
-
-def _applies(written: dict[str, Written]) -> Callable[[str, str], bool]:
-    return lambda variant, case: variant == "stated" or variant in written[case].slips or variant in written[case].near
-
-
-def _found(written: Written, variant: str) -> Any:
-    subject = written.twin if not variant else written.near.get(variant) or written.slips[variant][0]
-    return written.examine(subject)
-
-
 @study(
-    "bugs.L.distances", variants=_variants(DISTANCES), cases=tuple(DISTANCES), applies=_applies(DISTANCES), judging=True
+    "bugs.L.distances",
+    variants=variants_of(DISTANCES),
+    cases=tuple(DISTANCES),
+    applies=applies_to(DISTANCES),
+    judging=True,
 )
 def distances(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Values between weighted points, less those that are known."""
-    return measured(_found(DISTANCES[case], variant).findings)
+    return measured(found_of(DISTANCES[case], variant).findings)
 
 
 @study(
-    "bugs.L.densities", variants=_variants(DENSITIES), cases=tuple(DENSITIES), applies=_applies(DENSITIES), judging=True
+    "bugs.L.densities",
+    variants=variants_of(DENSITIES),
+    cases=tuple(DENSITIES),
+    applies=applies_to(DENSITIES),
+    judging=True,
 )
 def densities(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Log-density, mass and mean ratio of a mixture of the plane."""
-    return measured(f for f in _found(DENSITIES[case], variant).findings if f.check != "mean ratio")
+    return measured(f for f in found_of(DENSITIES[case], variant).findings if f.check != "mean ratio")
 
 
 @cache
@@ -204,7 +188,7 @@ CLAIMS = (
         "Distances between weighted points have their known values: at two points, a shift, weights and unequal numbers.",
         r"W_1=\int|F-G|\,ds,\quad SW_1=\mathbb E|\theta_1|\,W_1,\quad 2\,\mathbb E|X-Y|-\mathbb E|X-X'|-\mathbb E|Y-Y'|=2\int(F-G)^2ds",
         "Rabin et al. (2012); Székely and Rizzo (2013), section 2",
-        {"stated": C} | {name: R for name in _variants(DISTANCES) if name != "stated"},
+        {"stated": C} | {name: R for name in variants_of(DISTANCES) if name != "stated"},
         {
             "weights ignored": "every point counts the same",
             "area squared": "∫ (F − G)² for ∫ |F − G|",
@@ -224,7 +208,7 @@ CLAIMS = (
         "The log-density of a mixture is that of its law and integrates to 1.",
         r"\log p(x)=\log\sum_m w_m\,e^{-\frac12|x-\mu_m|^2/v-\frac12\log v^2-\log 2\pi},\quad \int p=1",
         "McLachlan and Peel (2000), section 1.4",
-        {"stated": C} | {name: R for name in _variants(DENSITIES) if name != "stated"},
+        {"stated": C} | {name: R for name in variants_of(DENSITIES) if name != "stated"},
         {
             "determinant for its root": "log det for ½ log det",
             "off by 0.2": "every value is 0.2 too large",

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fpk.errors import ProblemError
 from fpk.laws import Array, Law
 from fpk.models.features import Features, Hermite, RadialBasis, Timed
 from fpk.models.fits import LinearField, fit
@@ -59,8 +60,8 @@ class Around(Features):
         return self.inner((x - self.centre) / np.sqrt(self._squares(x) + np.exp(2 * t) + self.scale**2))
 
     def gradient(self, x: Array, t: float = 0.0) -> Array:
-        """No objective here asks for it."""
-        raise NotImplementedError
+        """Refused: lines are fitted by regression, which asks for values only."""
+        raise ProblemError("these bumps have no gradient: fit them by regression, not by an implicit objective.")
 
     def upright(self, x: Array, z: float) -> Array:
         """The factor w, shape (n, 1)."""
