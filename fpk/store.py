@@ -29,7 +29,8 @@ from fpk.study import Evidence
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
     "catalogue", "store", "records", "runner", "figures", "reporting", "sections", "svg", "tables", "wording", "command_line", "tour", "diagnosis",
-    "mutants", "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context",
+    "mutants", "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context", "configuration",
+    "tasks", "changes", "certificates", "exports", "strategies", "sessions",
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
 JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration"}

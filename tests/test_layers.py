@@ -15,7 +15,7 @@ STUDIES = PACKAGE.parent / "studies"
 
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
-    ("errors", "check_context", "instructions"),
+    ("errors", "check_context", "configuration", "instructions"),
     ("tracing", "symbolic"),
     ("compiled_functions",),
     ("laws", "schedules", "grids"),
@@ -30,18 +30,20 @@ LAYERS = (
     ("study", "mutants"),
     ("catalogue",),
     ("store", "diagnosis"),
+    ("tasks",),
     ("runner",),
     ("records",),
-    ("kill_matrix",),
+    ("kill_matrix", "changes", "certificates"),
     ("formula_kinds",),
     ("formulas",),
     ("svg", "wording"),
     ("battery",),
-    ("testing", "pytest_plugin", "tables"),
+    ("testing", "tables", "exports", "strategies"),
     ("figures",),
     ("sections",),
     ("reporting",),
-    ("tour",),
+    ("sessions",),
+    ("tour", "pytest_plugin"),
     ("command_line",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
