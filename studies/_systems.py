@@ -21,7 +21,7 @@ DATA = fpk.problems.two_peaks()
 
 
 def on_grid(
-    problem: fpk.Problem, size: Size, *, times: list[float], cells: int = 60, steps: int = 12
+    problem: fpk.Problem, size: Size, *, times: list[float], cells: int = 54, steps: int = 11
 ) -> RefinedMarginals:
     """The problem on three grids between its walls (or over the box); ``cells`` and ``steps`` are the coarsest of the quick size.
 

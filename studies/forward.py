@@ -123,5 +123,5 @@ def _variances(kind: Callable[[float], Schedule], times: tuple[float, ...]) -> A
     """With the constant rate 6, from the variance ¼."""
     schedule = kind(6.0)
     problem = fpk.Problem(fpk.Linear(schedule.drift_rate), schedule.diffusion, initial=fpk.Gaussian(0.0, 0.5))
-    moments = fpk.exact(problem, times=[1.0])
+    moments = fpk.exact(problem, times=list(times))
     return np.array([moments.law(t).projected(np.ones(1)).covariance[0, 0] for t in times])

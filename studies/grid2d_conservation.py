@@ -276,7 +276,7 @@ def _paired(case: str, cells: int) -> tuple[ProductDiscretisation, list[Array]]:
 )
 def duality(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """⟨p_t, u_t⟩ at t = 0, .2, .5 less that at t = 1; the controls take u back with another drift."""
-    ahead, states = _paired(case, size.cells(32))
+    ahead, states = _paired(case, size.cells(24))
     wrong = replace(ahead.problem, drift=lambda x, t: variant * ahead.problem.drift(x, t))
     back = ahead if variant == 1.0 else _planned(wrong, case, ahead.grid)
     x, y = ahead.grid.points.T

@@ -231,7 +231,7 @@ def noising_laws(variant: tuple[float, float], case: str, size: Size, seed: int)
         lambda t: noise**0.5 * SCHEDULE.diffusion(t),
         initial=problem.initial,
     )
-    solved = _solved(given, case, 6.0, size.cells(72), [0.25, 1.0])
+    solved = _solved(given, case, 6.0, size.cells(60), [0.25, 1.0])
     return _held(solved, exact, slices_of({t: exact.law(t) for t in (0.25, 1.0)}))
 
 
@@ -250,7 +250,7 @@ GROWING: dict[str, dict[str, float]] = {
 )
 def state_noise(variant: dict[str, float], case: str, size: Size, seed: int) -> Evidence:
     """Five moments, or slices of the law; the controls are in what the grid is given."""
-    box = fpk.Grid(0.0, 9.0, cells=size.cells(64)) * fpk.Grid(0.0, 7.0, cells=size.cells(48))
+    box = fpk.Grid(0.0, 9.0, cells=size.cells(50)) * fpk.Grid(0.0, 7.0, cells=size.cells(38))
     solved = fpk.solve(growing(**variant), box, times=[HALF_YEAR], scheme=SCHEMES["central"])
     if case == "particles":
         count = size.particles(200_000)
@@ -271,7 +271,7 @@ def flow_laws(variant: float, case: str, size: Size, seed: int) -> Evidence:
     problem = fpk.noising(SCHEDULE, four_peaks())
     exact = fpk.exact(problem, times=[0.05, 0.15])
     flow = fpk.probability_flow(problem, traceable(lambda x, t: variant * exact.score(x, t)))
-    solved = fpk.solve(flow, square(6.0, size.cells(80)), times=[0.05, 0.15], steps=size.cells(20))
+    solved = fpk.solve(flow, square(6.0, size.cells(76)), times=[0.05, 0.15], steps=size.cells(16))
     return _held(solved, exact, slices_of({t: exact.law(t) for t in (0.05, 0.15)}))
 
 
@@ -372,7 +372,7 @@ def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, se
     """The law at t = 20 on [−6, 6]², the null vector there, or what a sampled Gibbs law moves in t = 1."""
     balanced, symmetric, depth = variant
     if case == "Gibbs":
-        coarse, fine = (_moved(symmetric, depth, n) for n in (size.cells(40), size.cells(80)))
+        coarse, fine = (_moved(symmetric, depth, n) for n in (size.cells(36), size.cells(72)))
         names = tuple(f"change of E x₀^{a} x₁^{b}" for a, b in POLYNOMIALS)
         first = fpk.residual(
             fine, 1.5 * np.abs(fine - coarse).max() + CUT_OFF, coarser=coarse, source="Gibbs law on the grid"
@@ -381,5 +381,5 @@ def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, se
     law = fpk.Gaussian([0.0, 0.0], covariance=(TENSOR if balanced else SETTLED) / depth)
     time = 0.0 if case == "at rest" else LONG
     wanted = fpk.LawMarginals({time: law}, (time,), source="Gaussian of the Lyapunov equation")
-    panel, found = _settled(case, size.cells(72))
+    panel, found = _settled(case, size.cells(66))
     return Evidence(found, wanted.expect(panel), panel.names, panel=panel.digest)

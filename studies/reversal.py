@@ -31,13 +31,13 @@ NONLINEAR = boxed("sin(2*x) - x", "1.2 + 0.3*t", initial=DATA, horizon=0.6, name
 WAVY_NOISE = boxed(
     "-x", "sqrt((0.4 + 0.5*sin(1.5*x))**2 + 0.2)", initial=DATA, horizon=0.5, name="state-dependent noise"
 )
-CELLS, STEPS = 80, 18
+CELLS, STEPS = 66, 14
 
 
 def _back_to_data(reverse: fpk.Problem, size: Size) -> Evidence:
     """Solve a reverse problem and hold its end against the data law."""
     horizon = reverse.horizon
-    solved = on_grid(walled(reverse), size, times=[horizon], cells=88, steps=16)
+    solved = on_grid(walled(reverse), size, times=[horizon], cells=78, steps=13)
     return evidence(solved, constant_law(DATA, time=horizon, source="the data law"))
 
 
