@@ -15,8 +15,9 @@ STUDIES = PACKAGE.parent / "studies"
 
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
-    ("errors", "check_context", "configuration", "instructions"),
-    ("tracing", "symbolic"),
+    ("errors", "check_context", "instructions", "certificate_check", "svg"),
+    ("cards",),
+    ("tracing", "symbolic", "configuration"),
     ("compiled_functions",),
     ("laws", "schedules", "grids"),
     ("panels", "coefficients", "expressions"),
@@ -31,12 +32,13 @@ LAYERS = (
     ("catalogue",),
     ("store", "diagnosis"),
     ("tasks",),
+    ("cluster",),
     ("runner",),
     ("records",),
     ("kill_matrix", "changes", "certificates"),
     ("formula_kinds",),
     ("formulas",),
-    ("svg", "wording"),
+    ("wording",),
     ("battery",),
     ("testing", "tables", "exports", "strategies"),
     ("figures",),

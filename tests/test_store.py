@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -277,6 +278,35 @@ def test_a_damaged_record_is_replaced_by_the_next_save(store: Store) -> None:
     assert store.load(KEY) is not None
 
 
+def test_a_damaged_record_is_told_from_an_absent_one_and_a_whole_one(store: Store) -> None:
+    assert not store.damaged(KEY)
+    store.save(KEY, sampled_evidence(), PROVENANCE)
+    assert not store.damaged(KEY)
+    store.path(KEY).write_bytes(store.path(KEY).read_bytes()[:-1])
+    assert store.damaged(KEY)
+
+
+def test_arrays_are_read_as_numpy_reads_them(store: Store) -> None:
+    """Every shape and order of memory, the empty and the scalar among them."""
+    store.path(KEY).parent.mkdir(parents=True)
+    saved = {
+        "plain": np.arange(6.0).reshape(2, 3), "fortran": np.asfortranarray(np.arange(24).reshape(2, 3, 4)), "empty": np.zeros((0, 4)),
+        "scalar": np.array(3.5), "bool": np.array([True, False]), "big": np.arange(3, dtype=">i2"),
+    }  # fmt: skip
+    np.savez(store.path(KEY), **saved)  # type: ignore[arg-type]
+    found = store_module._arrays_in(store.path(KEY).read_bytes())
+    with np.load(store.path(KEY)) as archive:
+        assert set(archive.files) == set(found) == set(saved)
+        assert all(same_bits(found[name], archive[name]) for name in saved)
+    assert all(array.flags.writeable for array in found.values())
+
+
+def test_an_array_in_a_newer_version_of_the_format_is_read_too() -> None:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.arange(5.0), version=(2, 0))
+    assert same_bits(store_module._array_in(file.getvalue()), np.arange(5.0))
+
+
 # -- writing ----------------------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +347,26 @@ def test_what_is_renamed_is_complete_and_flushed(store: Store, monkeypatch: pyte
     monkeypatch.setattr(os, "fsync", lambda file: (events.append("fsync"), fsync(file)))
     store.save(KEY, sampled_evidence(), PROVENANCE)
     assert events == ["fsync", "replace True"]
+
+
+def test_records_are_readable_by_whom_the_mask_allows(store: Store) -> None:
+    mask = os.umask(0o022)
+    try:
+        store.save(KEY, sampled_evidence(), PROVENANCE)
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(store.path(KEY).stat().st_mode) == 0o644
+
+
+def test_what_a_killed_process_left_is_swept_and_what_is_being_written_is_not(store: Store) -> None:
+    store.save(KEY, sampled_evidence(), PROVENANCE)
+    old, new = (store.path(KEY).with_name(f"{name}.part") for name in ("old", "new"))
+    for part in (old, new):
+        part.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert store.sweep() == 1
+    assert parts(store) == [new]
+    assert store.load(KEY) is not None
 
 
 @pytest.mark.parametrize("where", ["savez", "replace"])

@@ -7,6 +7,6 @@ crashed (4 goes before 1, 1 before 3); 130 interrupted, with everything finished
 from fpk.command_line.group import main
 
 # Importing a module registers its commands; each imports what it needs only when it runs.
-from fpk.command_line import about, look, mutants, plan, run  # isort: skip  # noqa: F401
+from fpk.command_line import about, look, mutants, plan, report, run  # isort: skip  # noqa: F401
 
 __all__ = ["main"]

@@ -1,18 +1,16 @@
-"""``fpk list``, ``fpk explain``, ``fpk report``: what is known, without computing."""
+"""``fpk list`` and ``fpk explain``: what is known, without computing."""
 
 from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fpk.command_line.group import main, study_options
-from fpk.command_line.telling import remarks_of, reported, told
-from fpk.errors import ProblemError
+from fpk.command_line.telling import remarks_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +70,7 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool) -
     from fpk.records import as_document
     from fpk.tables import charted
 
-    catalogue, judged = _stored(studies, store, [name], quick)
+    catalogue, judged = stored(studies, store, [name], quick)
     if as_json:
         click.echo(json.dumps(as_document([j.record for j in judged]), ensure_ascii=False))
         return
@@ -111,7 +109,7 @@ def _explained(variant: str, case: str, expected: str, note: str, record: Any) -
     )
 
 
-def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tuple[Catalogue, list[Judged]]:
+def stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tuple[Catalogue, list[Judged]]:
     """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out."""
     from fpk.catalogue import load_catalogue
     from fpk.records import judged
@@ -130,31 +128,3 @@ def _stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tu
         Done(task, *found) for task, found in loaded if found is not None and (task.claim, task.case) not in missing
     ]
     return catalogue, judged(catalogue, whole) + remarks_of(catalogue, names, "quick" if quick else "full")
-
-
-@main.command()
-@study_options
-@click.option("--quick", is_flag=True, help="Report the results of the quick size.")
-@click.option(
-    "--report",
-    "folder",
-    default="reports/latest",
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Where the report goes.",
-)
-def report(studies: Path, store: Path, as_json: bool, quick: bool, folder: Path) -> None:
-    """Write the report again from what is stored, computing nothing."""
-    from fpk.records import as_document, exit_code
-
-    catalogue, judged = _stored(studies, store, [], quick)
-    if not any(j.record.key for j in judged):
-        raise ProblemError(
-            f"nothing is stored in {store} for this code and size: run fpk run{' --quick' if quick else ''} first."
-        )
-    written = reported(judged, folder, catalogue, "quick" if quick else "full", 0.0)
-    records = [j.record for j in judged]
-    if as_json:
-        click.echo(json.dumps(as_document(records), ensure_ascii=False))
-    told(judged, written, 0.0)
-    sys.exit(exit_code(records))
