@@ -37,9 +37,10 @@ from fpk.marginals import zero_estimate
 from fpk.mutants import MUTANTS, Mutant, planted, traced
 from fpk.mutants.planting import same
 from fpk.records import judged
-from fpk.runner import Done, Task, computed, run, tasks_of, versions
+from fpk.runner import Done, computed, run, versions
 from fpk.store import Store, address, code_digest
 from fpk.study import REGISTERED, Evidence, Size, Study
+from fpk.tasks import Task, tasks_of
 from fpk.verdict import Outcome
 
 #: Forms of a claim that are computed with mutants; a degenerate form says by design less than its claim.
@@ -98,8 +99,8 @@ def mutated(task: Task, store_root: str, fresh: bool = False) -> str:
         return ""
     start = time.perf_counter()
     found, notes = _traced(task) if task.mutant == TRACE else with_mutant(task, MUTANTS[task.mutant])
-    notes |= {"cost_seconds": round(time.perf_counter() - start, 3), "versions": versions(), "task": asdict(task)}
-    store.save(task.key, found, notes)
+    notes |= {"cost_seconds": round(time.perf_counter() - start, 3), "versions": versions()}
+    store.save(task.key, found, notes | task.provenance())
     return ""
 
 

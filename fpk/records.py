@@ -20,6 +20,7 @@ from fpk.difference import ALPHA, effect_size
 from fpk.orders import order_of
 from fpk.runner import Done
 from fpk.study import Claim, Evidence, Remark, near_miss
+from fpk.tasks import told_inputs
 from fpk.verdict import Outcome, Verdict
 
 SCHEMA = "fpk/1"
@@ -68,6 +69,7 @@ class Record:
     size: str = ""
     cost_seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stated(self) -> bool:
@@ -198,6 +200,7 @@ def _record(
         size=task.size,
         cost_seconds=done.provenance.get("cost_seconds"),
         versions=done.provenance.get("versions", {}),
+        inputs=told_inputs(done.provenance.get("inputs", {})),
         **found,
     )
 

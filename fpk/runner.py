@@ -6,40 +6,22 @@ finished. Results do not depend on the number of workers.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import platform
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fpk.catalogue import Catalogue, load_catalogue
 from fpk.errors import FpkError, ProblemError
-from fpk.store import Store, address, code_digest, engine_digest, judging_digest
-from fpk.study import Evidence, Size, Study, seed_for
-
-
-@dataclass(frozen=True)
-class Task:
-    """One variant of one claim in one case, with everything needed to compute it elsewhere."""
-
-    studies: str
-    claim: str
-    variant: str
-    case: str
-    size: str
-    seed: int
-    key: str
-
-    @property
-    def check(self) -> str:
-        """Id of the check: what its seed derives from."""
-        return f"{self.claim}/{self.variant}/{self.case}"
+from fpk.store import Store
+from fpk.study import Evidence, Size
+from fpk.tasks import Task, keep_engine
 
 
 @dataclass(frozen=True)
@@ -53,46 +35,6 @@ class Done:
 
 
 Compute = Callable[[Task, str, bool], str]
-
-
-def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root_seed: int) -> list[Task]:
-    """All tasks of the studies, in order."""
-    out = []
-    for study in studies:
-        code = [engine_digest(), *(code_digest(file) for file in _files_of(study))]
-        code += [judging_digest()] if study.judging else []
-        for variant, case in study.checks:
-            seed = seed_for(root_seed, f"{study.claim}/{variant}/{case}")
-            parts = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}
-            key = address(parts | {"seed": seed, "version": study.version, "code": code})
-            out.append(Task(str(catalogue.path), study.claim, variant, case, size.name, seed, key))
-    return out
-
-
-def _files_of(study: Study) -> list[Path]:
-    """The study's file and every file it imports from its folder, directly or not."""
-    found, todo = set(), {Path(sys.modules[study.module].__file__ or "")}
-    while todo:
-        file = todo.pop()
-        found.add(file)
-        todo |= _imported_beside(file) - found
-    return sorted(found)
-
-
-def _imported_beside(file: Path) -> set[Path]:
-    """Files of the relative imports in a file."""
-    return _imports_in(file, file.read_bytes())
-
-
-@lru_cache(maxsize=1024)
-def _imports_in(file: Path, text: bytes) -> set[Path]:
-    beside = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
-            names = [base, *(base / alias.name for alias in node.names)]
-            beside |= {path for name in names for path in (name.with_suffix(".py"), name / "__init__.py")}
-    return {path for path in beside if path.is_file()}
 
 
 def computed(task: Task, store_root: str, fresh: bool = False) -> str:
@@ -113,7 +55,8 @@ def computed(task: Task, store_root: str, fresh: bool = False) -> str:
     except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {error} (while computing {task.check} in {study.name}, {_place(error)})"
     cost = time.perf_counter() - start
-    store.save(task.key, found, {"cost_seconds": round(cost, 3), "versions": versions(), "task": asdict(task)})
+    store.save(task.key, found, {"cost_seconds": round(cost, 3), "versions": versions()} | task.provenance())
+    keep_engine(store.root)
     return ""
 
 

@@ -18,11 +18,12 @@ from fpk.fields import exact_field
 from fpk.marginals import zero_estimate
 from fpk.records import Judged, judged
 from fpk.reporting import write_report
-from fpk.runner import Done, Task
+from fpk.runner import Done
 from fpk.samplers import DDIM, DDPM, ProbabilityFlow
 from fpk.schedules import OTSchedule
 from fpk.study import CHECKS, REGISTERED, Claim, Evidence, Size, Study
 from fpk.tables import answered
+from fpk.tasks import Task
 from fpk.verdict import Outcome
 
 ROOT = Path(fpk.__file__).parents[1]

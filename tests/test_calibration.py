@@ -17,9 +17,10 @@ from fpk.comparison import below_zero
 from fpk.difference import ALPHA, BETA
 from fpk.errors import ComparisonError
 from fpk.records import judged
-from fpk.runner import run, tasks_of
+from fpk.runner import run
 from fpk.store import Store
 from fpk.study import Size
+from fpk.tasks import tasks_of
 from fpk.verdict import Outcome
 
 

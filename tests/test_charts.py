@@ -22,10 +22,11 @@ from fpk.figures import chart_figures
 from fpk.marginals import zero_estimate
 from fpk.records import Judged, judged
 from fpk.reporting import write_report
-from fpk.runner import Done, Task
+from fpk.runner import Done
 from fpk.study import Claim, Evidence, Study
 from fpk.svg import COLOURS, compacted
 from fpk.tables import charted
+from fpk.tasks import Task
 from fpk.verdict import Outcome
 
 CONFIRMED, REFUTED = Outcome.CONFIRMED, Outcome.REFUTED

@@ -14,8 +14,9 @@ from fpk.diagnosis import Fit, agreeing, ranked
 from fpk.laws import Array
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.records import judged
-from fpk.runner import Done, Task
+from fpk.runner import Done
 from fpk.study import Claim, Evidence, Study
+from fpk.tasks import Task
 from fpk.verdict import Outcome
 
 NAMES = ("a", "b", "c")

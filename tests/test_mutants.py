@@ -22,9 +22,10 @@ from fpk.errors import UnknownName
 from fpk.fokker_planck.stepping import ESDIRK4
 from fpk.kill_matrix import KillMatrix, imported_anew, kill_matrix, mutated_tasks
 from fpk.mutants import MUTANTS, Mutant, function_of, planted
-from fpk.runner import Task, run, tasks_of
+from fpk.runner import run
 from fpk.store import Store
 from fpk.study import Size
+from fpk.tasks import Task, tasks_of
 
 STUDIES = Path(fpk.__file__).parent.parent / "studies"
 needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs fpk[dask]")

@@ -13,8 +13,9 @@ from fpk.catalogue import Catalogue, load_catalogue
 from fpk.kill_matrix import mutated_tasks, with_mutant
 from fpk.mutants import MUTANTS, planted
 from fpk.records import judged
-from fpk.runner import Done, Task, tasks_of
+from fpk.runner import Done
 from fpk.study import Size
+from fpk.tasks import Task, tasks_of
 
 STUDIES = Path(fpk.__file__).parent.parent / "studies"
 

@@ -24,7 +24,8 @@ RUN = '''
 import json, sys
 from pathlib import Path
 from fpk.records import exit_code, judged
-from fpk.runner import run, tasks_of
+from fpk.runner import run
+from fpk.tasks import tasks_of
 from fpk.store import Store
 from fpk.catalogue import load_catalogue
 from fpk.study import Size, near_miss

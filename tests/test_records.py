@@ -14,8 +14,9 @@ import pytest
 from fpk.catalogue import Catalogue
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.records import Judged, Record, as_document, baseline_rows, counted, exit_code, judged
-from fpk.runner import Done, Task
+from fpk.runner import Done
 from fpk.study import Claim, Evidence, Study
+from fpk.tasks import Task
 from fpk.verdict import Outcome
 
 C, R, U = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNDECIDED

@@ -19,9 +19,10 @@ from fpk.catalogue import Catalogue
 from fpk.errors import StoreError
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.records import Judged, judged
-from fpk.runner import Done, Task
+from fpk.runner import Done
 from fpk.study import Claim, Evidence, Study
 from fpk.svg import COLOURS
+from fpk.tasks import Task
 from fpk.verdict import Outcome
 
 K = 4

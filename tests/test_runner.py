@@ -7,19 +7,18 @@ import importlib.util
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fpk import runner
 from fpk.catalogue import Catalogue, load_catalogue
 from fpk.errors import ProblemError, StoreError
 from fpk.records import exit_code, judged
-from fpk.runner import Done, Task, computed, run, tasks_of, versions
+from fpk.runner import Done, computed, run, versions
 from fpk.store import Store
-from fpk.study import Size, seed_for
+from fpk.study import Size
+from fpk.tasks import Task, tasks_of
 
 needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs fpk[dask]")
 
@@ -88,105 +87,6 @@ def calls(tiny: Path) -> list[str]:
 
 def finished(tasks: list[Task], store: Store, **options: object) -> dict[str, Done]:
     return {done.task.check: done for done in run(tasks, store, **options)}  # type: ignore[arg-type]
-
-
-# -- tasks ------------------------------------------------------------------------------------------------------------------
-
-
-def test_tasks_are_all_variants_in_all_cases_with_derived_seeds(tmp_path: Path) -> None:
-    _, tasks = tasks_in(write(tmp_path), "ou", root_seed=7)
-    assert [task.check for task in tasks] == [f"ou/{v}/{c}" for c in "abc" for v in ("stated", "g² + 50 %")]
-    assert [task.seed for task in tasks] == [seed_for(7, task.check) for task in tasks]
-    assert len({task.key for task in tasks}) == len(tasks)
-
-
-def test_size_and_root_seed_have_addresses_of_their_own(tmp_path: Path) -> None:
-    path = write(tmp_path)
-    keys = [{t.key for t in tasks_in(path, **given)[1]} for given in ({}, {"size": "full"}, {"root_seed": 1})]
-    assert not keys[0] & keys[1]
-    assert not keys[0] & keys[2]
-
-
-def test_only_a_study_that_counts_verdicts_depends_on_how_verdicts_are_reached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    catalogue = load_catalogue(write(tmp_path))
-    plain = catalogue.studies[0]
-
-    def keys() -> list[str]:
-        both = [plain, replace(plain, judging=True)]
-        return [tasks_of(catalogue, [s], size=Size("quick"), root_seed=0)[0].key for s in both]
-
-    before = keys()
-    monkeypatch.setattr(runner, "judging_digest", lambda: "another rule")
-    after = keys()
-    assert before[0] == after[0]
-    assert before[1] != after[1]
-
-
-FOLDER = {
-    "catalogue.py": """
-from fpk.study import Claim
-from fpk.verdict import Outcome
-CLAIMS = (Claim("one", "identity", "", "", "", {"stated": Outcome.CONFIRMED, "wrong": Outcome.REFUTED}),)
-""",
-    "question.py": """
-import numpy as np
-import fpk
-from fpk.marginals import zero_estimate
-from fpk.study import Evidence, study
-from . import beside
-from ._shared import BOUND
-
-@study("one", variants={"stated": 0.0, "wrong": 1.0})
-def question(variant, case, size, seed):
-    return Evidence(fpk.residual(np.array([variant]), BOUND * beside.FACTOR), zero_estimate(1), ("r",))
-""",
-    "_shared.py": "BOUND = 1e-12\n",
-    "beside.py": "from .deep.well import FACTOR\n",
-    "deep/well.py": "FACTOR = 1.0\n",
-    "apart.py": "UNUSED = 1\n",
-}
-
-
-def keys_of(folder: Path, changed: dict[str, str]) -> list[str]:
-    for name, text in (FOLDER | changed).items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return [task.key for task in tasks_in(folder)[1]]
-
-
-@pytest.mark.parametrize(
-    ("file", "changed", "same"),
-    [
-        ("question.py", FOLDER["question.py"].replace("np.array([variant])", "np.array([2 * variant])"), False),
-        ("_shared.py", "BOUND = 1e-9\n", False),
-        ("beside.py", "from .deep.well import FACTOR\nFACTOR *= 2\n", False),
-        ("deep/well.py", "FACTOR = 3.0\n", False),
-        ("question.py", "# a remark\n" + FOLDER["question.py"].replace("variant, case", "variant,  case"), True),
-        ("apart.py", "UNUSED = 2\n", True),
-        ("catalogue.py", FOLDER["catalogue.py"].replace('"identity", ""', '"identity", "In other words."'), True),
-    ],
-)
-def test_the_address_follows_the_study_and_what_it_imports(tmp_path: Path, file: str, changed: str, same: bool) -> None:
-    before = keys_of(tmp_path / "before", {})
-    assert (keys_of(tmp_path / "after", {file: changed}) == before) is same
-
-
-def test_a_raised_version_has_another_address(tmp_path: Path) -> None:
-    changed = FOLDER["question.py"].replace("1.0})", "1.0}, version=2)")
-    assert keys_of(tmp_path / "before", {}) != keys_of(tmp_path / "after", {"question.py": changed})
-
-
-def test_a_decorated_study_function_is_addressed_by_its_file(tmp_path: Path) -> None:
-    """functools.lru_cache and the like have no code object of their own."""
-    text = (
-        FOLDER["question.py"]
-        .replace("\n@study", "\nimport functools\n\n@study")
-        .replace("\ndef question", "\n@functools.lru_cache\ndef question")
-    )
-    assert len(keys_of(tmp_path, {"question.py": text})) == 2
 
 
 # -- serial -----------------------------------------------------------------------------------------------------------------

@@ -21,9 +21,10 @@ import pytest
 import fpk
 from fpk.catalogue import Catalogue, load_catalogue
 from fpk.records import Judged, Record, baseline_rows, counted, exit_code, judged, remark_record
-from fpk.runner import run, tasks_of
+from fpk.runner import run
 from fpk.store import Store
 from fpk.study import Size, near_miss, seed_for
+from fpk.tasks import tasks_of
 from fpk.verdict import Outcome
 
 ROOT = Path(fpk.__file__).parents[1]
@@ -144,7 +145,8 @@ def test_every_claim_names_its_source_and_writes_its_formula(catalogue: Catalogu
 
 def test_judging_again_gives_the_same_records(catalogue: Catalogue, found: list[Judged], records: list[Record]) -> None:
     """Judging is a function of the evidence: it takes no part in computing it."""
-    from fpk.runner import Done, Task
+    from fpk.runner import Done
+    from fpk.tasks import Task
 
     results: list[Any] = [
         Done(

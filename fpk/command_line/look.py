@@ -113,9 +113,10 @@ def stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tup
     """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out."""
     from fpk.catalogue import load_catalogue
     from fpk.records import judged
-    from fpk.runner import Done, tasks_of
+    from fpk.runner import Done
     from fpk.store import Store
     from fpk.study import Size
+    from fpk.tasks import tasks_of
 
     catalogue = load_catalogue(studies)
     tasks = tasks_of(catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=0)

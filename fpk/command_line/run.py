@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
 import sys
 import time
@@ -11,8 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import INTERRUPTED, main, study_options
-from fpk.command_line.telling import remarks_of, reported, told
+from fpk.command_line.group import (
+    INTERRUPTED,
+    alpha_option,
+    jobs_option,
+    main,
+    report_option,
+    seed_option,
+    setting,
+    since_option,
+    size_option,
+    study_options,
+)
+from fpk.command_line.telling import earlier, remarks_of, reported, told
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -21,48 +34,50 @@ if TYPE_CHECKING:
     from fpk.catalogue import Catalogue
     from fpk.records import Judged
     from fpk.runner import Done
+    from fpk.study import Study
+
+#: How a claim's assumptions tell that what it is about is missing.
+MISSING = re.compile(r"(\S+) is not installed: skipped")
 
 
-@main.command()
+@main.command(
+    epilog="""\b
+Examples:
+  fpk run --quick -j 2                    everything, three minutes on one core
+  fpk run S0.E12 err:S0.E12               two claims at full size
+  fpk run calibration                     all claims whose ids begin with calibration.
+  fpk run my_study.py                     the studies of a file of yours
+  fpk run --seed random --alpha 1e-9      other noise than yesterday, hardly a false alarm
+  fpk run --quick --since reports/main    and what changed since that report
+  fpk run --scheduler tcp://10.0.0.5:8786 on a Dask cluster that is running
+
+What is stored is not computed again: an interrupted run goes on where it was."""
+)
 @click.argument("names", nargs=-1)
 @study_options
-@click.option("--quick", is_flag=True, help="Same claims and controls, smaller sizes.")
-@click.option(
-    "-j",
-    "--jobs",
-    default=1,
-    type=click.IntRange(1, 512),
-    show_default=True,
-    help="Worker processes (needs fpk[dask]).",
+@size_option
+@jobs_option
+@setting("scheduler", metavar="ADDRESS", help="Compute on the Dask cluster with this scheduler.")
+@setting(
+    "scheduler-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The same, its address in the file that dask scheduler --scheduler-file wrote.",
 )
-@click.option("--seed", default="0", show_default=True, help="Root seed, or 'random'.")
-@click.option(
-    "--alpha",
-    default=1e-6,
-    type=click.FloatRange(1e-15, 0.5),
-    show_default=True,
-    help="False-alarm probability of each record.",
-)
+@seed_option
+@alpha_option
 @click.option("--fresh", is_flag=True, help="Compute everything again, stored or not.")
-@click.option(
-    "--report",
-    "folder",
-    default="reports/latest",
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Where the report goes.",
-)
+@report_option()
+@since_option
 def run(
     names: tuple[str, ...],
     studies: Path,
     store: Path,
     as_json: bool,
-    quick: bool,
-    jobs: int,
-    seed: str,
-    alpha: float,
-    fresh: bool,
     folder: Path,
+    since: Path | None,
+    quick: bool,
+    alpha: float,
+    **how: Any,
 ) -> None:
     """Run studies (all, or the NAMES of claims, studies or a path) and write the report."""
     from fpk.catalogue import load_catalogue
@@ -71,51 +86,79 @@ def run(
 
     if names and Path(names[0]).exists():
         studies, names = Path(names[0]), names[1:]
+    before = earlier(since)
+    how["root"] = root_seed(how.pop("seed"))
     catalogue = load_catalogue(studies)
-    chosen = catalogue.selected(names)
+    chosen = _computable(catalogue.selected(names), catalogue, names)
     size, begun = Size("quick" if quick else "full"), time.perf_counter()
-    judged = computed(catalogue, chosen, size, store, jobs=jobs, root=_root_seed(seed), alpha=alpha, fresh=fresh)
+    judged = computed(catalogue, chosen, size, store, alpha=alpha, **how)
     judged += remarks_of(catalogue, names, size.name)
     records = [j.record for j in judged]
-    written = reported(judged, folder, catalogue, size.name, time.perf_counter() - begun)
+    written = reported(judged, folder, catalogue, size.name, time.perf_counter() - begun, since=before)
     if as_json:
         click.echo(json.dumps(as_document(records), ensure_ascii=False))
     told(judged, written, time.perf_counter() - begun)
     sys.exit(exit_code(records))
 
 
-def _root_seed(text: str) -> int:
+def root_seed(text: str) -> int:
+    """The root seed of a word: random draws one and says which.
+
+    Raises
+    ------
+    ProblemError
+        If it is neither a whole number nor the word random.
+    """
     if text == "random":
         drawn = secrets.randbits(48)
-        click.echo(f"seed {drawn}", err=True)
+        click.echo(f"fpk: --seed {drawn}", err=True)
         return drawn
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal()):
         raise ProblemError(f"--seed takes a whole number ≥ 0 or the word random, got {text!r}.")
     return int(text)
 
 
+def _computable(chosen: Sequence[Study], catalogue: Catalogue, names: Sequence[str]) -> Sequence[Study]:
+    """Studies with anything to compute; says which are skipped, and for want of what."""
+    skipped = [study for study in chosen if not study.checks]
+    if not skipped:
+        return chosen
+    about = [catalogue.claims[study.claim] for study in skipped]
+    missing = sorted({name for claim in about for name in MISSING.findall(claim.assumptions)})
+    why = f": {', '.join(missing)} not installed" if missing else ", they have no cases here"
+    listed = ", ".join(claim.id for claim in about[:6]) + (f" and {len(about) - 6} more" if len(about) > 6 else "")
+    text = f"{len(about)} of {len(chosen)} claims are skipped{why} ({listed})."
+    if len(skipped) == len(chosen) and not catalogue.remarked(names):
+        raise ProblemError(f"nothing to compute: {text} Install what is missing, or name other claims (fpk list).")
+    click.echo(f"fpk: {text}", err=True)
+    return [study for study in chosen if study.checks]
+
+
 def computed(
     catalogue: Catalogue,
-    chosen: Sequence[Any],
+    chosen: Sequence[Study],
     size: Any,
     store: Path,
     *,
-    jobs: int,
-    root: int,
-    alpha: float,
-    fresh: bool,
+    root: int = 0,
+    alpha: float = 1e-6,
+    **how: Any,
 ) -> list[Judged]:
-    """Run the tasks with a progress bar on a terminal and judge them; what is done is kept when interrupted."""
+    """Run the tasks with a progress bar on a terminal and judge them; what is done is kept when interrupted.
+
+    ``how``: jobs, fresh, scheduler and scheduler_file, as :func:`fpk.runner.run` takes them.
+    """
     from fpk.records import judged
     from fpk.runner import run as run_tasks
-    from fpk.runner import tasks_of
     from fpk.store import Store
+    from fpk.tasks import tasks_of
 
     tasks = tasks_of(catalogue, chosen, size=size, root_seed=root)
+    asked = {name: value for name, value in how.items() if value is not None}
     results: list[Done] = []
     with _progress(len(tasks)) as advance:
         try:
-            for done in run_tasks(tasks, Store(store), jobs=jobs, fresh=fresh):
+            for done in run_tasks(tasks, Store(store), **asked):
                 results.append(done)
                 advance(done.task.check)
         except KeyboardInterrupt:
@@ -128,13 +171,13 @@ def computed(
 
 
 class _progress:
-    """A progress bar on stderr when it is a terminal; silent otherwise."""
+    """A progress bar on stderr when it is a terminal; silent otherwise, and in CI, whose logs keep every stage of it."""
 
     def __init__(self, total: int) -> None:
         self.total, self.bar = total, None
 
     def __enter__(self) -> Any:
-        if not sys.stderr.isatty():
+        if not sys.stderr.isatty() or os.environ.get("CI"):
             return lambda text: None
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

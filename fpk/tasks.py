@@ -1,0 +1,182 @@
+r"""Tasks: one variant of one claim in one case, as plain data with the address of its evidence.
+
+The address is a digest of the task's *inputs*, and these have names: study, claim, variant, case, size, seed and version, the digest of
+fpk's computing modules (``engine``), one of every file of the study (``files``), and that of the judging modules (``judging``) where the study
+counts verdicts. The inputs are stored with the evidence, so what changed since can be told by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fpk.catalogue import Catalogue
+from fpk.store import address, code_digest, engine_digest, engine_files, judging_digest
+from fpk.study import Size, Study, seed_for
+
+#: Inputs with a value of their own; the others are digests of code.
+PLAIN = ("study", "claim", "variant", "case", "size", "seed", "version")
+#: Characters of a digest where people read it.
+SHORT = 12
+
+
+@dataclass(frozen=True)
+class Task:
+    """One variant of one claim in one case, with everything needed to compute it elsewhere.
+
+    Parameters
+    ----------
+    studies : str
+        Path of the catalogue.
+    claim, variant, case, size : str
+    seed : int
+    key : str
+        Address of its evidence in a store.
+    inputs : mapping
+        Everything the address depends on, by name.
+    """
+
+    studies: str
+    claim: str
+    variant: str
+    case: str
+    size: str
+    seed: int
+    key: str
+    inputs: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def check(self) -> str:
+        """Id of the check: what its seed derives from."""
+        return f"{self.claim}/{self.variant}/{self.case}"
+
+    def provenance(self) -> dict[str, Any]:
+        """What a record keeps of its task: ``task``, and its ``inputs`` beside it."""
+        plain = asdict(self)
+        inputs = plain.pop("inputs")
+        return {"task": plain, "inputs": inputs}
+
+
+def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root_seed: int) -> list[Task]:
+    """All tasks of the studies, in order."""
+    return [
+        task_of(catalogue, study, variant, case, size=size, seed=seed_for(root_seed, f"{study.claim}/{variant}/{case}"))
+        for study in studies
+        for variant, case in study.checks
+    ]
+
+
+def task_of(catalogue: Catalogue, study: Study, variant: str, case: str, *, size: Size, seed: int) -> Task:
+    """One task of a study, with a seed of its own instead of the one derived from a root."""
+    plain = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}
+    inputs: dict[str, Any] = plain | {"seed": seed, "version": study.version} | code_of(study)
+    return Task(str(catalogue.path), study.claim, variant, case, size.name, seed, address_of(inputs), inputs)
+
+
+def code_of(study: Study) -> dict[str, Any]:
+    """The inputs of a study that are code: ``engine``, ``files`` and, where it counts verdicts, ``judging``."""
+    files = {name: code_digest(file) for name, file in _files_of(study).items()}
+    judging = {"judging": judging_digest()} if study.judging else {}
+    return {"engine": engine_digest(), "files": files} | judging
+
+
+def address_of(inputs: Mapping[str, Any]) -> str:
+    """The address that named inputs have: whoever has a record can check that it stands where its inputs say."""
+    files = inputs["files"]
+    code = [inputs["engine"], *(files[name] for name in sorted(files, key=PurePosixPath))]
+    code += [inputs["judging"]] if "judging" in inputs else []
+    return address({name: inputs[name] for name in PLAIN} | {"code": code})
+
+
+def told_inputs(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Version and code of a task for people, flat: ``{"version": "1", "engine": "41c0...", "forward.py": "9ab2..."}``.
+
+    Examples
+    --------
+    >>> told_inputs({"version": 2, "engine": "0123456789abcdef", "files": {"one.py": "fedcba9876543210"}})
+    {'version': '2', 'engine': '0123456789ab', 'one.py': 'fedcba987654'}
+    """
+    if not inputs:
+        return {}
+    plain = {name: inputs[name] for name in ("version", "engine", "judging") if name in inputs} | inputs["files"]
+    return {name: str(value)[:SHORT] for name, value in plain.items()}
+
+
+# -- code -------------------------------------------------------------------------------------------------------------------
+
+
+def _files_of(study: Study) -> dict[str, Path]:
+    """The study's file and every file it imports from its folder, directly or not, by their names below that folder."""
+    own = Path(sys.modules[study.module].__file__ or "")
+    found, todo = set(), {own}
+    while todo:
+        file = todo.pop()
+        found.add(file)
+        todo |= _imported_beside(file) - found
+    root = own.parents[study.module.count(".") - 1]
+    return {file.relative_to(root).as_posix(): file for file in sorted(found)}
+
+
+def _imported_beside(file: Path) -> set[Path]:
+    """Files of the relative imports in a file."""
+    return _imports_in(file, file.read_bytes())
+
+
+@lru_cache(maxsize=1024)
+def _imports_in(file: Path, text: bytes) -> set[Path]:
+    beside = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = file.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            names = [base, *(base / alias.name for alias in node.names)]
+            beside |= {path for name in names for path in (name.with_suffix(".py"), name / "__init__.py")}
+    return {path for path in beside if path.is_file()}
+
+
+def engine_modules() -> dict[str, str]:
+    """Digest of each of fpk's computing modules, by its path below the package."""
+    package = Path(__file__).parent
+    return {file.relative_to(package).as_posix(): code_digest(file) for file in engine_files()}
+
+
+def keep_engine(root: Path) -> None:
+    """Keep the digests of the computing modules in a store, once for each engine: a later change can then be told by module.
+
+    Nothing else depends on this note, so a folder that cannot be written is no error here.
+    """
+    path = _engine_path(root, engine_digest())
+    if path.exists():
+        return
+    part = None
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
+                part = Path(file.name)
+                json.dump(engine_modules(), file, indent=0, sort_keys=True)
+            os.replace(part, path)
+        finally:
+            if part is not None:
+                part.unlink(missing_ok=True)
+
+
+def kept_engine(root: Path, digest: str) -> dict[str, str] | None:
+    """The digests of the computing modules of an engine, from the note in a store; None where there is none that can be read."""
+    try:
+        found = json.loads(_engine_path(root, digest).read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _engine_path(root: Path, digest: str) -> Path:
+    return root / "engines" / f"{digest}.json"
