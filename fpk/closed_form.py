@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -47,6 +47,8 @@ class LawMarginals:
         (s, t) ↦ law of (X_s, X_t) on R^{2d}, s ≤ t.
     scheme : str, optional
         Set where the laws are those of a discretisation.
+    problem : Problem, optional
+        Whose laws they are, where that is known.
     """
 
     law_at: Callable[[float], Law] | Mapping[float, Law]
@@ -55,6 +57,7 @@ class LawMarginals:
     source: str = "closed form"
     joint: Callable[[float, float], GaussianMixture] | None = None
     scheme: str | None = None
+    problem: Problem | None = field(default=None, repr=False, compare=False)
     exactness: ClassVar[int] = 2
 
     def law(self, t: float) -> Law:
@@ -145,7 +148,7 @@ def exact(problem: Problem, *, times: Sequence[float]) -> LawMarginals:
     moments = _schedule_map(problem) if problem.schedule is not None else _moment_map(problem)
     accuracy = 0.0 if problem.schedule is not None else 1e-11
     source = f"closed form of {problem.name or 'the linear SDE'}"
-    return _pushed_marginals(problem.initial, moments, times, accuracy, source, None)
+    return replace(_pushed_marginals(problem.initial, moments, times, accuracy, source, None), problem=problem)
 
 
 def euler_chain(problem: Problem, *, steps: int, times: Sequence[float]) -> LawMarginals:

@@ -43,6 +43,8 @@ class ParticleMarginals:
         Times of absorption, infinite where a particle still lives at the last time.
     exact : bool
         Whether the steps themselves are exact, so that one level needs no budget.
+    problem : Problem, optional
+        Whose particles they are, where that is known.
     """
 
     times: tuple[float, ...]
@@ -55,6 +57,7 @@ class ParticleMarginals:
     units: int | None = None
     absorbed: Array | None = None
     exact: bool = False
+    problem: Any = field(default=None, repr=False)
     exactness: ClassVar[int] = 0
 
     @property

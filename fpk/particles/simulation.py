@@ -120,6 +120,7 @@ def _marginals(engines: Sequence[Engine], units: int | None) -> ParticleMarginal
         units=units,
         absorbed=states[:, -1, :, d] if engine.motion.absorbing else None,
         exact=scheme.orders(engine.motion.problem).weak == np.inf,
+        problem=engine.motion.problem,
     )
 
 
