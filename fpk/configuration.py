@@ -149,6 +149,7 @@ SETTINGS = (
     Setting("pytest.alpha", None, _alpha, _AN_ALPHA),
     Setting("pytest.report", None, _text, _A_PATH, path=True),
     Setting("pytest.compare", None, _text, _A_PATH, path=True),
+    Setting("pytest.summary", None, _text, _A_PATH, path=True),
     Setting("pytest.undecided", "fail", _undecided, "fail, skip or xfail"),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
