@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
 
 import fpk
 from fpk.laws import Array
 from fpk.runner import versions
 
-OPTIONAL = ("distributed", "torch", "jax", "sklearn", "xarray")
+REQUIRED = (
+    "numba",
+    "findiff",
+    "sympy",
+    "matplotlib",
+    "hypothesis",
+    "pytest",
+    "click",
+    "rich",
+    "jinja2",
+    "latex2mathml",
+)
+#: Distributions that may be missing: what is off without them, and what installs them.
+OPTIONAL = {
+    name: {"for": part, "install": f'python -m pip install "fpk[{extra}]"'}
+    for name, extra, part in (
+        ("distributed", "dask", "run -j, --scheduler"),
+        ("torch", "torch", "fpk.models.neural and torch modules as fields"),
+        ("jax", "jax", "JAX functions as fields"),
+        ("scikit-learn", "sklearn", "regressors of scikit-learn as fields"),
+        ("xarray", "xarray", "export to xarray"),
+        ("h5netcdf", "xarray", "export to netCDF"),
+        *((name, "clients", f"examination of {name} (fpk run clients)")
+          for name in ("diffusers", "flow_matching", "torchcfm", "k-diffusion", "azula")),
+    )
+}  # fmt: skip
+#: Variables that limit threads.
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def steps() -> Iterator[str]:
@@ -47,15 +76,58 @@ def _halved(exact: fpk.LawMarginals) -> Callable[[Array, float], Array]:
     return score
 
 
-def examined() -> dict[str, str]:
-    """What this installation is, and whether it gives a right first result."""
+def examined() -> dict[str, Any]:
+    """What this installation is, whether it gives a right first result, and whether all is well."""
     begun = time.perf_counter()
-    problem = fpk.problems.ornstein_uhlenbeck(initial=fpk.Gaussian(2.0, 0.3))
-    grid = fpk.refine(lambda k: fpk.solve(problem, fpk.Grid(-5, 7, cells=96 * k), times=[0.7]))
-    outcome = fpk.compare(grid, fpk.exact(problem, times=[0.7]), effect=0.01).outcome
+    found = _first_result()
     seconds = time.perf_counter() - begun
-    found = versions() | {"platform": platform.platform(), "processors": str(os.cpu_count())}
-    found |= {
-        f"optional {name}": "installed" if importlib.util.find_spec(name) else "not installed" for name in OPTIONAL
+    return {
+        "versions": versions() | {name: _version(name) for name in REQUIRED},
+        "optional": {name: {"version": _version(name)} | part for name, part in OPTIONAL.items()},
+        "machine": _machine(),
+        "first result": found,
+        "first result after": round(seconds, 3),
+        "well": found == fpk.Outcome.CONFIRMED,
     }
-    return found | {"first result": str(outcome), "first result after": f"{seconds:.2f} s"}
+
+
+def _first_result() -> str:
+    """The outcome of a small comparison, or what stopped it."""
+    try:
+        problem = fpk.problems.ornstein_uhlenbeck(initial=fpk.Gaussian(2.0, 0.3))
+        grid = fpk.refine(lambda k: fpk.solve(problem, fpk.Grid(-5, 7, cells=96 * k), times=[0.7]))
+        return str(fpk.compare(grid, fpk.exact(problem, times=[0.7]), effect=0.01).outcome)
+    except Exception as error:  # whatever is wrong with an installation is the finding
+        return f"{type(error).__name__}: {error}"
+
+
+def _version(name: str) -> str:
+    """The version of a distribution; empty where it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _machine() -> dict[str, str]:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = {name: os.environ[name] for name in THREADS if name in os.environ}
+    return {
+        "fpk from": str(Path(__file__).parent),
+        "platform": platform.platform(),
+        "processors": f"{usable} of {os.cpu_count()} usable",
+        "threads": ", ".join(f"{name}={value}" for name, value in threads.items()) or "not limited",
+        "numba cache": _cache(),
+    }
+
+
+def _cache() -> str:
+    """Where compiled functions are kept, and whether they can be."""
+    try:
+        from fpk.particles.philox import philox
+    except Exception as error:  # numba refuses to import what it can cache nowhere
+        return f"{type(error).__name__}: {error}"
+    folder = Path(philox.stats.cache_path or ".")
+    above = next(path for path in (folder, *folder.parents) if path.exists())
+    writable = os.access(above, os.W_OK)
+    return f"{folder} ({'writable' if writable else 'NOT WRITABLE, every process compiles anew: set NUMBA_CACHE_DIR'})"

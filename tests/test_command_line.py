@@ -51,7 +51,8 @@ DOCUMENT = {
 
 
 def environment(**changed: str) -> dict[str, str]:
-    plain = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS", "COLUMNS")}
+    own = ("FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS", "COLUMNS", "CI")
+    plain = {k: v for k, v in os.environ.items() if k not in own and not k.startswith("FPK_")}
     return plain | {"TERM": "xterm-256color"} | changed
 
 
@@ -376,13 +377,36 @@ def test_the_demonstration_confirms_refutes_and_leaves_undecided(tmp_path: Path)
     assert "to settle it" in done.stdout
 
 
-def test_doctor_gets_a_right_first_result(tmp_path: Path) -> None:
+def test_doctor_gets_a_right_first_result_and_names_what_is_missing(tmp_path: Path) -> None:
     done = fpk(tmp_path, "doctor", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["first result"] == "CONFIRMED"
-    assert {"python", "fpk", "numpy", "scipy", "platform", "processors"} <= set(found)
+    assert (found["schema"], found["first result"], found["well"]) == ("fpk/1", "CONFIRMED", True)
+    assert {"python", "fpk", "numpy", "scipy", "numba"} <= set(found["versions"])
+    assert {"fpk from", "platform", "processors", "threads", "numba cache"} <= set(found["machine"])
+    assert all({"version", "for", "install"} == set(part) for part in found["optional"].values())
+    assert set(found["settings"]) >= {"studies", "store", "jobs", "pytest.undecided"}
+    assert {part["origin"] for part in found["settings"].values()} == {"default"}
     assert not list(tmp_path.iterdir()), "an examination leaves nothing behind"
+
+
+BROKEN = """
+import sys
+from fpk.command_line import main
+import fpk.comparison
+fpk.comparison.settle = lambda *a, **k: 1 / 0
+sys.argv[1:] = ["doctor", "--json"]
+main()
+"""
+
+
+def test_doctor_reports_what_stops_the_first_result_and_exits_with_four(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 4, done.stderr
+    assert json.loads(done.stdout)["first result"] == "ZeroDivisionError: division by zero"
+    assert "Traceback" not in done.stderr
 
 
 # -- a light start ----------------------------------------------------------------------------------------------------------

@@ -1,17 +1,26 @@
-"""The group every command belongs to, and the options several of them share."""
+"""The group every command belongs to, and the options several of them share. Defaults come from :mod:`fpk.configuration`."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fpk.configuration import ALPHAS, BY_NAME, DEFAULT, MOST_JOBS, configured
 from fpk.errors import FpkError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fpk.configuration import Value
+
 INTERRUPTED = 130
+HELP = ("-h", "--help")
+#: Options that mean something of their own in a command, and take no setting.
+APART = {("mutants", "--quick")}
 # One thread for linear algebra, unless the user says otherwise: the matrices here are small, threads of several processes wait for each other
 # (a hundred times as long), and the last bits of a product depend on their number. Read when numpy is imported, which is later.
 for _library in ("OPENBLAS", "MKL"):
@@ -19,11 +28,17 @@ for _library in ("OPENBLAS", "MKL"):
 
 
 class Commands(click.Group):
-    """A click group that turns fpk's own errors into one readable line and exit code 2."""
+    """A click group whose options take their defaults from the settings, and that turns fpk's own errors into one readable line and exit code 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Notice whether help is asked for: it is given whatever the settings are."""
+        ctx.meta["fpk.helps"] = bool(set(HELP) & set(args))
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
+            ctx.default_map = self._defaults(ctx)
             return super().invoke(ctx)
         except FpkError as error:
             click.echo(f"fpk: {error}", err=True)
@@ -32,32 +47,81 @@ class Commands(click.Group):
             click.echo("\nfpk: interrupted; what was finished is kept.", err=True)
             sys.exit(INTERRUPTED)
 
+    def _defaults(self, ctx: click.Context) -> dict[str, Any]:
+        """The settings that somebody made, as defaults of every command's options."""
+        try:
+            made = {v.setting.flag: v for v in configured().values() if v.origin != DEFAULT}
+        except FpkError:
+            if ctx.meta["fpk.helps"]:
+                return {}
+            raise
+        return {name: _made(name, command, made) for name, command in self.commands.items()}
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+
+def _made(name: str, command: click.Command, made: Mapping[str, Value]) -> dict[str, Any]:
+    """Defaults for the options of one command, or of the commands of a group."""
+    if isinstance(command, click.Group):
+        return {own: _made(own, inner, made) for own, inner in command.commands.items()}
+    found = {flag: p.name for p in command.params for flag in p.opts if flag in made and (name, flag) not in APART}
+    return {parameter: made[flag].value for flag, parameter in found.items() if parameter}
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": list(HELP), "max_content_width": 110},
+    epilog="""\b
+  fpk demo                        a tour, a minute
+  fpk run --quick                 verify everything in studies/, report in reports/latest/index.html
+  fpk run --quick S0.E12          one claim; fpk list names them
+  fpk explain S0.E12 --quick      what it says, and what was found
+
+\b
+Options get their defaults from FPK_* variables (FPK_JOBS=2) and from [tool.fpk] in pyproject.toml
+(jobs = 2); fpk doctor shows each and where it comes from.
+Exit codes: 0 every record holds; 1 one contradicts its expectation; 2 wrong usage; 3 something is
+undecided; 4 a case crashed; 130 interrupted, with everything finished kept.""",
+)
 @click.version_option(package_name="fpk")
 def main() -> None:
     """Verify the mathematics of diffusion, score and flow models."""
 
 
+def setting(name: str, *short: str, **more: Any) -> Callable[[Any], Any]:
+    """An option for a setting: its flag and default are those of the table of settings."""
+    found = BY_NAME[name]
+    more.setdefault("show_default", found.default is not None)
+    into = (more.pop("into"),) if "into" in more else ()
+    return click.option(*short, found.flag, *into, default=found.default, **more)
+
+
 def study_options(command: Any) -> Any:
     """Options shared by the commands that read studies."""
     options = (
-        click.option(
-            "--studies",
-            default="studies",
-            type=click.Path(path_type=Path),
-            show_default=True,
-            help="Folder (or file) of studies.",
-        ),
-        click.option(
-            "--store",
-            default=".fpk",
-            type=click.Path(path_type=Path),
-            show_default=True,
-            help="Folder of stored evidence.",
-        ),
+        setting("studies", type=click.Path(path_type=Path), help="Folder (or file) of studies."),
+        setting("store", type=click.Path(path_type=Path), help="Folder of stored evidence."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, everything else on stderr."),
     )
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def report_option(text: str = "Where the report goes.") -> Callable[[Any], Any]:
+    """The folder of a report, as the argument ``folder``."""
+    return setting("report", into="folder", type=click.Path(path_type=Path), help=text)
+
+
+#: What a command does in how many processes, at which size, from which seed, with which rate of false alarms.
+jobs_option = setting(
+    "jobs", "-j", type=click.IntRange(1, MOST_JOBS), help="Worker processes (more than one need fpk[dask])."
+)
+size_option = click.option(
+    "--quick/--full", default=BY_NAME["quick"].default, help="Same claims and controls, smaller sizes.  [default: full]"
+)
+seed_option = setting("seed", help="Root seed: a whole number, or random (drawn, and printed).")
+alpha_option = setting("alpha", type=click.FloatRange(*ALPHAS), help="False-alarm probability of each record.")
+since_option = setting(
+    "since",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of an earlier report: say what changed since.",
+)

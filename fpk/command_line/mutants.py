@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import INTERRUPTED, main, study_options
+from fpk.command_line.group import INTERRUPTED, jobs_option, main, report_option, study_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,26 +31,18 @@ FATES = {
 }
 
 
-@main.command()
+@main.command(
+    epilog="""\b
+Examples:
+  fpk mutants -j 2              all mutants and all claims, many minutes
+  fpk mutants S0.E12            which mistakes this claim refutes
+  fpk mutants "½ missing on g²" which claims refute this mistake"""
+)
 @click.argument("names", nargs=-1)
 @study_options
 @click.option("--quick/--full", default=True, help="Size of the computations.  [default: quick]")
-@click.option(
-    "-j",
-    "--jobs",
-    default=1,
-    type=click.IntRange(1, 512),
-    show_default=True,
-    help="Worker processes (needs fpk[dask]).",
-)
-@click.option(
-    "--report",
-    "folder",
-    default="reports/latest",
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Where mutants.json and mutants.md go.",
-)
+@jobs_option
+@report_option("Where mutants.json and mutants.md go.")
 def mutants(
     names: tuple[str, ...], studies: Path, store: Path, as_json: bool, quick: bool, jobs: int, folder: Path
 ) -> None:

@@ -7,24 +7,28 @@ from pathlib import Path
 
 import click
 
-from fpk.command_line.group import main, study_options
-from fpk.command_line.run import computed
+from fpk.command_line.group import jobs_option, main, seed_option, study_options
+from fpk.command_line.run import computed, root_seed
 
 
-@main.command()
+@main.command(
+    epilog="""\b
+Examples:
+  fpk plan S0.E12        how many particles, or which grid, settle this claim
+  fpk plan calibration   the same for all claims whose ids begin with calibration."""
+)
 @click.argument("names", nargs=-1, required=True)
 @study_options
-@click.option("-j", "--jobs", default=1, type=click.IntRange(1, 512), show_default=True, help="Worker processes.")
-def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, jobs: int) -> None:
+@jobs_option
+@seed_option
+def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, jobs: int, seed: str) -> None:
     """Plan the work that settles the claims or studies NAMES, from a pilot at the quick size."""
     from fpk.catalogue import load_catalogue
     from fpk.planning import plan_from
     from fpk.study import Size
 
     catalogue = load_catalogue(studies)
-    judged = computed(
-        catalogue, catalogue.selected(names), Size("quick"), store, jobs=jobs, root=0, alpha=1e-6, fresh=False
-    )
+    judged = computed(catalogue, catalogue.selected(names), Size("quick"), store, jobs=jobs, root=root_seed(seed))
     rows = []
     for j in judged:
         if not (j.record.stated and j.record.expected == "CONFIRMED" and j.verdict and j.record.kind != "bound"):
@@ -38,3 +42,5 @@ def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, jobs
             )
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "plans": rows}, ensure_ascii=False))
+    elif not rows:
+        click.echo("fpk: nothing to plan: no stated form here is expected CONFIRMED within a tolerance.", err=True)

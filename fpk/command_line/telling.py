@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,12 +14,30 @@ if TYPE_CHECKING:
     from fpk.records import Judged
 
 
-def reported(judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float) -> Path:
+def earlier(since: Path | None) -> list[dict[str, Any]] | None:
+    """The records of an earlier report, read before anything is computed (the new report may take its place).
+
+    Raises
+    ------
+    FpkError
+        If the folder has no report.
+    """
+    if since is None:
+        return None
+    from fpk.changes import read_records
+
+    return read_records(since)
+
+
+def reported(
+    judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float, *, since: Any = None
+) -> Path:
     """Write the report and return the path of its page."""
     from fpk.reporting import write_report
 
     command = shlex.join(["fpk", *sys.argv[1:]])
-    return write_report(judged, folder, claims=catalogue.claims, command=command, seconds=seconds, size=size)
+    more = {} if since is None else {"since": since}
+    return write_report(judged, folder, claims=catalogue.claims, command=command, seconds=seconds, size=size, **more)
 
 
 def remarks_of(catalogue: Catalogue, names: Sequence[str], size: str) -> list[Judged]:
