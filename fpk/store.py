@@ -34,7 +34,7 @@ from fpk.study import Evidence
 TELLING = {
     "catalogue", "store", "records", "runner", "figures", "reporting", "sections", "svg", "tables", "wording", "command_line", "tour", "diagnosis",
     "mutants", "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context", "configuration",
-    "cluster", "tasks", "changes", "certificates", "certificate_check", "exports", "strategies", "sessions",
+    "cluster", "tasks", "changes", "certificates", "certificate_check", "cards", "exports", "notebook", "strategies", "sessions", "junit", "runs", "rendering",
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
 JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration"}
@@ -90,7 +90,7 @@ class Store:
         StoreError
             If the folder cannot be written; what was stored before is untouched.
         """
-        arrays, head = _arrays_of(evidence)
+        arrays, head = arrays_of(evidence)
         head["provenance"] = dict(provenance)
         head["digest"] = _digest(key, arrays, head)
         arrays["head"] = np.frombuffer(json.dumps(head, sort_keys=True).encode(), np.uint8)
@@ -149,7 +149,9 @@ def engine_files() -> list[Path]:
     """Files of fpk's own computing modules."""
     folder = Path(__file__).parent
     telling = TELLING | JUDGING
-    return [file for file in sorted(folder.rglob("*.py")) if Path(file.relative_to(folder).parts[0]).stem not in telling]
+    return [
+        file for file in sorted(folder.rglob("*.py")) if Path(file.relative_to(folder).parts[0]).stem not in telling
+    ]
 
 
 def engine_digest() -> str:
@@ -200,7 +202,8 @@ def _header_in(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
     return np.lib.format.read_array_header_1_0(io.BytesIO(header))
 
 
-def _arrays_of(evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def arrays_of(evidence: Evidence) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Everything in evidence: its arrays by name (``first.value``, ``curve.x``), and the rest as JSON holds it."""
     arrays: dict[str, np.ndarray] = {f"curve.{name}": np.asarray(curve) for name, curve in evidence.curves.items()}
     plain: dict[str, Any] = {"names": list(evidence.names), "panel": evidence.panel}
     plain["charts"] = [_words_of(chart) for chart in evidence.charts]
