@@ -15,8 +15,7 @@ STUDIES = PACKAGE.parent / "studies"
 
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
-    ("errors", "check_context", "instructions", "certificate_check", "svg"),
-    ("cards",),
+    ("errors", "check_context", "instructions", "certificate_check", "shown"),
     ("tracing", "symbolic", "configuration"),
     ("compiled_functions",),
     ("laws", "schedules", "grids"),
@@ -38,11 +37,13 @@ LAYERS = (
     ("kill_matrix", "changes", "certificates"),
     ("formula_kinds",),
     ("formulas",),
-    ("wording",),
+    ("svg", "wording"),
+    ("cards",),
     ("battery",),
-    ("testing", "tables", "exports", "strategies"),
+    ("testing", "tables", "exports", "notebook", "strategies", "junit", "runs"),
     ("figures",),
     ("sections",),
+    ("rendering",),
     ("reporting",),
     ("sessions",),
     ("tour", "pytest_plugin"),

@@ -1,0 +1,148 @@
+r"""Runs: reports that lie side by side, for an index: what each found, and which verdicts flipped from one to the next.
+
+A report says when and how it was made in ``run.json``. Its records are in ``records.jsonl``; a baseline may have ``verdicts.json`` alone, whose
+file's date is then taken for the run's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from fpk.changes import Row, found, holds, read_records
+from fpk.errors import StoreError
+from fpk.records import WORDING
+
+#: The file of a report that says when and how it was made.
+FACTS = "run.json"
+#: Reports of an index, the newest ones.
+MOST = 50
+#: Files a run is read in, the best first.
+_READABLE = ("index.html", "report.md", "verdicts.json", "records.jsonl")
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A verdict that was another one before: the check, the run that had it last, both verdicts, whether the new one is the expected."""
+
+    check: str
+    run: str
+    before: str
+    after: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """One report among others.
+
+    Parameters
+    ----------
+    name : str
+        Of its folder.
+    written : str
+        Year, month, day, hour and minute (UTC).
+    size : str
+        quick or full; empty where it is not known.
+    command : str
+    link : str
+        Its page, from a folder beside it.
+    counts : mapping from verdict to int
+    records, held : int
+        How many, and how many hold.
+    flips : tuple of Flip
+        Verdicts that were others in the last run before that had the same check.
+    """
+
+    name: str
+    written: str
+    size: str
+    command: str
+    link: str
+    counts: dict[str, int]
+    records: int
+    held: int
+    flips: tuple[Flip, ...]
+
+
+def facts(command: str, size: str, seconds: float, counts: dict[str, int]) -> str:
+    """The text of ``run.json``."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    plain = {
+        "schema": "fpk/1",
+        "written": now,
+        "command": command,
+        "size": size,
+        "seconds": round(seconds, 3),
+        "counts": counts,
+    }
+    return json.dumps(plain, ensure_ascii=False) + "\n"
+
+
+def runs_beside(folder: Path) -> list[Run]:
+    """The reports in the folder that holds a report, newest first, each held against those before it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a report that is written.
+
+    Returns
+    -------
+    list of Run
+        At most :data:`MOST`; what cannot be read is left out.
+    """
+    places = [
+        place for place in folder.resolve().parent.iterdir() if not place.name.startswith(".") and _readable(place)
+    ]
+    known = sorted(((_told(place), place) for place in places), key=lambda item: (item[0]["written"], item[1].name))
+    out: list[Run] = []
+    last: dict[tuple[str, ...], tuple[str, Row]] = {}
+    for told, place in known[-MOST:]:
+        try:
+            rows = [row for row in read_records(place) if row.get("variant") != WORDING]
+        except StoreError:
+            continue
+        own = {tuple(str(row.get(name) or "") for name in ("id", "variant", "case")): row for row in rows}
+        out.append(_run(place, told, rows, tuple(_flips(last, own))))
+        last |= {check: (place.name, row) for check, row in own.items()}
+    return out[::-1]
+
+
+def _flips(last: Mapping[tuple[str, ...], tuple[str, Row]], own: Mapping[tuple[str, ...], Row]) -> Iterator[Flip]:
+    """What is not expected first."""
+    for check, row in sorted(own.items(), key=lambda item: holds(item[1])):
+        if check in last and found(last[check][1]) != found(row):
+            yield Flip(" · ".join(filter(None, check)), last[check][0], found(last[check][1]), found(row), holds(row))
+
+
+def _readable(place: Path) -> bool:
+    try:
+        return place.is_dir() and any((place / name).is_file() for name in ("records.jsonl", "verdicts.json"))
+    except OSError:
+        return False
+
+
+def _told(place: Path) -> dict[str, str]:
+    """When and how a run was made, as texts; from the date of its files where it does not say."""
+    try:
+        said = json.loads((place / FACTS).read_text(encoding="utf-8"))
+        when = datetime.fromisoformat(said["written"]).astimezone(UTC)
+        told = {name: said[name] for name in ("size", "command") if isinstance(said[name], str)}
+    except (OSError, ValueError, KeyError, TypeError):
+        dated = next(path for name in ("records.jsonl", "verdicts.json") if (path := place / name).is_file())
+        when, told = datetime.fromtimestamp(dated.stat().st_mtime, UTC), {}
+    return {"size": "", "command": ""} | told | {"written": f"{when:%Y-%m-%d %H:%M:%S}"}
+
+
+def _run(place: Path, told: Mapping[str, str], rows: Sequence[Row], flips: tuple[Flip, ...]) -> Run:
+    file = next((name for name in _READABLE if (place / name).is_file()), "")
+    size = told["size"] or next((str(row["size"]) for row in rows if row.get("size")), "")
+    link, counts = f"../{quote(place.name)}/{file}", dict(Counter(found(row) for row in rows))
+    held = sum(holds(row) for row in rows)
+    return Run(place.name, told["written"][:16], size, told["command"], link, counts, len(rows), held, flips)
