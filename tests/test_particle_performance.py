@@ -19,9 +19,9 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk import kept_loops
 from fpk.catalogue import load_catalogue
 from fpk.laws import Array
-from fpk.particles import compilation
 from fpk.study import Size
 
 #: Probability that one statistical test fails though everything is right.
@@ -278,23 +278,23 @@ def test_no_piece_is_one_particle_alone() -> None:
 
 
 def test_compiled_steps_are_kept_and_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compilation, "CACHE", tmp_path / "steps")
-    monkeypatch.setattr(compilation, "KEPT", 3)
-    kept = [compilation.kept_source(f"x_{k}", f"x = {k}") for k in range(5)]
-    assert compilation.kept_source("x_4", "x = 4") == kept[-1]
+    monkeypatch.setattr(kept_loops, "CACHE", tmp_path / "steps")
+    monkeypatch.setattr(kept_loops, "KEPT", 3)
+    kept = [kept_loops.kept_source(f"x_{k}", f"x = {k}") for k in range(5)]
+    assert kept_loops.kept_source("x_4", "x = 4") == kept[-1]
     assert kept[-1] is not None
     assert kept[-1].read_text() == "x = 4"
     assert len(list((tmp_path / "steps").iterdir())) == 3
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(compilation, "CACHE", tmp_path / "file")
-    assert compilation.kept_source("x_5", "x = 5") is None
+    monkeypatch.setattr(kept_loops, "CACHE", tmp_path / "file")
+    assert kept_loops.kept_source("x_5", "x = 5") is None
 
 
 def test_steps_compiled_in_different_runs_are_not_taken_for_each_other(tmp_path: Path) -> None:
     program = """
 import sys, pathlib, fpk
-from fpk.particles import compilation
-compilation.CACHE = pathlib.Path(sys.argv[1])
+from fpk import kept_loops
+kept_loops.CACHE = pathlib.Path(sys.argv[1])
 for drift in sys.argv[2:]:
     problem = fpk.Problem(drift, 0.8, initial=fpk.Gaussian(1, 0.3))
     print(fpk.simulate(problem, particles=100, steps=5, times=[0.5], seed=0).positions.sum().hex())

@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit, types  # type: ignore[import-untyped]
 
 from fpk.fokker_planck.product.divergence import divergence
+from fpk.kept_loops import compiled_text
 from fpk.laws import Array
 from fpk.problem import Problem
 from fpk.tracing import ELEMENTARY, Instant, NotTraceable, Trace, Traced
@@ -94,10 +95,8 @@ def source(trace: Trace, slopes: Array) -> str:
 @lru_cache(maxsize=64)
 def _compiled(text: str) -> Callable[..., None]:
     """The loop, compiled; one compilation for each text. Products and sums may fuse; nothing is reordered."""
-    scope: dict[str, Any] = {name: getattr(np, name) for name in ELEMENTARY}
-    exec(compile(text, "<slopes along characteristics>", "exec"), scope)
-    options: dict[str, Any] = PLAIN | {"fastmath": {"contract"}}
-    return njit(_SLOPES, **options)(scope["slopes"])
+    scope = {name: getattr(np, name) for name in ELEMENTARY} | {"__name__": __name__}
+    return compiled_text(text, "slopes", scope, _SLOPES, PLAIN | {"fastmath": {"contract"}})
 
 
 @njit(types.void(types.FunctionType(_SLOPES), _F8[:, :, ::1], _F8[:, ::1], _F8[::1]), cache=True, **PLAIN)
