@@ -15,13 +15,16 @@ The sums are of upper bounds for probabilities (Boole's inequality), so they hol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 #: An offer and what a check says that it spent are the same number up to rounding.
 ROUNDING = 1e-9
+#: Verdicts, the gravest last.
+GRAVEST = ("CONFIRMED", "UNDECIDED", "REFUTED")
 
 
 @dataclass
@@ -87,6 +90,11 @@ class Allowance:
     def _current_lot(self) -> int:
         return 1 + (self._begun - 1) // self._planned
 
+    @property
+    def repeating(self) -> bool:
+        """Whether an example failed, so that nothing is spent any more."""
+        return self._lot is not None
+
     def begin_example(self) -> None:
         """Another example of the same test begins."""
         self._begun += 1
@@ -101,6 +109,75 @@ class Allowance:
         kept = alpha <= self.offer * (1 + ROUNDING)
         self._checks += 1
         return kept
+
+
+class Checks:
+    """The checks of one test, one row for each place that makes them, however often it does: under hypothesis, and in loops.
+
+    A row is the worst of its place (refuted before undecided before confirmed, then by what separates the sides in tolerances), with ``counts`` of
+    the verdicts and ``spent``, the sum of the levels.
+
+    Parameters
+    ----------
+    allowance : Allowance, optional
+        Where the test has a budget.
+    """
+
+    def __init__(self, allowance: Allowance | None = None) -> None:
+        self.allowance = allowance
+        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+
+    @property
+    def alpha(self) -> float | None:
+        """What the next check may spend."""
+        return self.allowance.offer if self.allowance else None
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Keep a verdict."""
+        assertion, place = assertion_of(str(row["check"]))
+        repeated = self.allowance is not None and self.allowance.repeating
+        alpha, verdict = 0.0 if repeated else row.get("alpha") or 0.0, str(row["verdict"])
+        beyond = alpha if alpha and self.allowance and not self.allowance.spend(alpha) else 0.0
+        known = self._rows.get((assertion, place))
+        if known is None:
+            known = {"assertion": assertion, "place": place, "counts": {}, "spent": 0.0, "beyond": 0.0}
+        counts = known["counts"] | {verdict: known["counts"].get(verdict, 0) + 1}
+        sums = {"counts": counts, "spent": known["spent"] + alpha, "beyond": known["beyond"] + beyond}
+        worst = dict(row) if "check" not in known or _severity(row) > _severity(known) else {}
+        self._rows[assertion, place] = known | worst | sums
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each place, in the order in which they were first reached."""
+        return [_finite(row) for row in self._rows.values()]
+
+
+def assertion_of(check: str) -> tuple[str, str]:
+    """Name and place of a check.
+
+    Examples
+    --------
+    >>> assertion_of("fpk.testing.assert_residual(residual, tolerance=0.1) at test_a.py:3")
+    ('assert_residual', 'test_a.py:3')
+    >>> assertion_of("assert_sampler: order")
+    ('assert_sampler: order', '')
+    """
+    head, separator, place = check.rpartition(" at ")
+    is_placed = separator and place.rpartition(":")[2].isdigit()
+    name = (head if is_placed else check).partition("(")[0].removeprefix("fpk.testing.")
+    return name.strip(), place if is_placed else ""
+
+
+def _severity(row: Mapping[str, Any]) -> tuple[int, float]:
+    """Verdict first, then what may separate the two sides, in tolerances."""
+    parts = [row.get(name) or 0.0 for name in ("difference", "budget", "standard_error")]
+    size = abs(parts[0]) + parts[1] + 3 * parts[2]
+    ratio = size / (row.get("tolerance") or 1.0)
+    return GRAVEST.index(row["verdict"]), math.inf if math.isnan(ratio) else ratio
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Without infinite numbers, which JSON has not."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 SURROUNDINGS: ContextVar[CheckContext | None] = ContextVar("fpk_surroundings", default=None)

@@ -24,6 +24,7 @@ from fpk.moments import linear_terms, transition
 from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
 from fpk.paths import TwoTimeBlock
 from fpk.problem import Problem, chain_name, step_plan
+from fpk.shown import Shown
 from fpk.tracing import Instant, traceable
 
 #: Φ, m and V of X_t = Φ X_0 + m + N(0, V).
@@ -31,7 +32,7 @@ Moments = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
-class LawMarginals:
+class LawMarginals(Shown):
     """Marginals given by laws: ``law(t)`` is p_t.
 
     Parameters

@@ -179,6 +179,13 @@ class Coefficient:
     def __repr__(self) -> str:
         return f"{self.name}({self.given!r})" if isinstance(self.given, (str, float, int)) else f"{self.name}(...)"
 
+    @property
+    def wording(self) -> str:
+        """What the user wrote, in one line: formulas as they are, functions by their name."""
+        if self.linear is not None and self.linear is self.given:
+            return f"Linear({_worded(self.linear.slope)}, {_worded(self.linear.shift)})"
+        return _worded(self.given)
+
     def _understood(self, given: Any) -> Callable[[Array, float], Any]:
         if isinstance(given, Linear):
             self.linear, self.steady = given, given.steady
@@ -372,3 +379,8 @@ class Coefficient:
             with np.errstate(all="ignore"):
                 return self._gradient(x, t)
         return central_derivative(lambda y: np.broadcast_to(self(y, t), y.shape), x, DERIVATIVE_STEP)
+
+
+def _worded(given: Any) -> str:
+    value = given.value if isinstance(given, Fixed) else given
+    return str(value.tolist() if isinstance(value, np.ndarray) else getattr(value, "__qualname__", value))

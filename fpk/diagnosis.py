@@ -11,7 +11,7 @@ size. Only controls of the same case and panel can be ranked: other numbers are 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,12 +39,15 @@ class Fit:
         Size of the difference along the control's direction; 1: the same size.
     distance_scaled : float
         Distance after scaling the control by ``ratio``.
+    left : float
+        Share of the difference (root mean square) that the mistake leaves, as it is; 0: nothing, 1: as much as there was.
     """
 
     mistake: str
     distance: float
     ratio: float
     distance_scaled: float
+    left: float = field(default=0.0, compare=False)
 
     @property
     def fits(self) -> bool:
@@ -108,7 +111,8 @@ def _fit(name: str, found: Difference, control: Difference) -> Fit:
     scale = _scale(found) + _scale(control)
     weighted = c / scale**2
     ratio = float(weighted @ d / (weighted @ c)) if np.any(c) else 0.0
-    return Fit(name, _distance(d - c, scale), ratio, _distance(d - ratio * c, scale))
+    left = float(np.linalg.norm(d - c) / np.linalg.norm(d)) if np.any(d) else 0.0
+    return Fit(name, _distance(d - c, scale), ratio, _distance(d - ratio * c, scale), left)
 
 
 def _scale(difference: Difference) -> Array:

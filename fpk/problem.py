@@ -21,6 +21,7 @@ from fpk.coefficients import Coefficient, Linear
 from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array, as_law
 from fpk.schedules import Schedule
+from fpk.shown import Shown
 from fpk.tracing import traceable
 
 
@@ -56,7 +57,7 @@ OPEN = Boundary()
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Shown):
     """dX = drift dt + diffusion dW from ``initial``, for 0 ≤ t ≤ ``horizon``.
 
     Parameters

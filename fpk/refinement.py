@@ -27,6 +27,7 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 from fpk.marginals import Estimate, Marginals, without_luck
 from fpk.panels import Panel
+from fpk.shown import Shown
 
 #: Largest order a budget relies on, and up to which it relies on it alone.
 TRUSTED, PLAIN = 4, 2
@@ -35,7 +36,7 @@ DOUBT = 0.02
 
 
 @dataclass(frozen=True)
-class RefinedMarginals:
+class RefinedMarginals(Shown):
     """A route solved at several resolutions, coarse to fine, with a budget for each functional.
 
     Parameters

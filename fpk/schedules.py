@@ -22,6 +22,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from fpk.errors import ProblemError
+from fpk.shown import Shown
 
 
 @runtime_checkable
@@ -67,7 +68,7 @@ def _slope_of_root(half_slope: float, sigma: float, otherwise: float) -> float:
 
 
 @dataclass(frozen=True)
-class _LinearRate:
+class _LinearRate(Shown):
     """β(t) = beta_min + t (beta_max − beta_min), t in units of the horizon 1; constant when ``beta_max`` is omitted."""
 
     beta_min: float = 0.1
@@ -163,7 +164,7 @@ class SubVPSchedule(_LinearRate):
 
 
 @dataclass(frozen=True)
-class VESchedule:
+class VESchedule(Shown):
     """Variance exploding, geometric: dX = √(dσ²/dt) dW with σ_t² = s(t)² − s(0)², s(t) = sigma_min (sigma_max/sigma_min)^t.
 
     References
@@ -205,7 +206,7 @@ class VESchedule:
 
 
 @dataclass(frozen=True)
-class OTSchedule:
+class OTSchedule(Shown):
     """The straight path X_t = (1 − t) X_0 + t Z of rectified flows and flow matching, t in [0, 1].
 
     No SDE reaches t = 1, where the data are forgotten: ``drift_rate`` and ``diffusion`` end before; α, σ and the rates do not.
@@ -245,7 +246,7 @@ class OTSchedule:
 
 
 @dataclass(frozen=True)
-class AffineSchedule:
+class AffineSchedule(Shown):
     """Any pair (α, σ) given by functions of t; the SDE is derived from it.
 
     Parameters

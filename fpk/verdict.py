@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fpk.laws import Array
+from fpk.shown import Shown
 
 
 class Outcome(StrEnum):
@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Shown):
     """What a comparison found.
 
     Parameters
@@ -84,9 +84,6 @@ class Verdict:
             f"  smallest effect this comparison is sure to see: {self.mde:.3g}",
         ]
         return "\n".join([*lines, f"  to settle it: {self.remedy}"] if self.remedy else lines)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON."""

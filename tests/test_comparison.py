@@ -494,4 +494,4 @@ def test_a_verdict_reads_and_serialises():
     assert plain["verdict"] == "CONFIRMED"
     assert plain["functional"] == verdict.names[verdict.worst]
     assert "smallest effect this comparison is sure to see" in str(verdict)
-    assert verdict._repr_html_().startswith("<pre>")
+    assert verdict._repr_html_().startswith("<div")

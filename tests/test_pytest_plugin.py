@@ -9,6 +9,9 @@ import sys
 
 import pytest
 
+# Loaded here, because pytest within this process forgets what it imports, and numpy cannot be loaded twice.
+import fpk.sessions
+import fpk.testing  # noqa: F401
 from fpk.study import seed_for
 
 pytest_plugins = ["pytester"]
@@ -114,7 +117,7 @@ def test_verdicts_are_kept_with_the_test(pytester, workers):
     if workers:  # the controller's conftest hears of every report too
         rows = list({row[0]: row for row in rows}.values())
     outcomes = {
-        nodeid.partition("::")[2]: [kept["verdict"] for name, kept in kept_all if name == "fpk_verdict"]
+        nodeid.partition("::")[2]: [json.loads(kept)["verdict"] for name, kept in kept_all if name == "fpk_verdict"]
         for nodeid, kept_all in rows
     }
     assert outcomes == {"test_right": ["CONFIRMED"], "test_wrong": ["REFUTED"], "TestCase::test_wrong": ["REFUTED"]}

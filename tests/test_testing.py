@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import unittest
@@ -11,7 +12,7 @@ import pytest
 from scipy import stats
 
 import fpk
-from fpk.check_context import SURROUNDINGS
+from fpk.check_context import SURROUNDINGS, CheckContext
 from fpk.errors import ComparisonError, FpkError
 from fpk.testing import (
     assert_conserved,
@@ -36,6 +37,15 @@ SCORE = fpk.exact(VP, times=[1.0]).score
 
 def normal(seed: int, n: int = 20_000, *, mean: float = 0.0, std: float = 1.0, d: int = 1):
     return np.random.default_rng(seed).normal(mean, std, size=(n, d))
+
+
+@pytest.fixture
+def rows():
+    """What a running test is told of the assertions in it."""
+    told: list[dict] = []
+    token = SURROUNDINGS.set(CheckContext("run it again", told.append))
+    yield told
+    SURROUNDINGS.reset(token)
 
 
 @pytest.fixture
@@ -376,9 +386,14 @@ def test_assertions_work_in_unittest():
     assert not outcome.errors
 
 
-def test_verdicts_are_collected_from_confirmed_assertions_too(request):
-    before = len(request.node.user_properties)
+def test_verdicts_are_collected_from_confirmed_assertions_too(rows):
     assert_residual(np.zeros(1), bound=1e-9, tolerance=1e-6)
     failure()
-    kept = [value["verdict"] for _, value in request.node.user_properties[before:]]
-    assert kept == ["CONFIRMED", "REFUTED"]
+    assert [row["verdict"] for row in rows] == ["CONFIRMED", "REFUTED"]
+    assert [row["alpha"] for row in rows] == [0.0, 1e-6]  # where nothing is sampled, nothing is spent
+    assert all(
+        set(row) >= {"check", "pair", "difference", "budget", "standard_error", "tolerance", "mde"} for row in rows
+    )
+    assert [type(value) for value in rows[0].values()] == [
+        type(value) for value in json.loads(json.dumps(rows[0])).values()
+    ]

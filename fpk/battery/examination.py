@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from fpk.battery.findings import Finding, Suspect
 from fpk.battery.subjects import SMOOTH, Subject
 from fpk.battery.suspects import suspects_of
 from fpk.schedules import Schedule
+from fpk.shown import Shown
 from fpk.verdict import Outcome
 
 #: Every check of a sampler: a subject ↦ findings.
@@ -35,7 +35,7 @@ SHARES = 13
 
 
 @dataclass(frozen=True)
-class Examination:
+class Examination(Shown):
     """What was found, and what would explain it.
 
     Parameters
@@ -69,9 +69,6 @@ class Examination:
     def __getitem__(self, check: str) -> Finding:
         """The finding of a check, by its name."""
         return next(f for f in self.findings if f.check == check)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         lines = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import main, study_options
-from fpk.command_line.telling import remarks_of
+from fpk.command_line.group import alpha_option, main, seed_option, size_option, study_options
+from fpk.command_line.telling import remarks_of, stored_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,13 +64,15 @@ def _listed(catalogue: Catalogue, id: str) -> dict[str, Any]:
 @main.command()
 @click.argument("name")
 @study_options
-@click.option("--quick", is_flag=True, help="Look at the results of the quick size.")
-def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool) -> None:
+@size_option
+@seed_option
+@alpha_option
+def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, **how: Any) -> None:
     """Explain a claim: formula, source, routes, controls, and the verdicts and charts stored last."""
     from fpk.records import as_document
     from fpk.tables import charted
 
-    catalogue, judged = stored(studies, store, [name], quick)
+    catalogue, judged = stored(studies, store, [name], quick, **how)
     if as_json:
         click.echo(json.dumps(as_document([j.record for j in judged]), ensure_ascii=False))
         return
@@ -109,7 +111,9 @@ def _explained(variant: str, case: str, expected: str, note: str, record: Any) -
     )
 
 
-def stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tuple[Catalogue, list[Judged]]:
+def stored(
+    studies: Path, store: Path, names: Sequence[str], quick: bool, *, seed: str = "0", alpha: float = 1e-6
+) -> tuple[Catalogue, list[Judged]]:
     """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out."""
     from fpk.catalogue import load_catalogue
     from fpk.records import judged
@@ -119,7 +123,9 @@ def stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tup
     from fpk.tasks import tasks_of
 
     catalogue = load_catalogue(studies)
-    tasks = tasks_of(catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=0)
+    tasks = tasks_of(
+        catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=stored_seed(seed)
+    )
     loaded = [(task, Store(store).load(task.key)) for task in tasks]
     missing = {(task.claim, task.case) for task, found in loaded if found is None}
     if len(missing) < len({(task.claim, task.case) for task in tasks}):
@@ -128,4 +134,4 @@ def stored(studies: Path, store: Path, names: Sequence[str], quick: bool) -> tup
     whole = [
         Done(task, *found) for task, found in loaded if found is not None and (task.claim, task.case) not in missing
     ]
-    return catalogue, judged(catalogue, whole) + remarks_of(catalogue, names, "quick" if quick else "full")
+    return catalogue, judged(catalogue, whole, alpha=alpha) + remarks_of(catalogue, names, "quick" if quick else "full")

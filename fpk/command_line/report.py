@@ -1,40 +1,69 @@
-"""``fpk report``: what is stored, written as a report again."""
+"""``fpk report``: what is stored, written as a report or as certificates again."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fpk.command_line.group import main, study_options
+from fpk.command_line.group import (
+    alpha_option,
+    main,
+    report_option,
+    seed_option,
+    since_option,
+    size_option,
+    study_options,
+)
 from fpk.command_line.look import stored
-from fpk.command_line.telling import reported, told
+from fpk.command_line.telling import earlier, reported, told
 from fpk.errors import ProblemError
 
 
-@main.command()
-@study_options
-@click.option("--quick", is_flag=True, help="Report the results of the quick size.")
-@click.option(
-    "--report",
-    "folder",
-    default="reports/latest",
-    type=click.Path(path_type=Path),
-    show_default=True,
-    help="Where the report goes.",
+@main.command(
+    epilog="""\b
+Examples:
+  fpk report --quick                        the report of the last quick run again
+  fpk report --quick --since reports/main   with a section on what changed since that one
+  fpk report --quick S0.E12 --certificate   reports/latest/certificates: the numbers behind a claim, and a
+                                            script that reaches its verdicts from them with numpy alone"""
 )
-def report(studies: Path, store: Path, as_json: bool, quick: bool, folder: Path) -> None:
-    """Write the report again from what is stored, computing nothing."""
+@click.argument("names", nargs=-1)
+@study_options
+@size_option
+@seed_option
+@alpha_option
+@report_option()
+@since_option
+@click.option("--certificate", is_flag=True, help="Write certificates in the folder of the report, not the report.")
+def report(
+    names: tuple[str, ...],
+    studies: Path,
+    store: Path,
+    as_json: bool,
+    quick: bool,
+    folder: Path,
+    since: Path | None,
+    certificate: bool,
+    **how: Any,
+) -> None:
+    """Write the report again (all, or the claims or studies NAMES) from what is stored, computing nothing."""
     from fpk.records import as_document, exit_code
 
-    catalogue, judged = stored(studies, store, [], quick)
+    before, size = earlier(since), "quick" if quick else "full"
+    catalogue, judged = stored(studies, store, names, quick, **how)
     if not any(j.record.key for j in judged):
-        raise ProblemError(
-            f"nothing is stored in {store} for this code and size: run fpk run{' --quick' if quick else ''} first."
-        )
-    written = reported(judged, folder, catalogue, "quick" if quick else "full", 0.0)
+        again = " ".join(["fpk run", *names, *(["--quick"] if quick else [])])
+        raise ProblemError(f"nothing is stored in {store} for this code, size and seed: {again} first.")
+    if certificate:
+        from fpk.certificates import write_certificates
+
+        written = write_certificates(judged, catalogue.claims, folder / "certificates")
+    else:
+        written = reported(judged, folder, catalogue, size, 0.0, since=before)
     records = [j.record for j in judged]
     if as_json:
         click.echo(json.dumps(as_document(records), ensure_ascii=False))

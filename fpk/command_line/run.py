@@ -25,7 +25,7 @@ from fpk.command_line.group import (
     size_option,
     study_options,
 )
-from fpk.command_line.telling import earlier, remarks_of, reported, told
+from fpk.command_line.telling import earlier, remarks_of, reported, told, whole_seed
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ def root_seed(text: str) -> int:
         drawn = secrets.randbits(48)
         click.echo(f"fpk: --seed {drawn}", err=True)
         return drawn
-    if not (text.isascii() and text.isdecimal()):
-        raise ProblemError(f"--seed takes a whole number ≥ 0 or the word random, got {text!r}.")
-    return int(text)
+    return whole_seed(text)
 
 
 def _computable(chosen: Sequence[Study], catalogue: Catalogue, names: Sequence[str]) -> Sequence[Study]:

@@ -7,11 +7,41 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fpk.errors import ProblemError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fpk.catalogue import Catalogue
     from fpk.records import Judged
+
+
+def whole_seed(text: str) -> int:
+    """The root seed of a whole number.
+
+    Raises
+    ------
+    ProblemError
+        If it is none.
+    """
+    if not (text.isascii() and text.isdecimal()):
+        raise ProblemError(f"--seed takes a whole number ≥ 0 or the word random, got {text!r}.")
+    return int(text)
+
+
+def stored_seed(text: str) -> int:
+    """The root seed to look for in a store: where runs draw theirs, it has to be said.
+
+    Raises
+    ------
+    ProblemError
+        If it is no whole number.
+    """
+    if text == "random":
+        raise ProblemError(
+            "--seed random draws a new seed, under which nothing is stored: give the one that the run told."
+        )
+    return whole_seed(text)
 
 
 def earlier(since: Path | None) -> list[dict[str, Any]] | None:

@@ -62,7 +62,7 @@ def require_one_dimensional(law: Law, what: str) -> None:
         )
 
 
-def central_derivative(function: Callable[[Array], Array], x: Array, step: float) -> Array:
-    """Sixth-order central difference of ``function`` at ``x`` (any shape), error O(step⁶) + round-off / step."""
+def central_derivative(function: Callable[[Array], Array], x: Array, step: float | Array) -> Array:
+    """Sixth-order central difference of ``function`` at ``x`` (any shape), its step one or one for each entry, error O(step⁶) + round-off / step."""
     terms = ((45, 1), (-9, 2), (1, 3))
     return np.asarray(sum(c * (function(x + k * step) - function(x - k * step)) for c, k in terms)) / (60 * step)

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from fpk.errors import ProblemError
 from fpk.laws.base import Array, require_one_dimensional
+from fpk.shown import Shown
 from fpk.tracing import Instant, NotTraceable, maximum
 
 
-class GaussianMixture:
+class GaussianMixture(Shown):
     """A finite mixture of Gaussians, Σ_m w_m N(μ_m, Σ_m), in any dimension.
 
     Parameters

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws.base import Array, identity_projection
+from fpk.shown import Shown
 
 
-class TabulatedLaw:
+class TabulatedLaw(Shown):
     """A one-dimensional law given by its log-density on equally spaced points.
 
     log p is interpolated by a quintic spline where the table is reliable, and continued as a parabola (a Gaussian tail) beyond, where

@@ -15,12 +15,13 @@ from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget, step_budget
 from fpk.panels import Panel, ThresholdBlock
 from fpk.paths import DynkinBlock
+from fpk.shown import Shown
 
 Replay = Callable[[Sequence[DynkinBlock]], Sequence[Array]]
 
 
 @dataclass(frozen=True, eq=False)
-class ParticleMarginals:
+class ParticleMarginals(Shown):
     """Positions of an ensemble at some times, on a ladder of time steps Δt, 2Δt, ... on the same Brownian paths.
 
     Parameters

@@ -1,19 +1,18 @@
-"""How an assertion ends: its verdict is collected and returned, or raised with a table, the reason, what to do, and how to run it again."""
+"""How an assertion ends: its verdict is collected and returned, or raised with a table, the reason, the likely mistake, and how to run it again."""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fpk.check_context import SURROUNDINGS
-from fpk.errors import Refuted, Undecided
+from fpk.difference import ALPHA
+from fpk.errors import ComparisonError, Refuted, Undecided
 from fpk.laws import Array
+from fpk.testing.callers import caller, command
 from fpk.verdict import Outcome, Verdict
 from fpk.wording import number_text
 
@@ -26,8 +25,38 @@ REMEDIES = {
 }
 HEADINGS = ("functional", "obtained", "expected", "difference", "budget", "standard error", "where")
 
+#: What is looked for only once an assertion is refuted.
+Lines = Callable[[], Sequence[str]]
 
-def held(verdict: Verdict, obtained: Array, expected: Array, check: str) -> Verdict:
+
+def spent(alpha: float | None) -> float:
+    """The probability of refuting something true that a check may spend: as given, else what the running test offers, else 10⁻⁶.
+
+    Raises
+    ------
+    ComparisonError
+        If it is not between 0 and 1.
+    """
+    surroundings = SURROUNDINGS.get()
+    offered = ALPHA if surroundings is None or surroundings.alpha is None else surroundings.alpha
+    level = offered if alpha is None else alpha
+    if not 0 < level < 1:
+        raise ComparisonError(
+            f"alpha must be between 0 and 1, got {level!r}: it is the chance of refuting something true."
+        )
+    return level
+
+
+def held(
+    verdict: Verdict,
+    obtained: Array,
+    expected: Array,
+    check: str,
+    *,
+    suspects: Lines | None = None,
+    place: Lines | None = None,
+    alpha: float | None = None,
+) -> Verdict:
     """The verdict, if it is CONFIRMED.
 
     Parameters
@@ -37,6 +66,10 @@ def held(verdict: Verdict, obtained: Array, expected: Array, check: str) -> Verd
         The two sides, for the table.
     check : str
         The assertion as it was called, from :func:`call_text`.
+    suspects, place : callable, optional
+        () ↦ lines about likely mistakes, and about where the sides are furthest apart; asked only if the verdict is REFUTED.
+    alpha : float, optional
+        What the check spent, where it is more than this verdict's share.
 
     Raises
     ------
@@ -44,39 +77,69 @@ def held(verdict: Verdict, obtained: Array, expected: Array, check: str) -> Verd
         With :func:`failure_text`; both carry ``verdict``.
     """
     __tracebackhide__ = True
-    surroundings = SURROUNDINGS.get()
-    if surroundings:
-        surroundings.collect({"check": check} | {key: _plain(value) for key, value in verdict.as_dict().items()})
+    refuted = verdict.outcome is Outcome.REFUTED
+    likely, apart = _asked(suspects) if refuted else [], _asked(place) if refuted else []
+    collected(verdict, check, suspects=likely, alpha=alpha)
     if verdict.outcome is Outcome.CONFIRMED:
         return verdict
-    failure = (Refuted if verdict.outcome is Outcome.REFUTED else Undecided)(
-        failure_text(verdict, obtained, expected, check)
+    failure = (Refuted if refuted else Undecided)(
+        failure_text(verdict, obtained, expected, check, suspects=likely, place=apart)
     )
     failure.verdict = verdict
     raise failure
 
 
+def _asked(lines: Lines | None) -> list[str]:
+    """The lines; whatever goes wrong in finding them must not hide what was refuted."""
+    try:
+        return [] if lines is None else list(lines())
+    except Exception as error:
+        return [f"could not be looked for: {type(error).__name__}: {error}"]
+
+
+def collected(verdict: Verdict, check: str, *, suspects: Sequence[str] = (), alpha: float | None = None) -> None:
+    """Tell the running test the verdict, as one row of plain values; its alpha is what was spent: 0 where nothing was sampled."""
+    surroundings = SURROUNDINGS.get()
+    if surroundings:
+        sampled = verdict.kind == "order" or bool(np.any(verdict.standard_error > 0))
+        row = {key: plain(value) for key, value in verdict.as_dict().items()}
+        told = {
+            "alpha": float(verdict.alpha if sampled else 0.0) if alpha is None else alpha,
+            "suspects": list(suspects),
+        }
+        surroundings.collect({"check": check} | row | told)
+
+
 def call_text(name: str, *arguments: str, **options: Any) -> str:
     """The assertion as it was called, without options left at None, and the line it was called from."""
-    given = [*arguments, *(f"{key}={_plain(value)!r}" for key, value in options.items() if value is not None)]
-    return f"fpk.testing.{name}({', '.join(given)}) at {_caller()}"
+    given = [*arguments, *(f"{key}={_short(value)}" for key, value in options.items() if value is not None)]
+    return f"fpk.testing.{name}({', '.join(given)}) at {caller()}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Numbers of Python for those of numpy: test runners send verdicts between processes."""
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _caller() -> str:
-    """File and line of the nearest frame outside fpk's own modules."""
-    frame: Any = sys._getframe(1)
-    package = str(Path(__file__).parent)
-    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == package:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+def _short(value: Any) -> str:
+    """A value as it would be written; what has no short form of its own goes by its type."""
+    if isinstance(value, np.ndarray) and value.size > 6:
+        return f"array of shape {value.shape}"
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return repr([plain(v) for v in value])
+    text = repr(plain(value))
+    return f"<{type(value).__name__}>" if " at 0x" in text else text
 
 
-def failure_text(verdict: Verdict, obtained: Array, expected: Array, check: str) -> str:
+def failure_text(
+    verdict: Verdict,
+    obtained: Array,
+    expected: Array,
+    check: str,
+    *,
+    suspects: Sequence[str] = (),
+    place: Sequence[str] = (),
+) -> str:
     """Everything that is needed to understand a failed assertion.
 
     Parameters
@@ -86,27 +149,42 @@ def failure_text(verdict: Verdict, obtained: Array, expected: Array, check: str)
         The two sides; NaN where there is no such number.
     check : str
         The assertion as it was called, with its level and seed.
+    suspects, place : sequence of str
+        What is known about likely mistakes, and about where the sides are furthest apart.
 
     Returns
     -------
     str
-        A table of the functionals that are furthest apart, then one line for each: the sides, tolerance, smallest effect seen, reason, remedy, rerun.
+        A table of the functionals that are furthest apart, then one line for each: the sides, tolerance, smallest effect seen, reason, place,
+        suspects, remedy, rerun.
     """
-    surroundings = SURROUNDINGS.get()
     delta = "none was given" if verdict.tolerance is None else number_text(verdict.tolerance)
     chance = " with probability .99" if np.any(verdict.standard_error > 0) else ""
-    facts = {
-        "actual": verdict.pair[0],
-        "expected": verdict.pair[1],
-        "tolerance": delta,
-        "smallest effect seen": f"{number_text(verdict.mde)} (differences this large are refuted{chance})",
-        "reason": verdict.reason,
-        "remedy": verdict.remedy or _remedy(verdict),
-        "rerun": surroundings.rerun if surroundings else check,
-    }
-    width = max(map(len, facts))
-    lines = [f"{name:<{width}}  {text}" for name, text in facts.items()]
-    return "\n".join([f"{verdict.outcome}: {check}", "", *_table(verdict, obtained, expected), "", *lines])
+    facts = [
+        ("actual", verdict.pair[0]),
+        ("expected", verdict.pair[1]),
+        ("tolerance", delta),
+        ("smallest effect seen", f"{number_text(verdict.mde)} (differences this large are refuted{chance})"),
+        ("reason", verdict.reason),
+        *(("furthest apart", line) for line in place),
+        *(("suspect", line) for line in suspects),
+        ("remedy", verdict.remedy or _remedy(verdict)),
+        ("rerun", rerun(check)),
+    ]
+    return "\n".join([f"{verdict.outcome}: {check}", "", *_table(verdict, obtained, expected), "", *listed(facts)])
+
+
+def rerun(check: str) -> str:
+    """How to run exactly this check again: the command of the running test or script, else the call and its place."""
+    surroundings = SURROUNDINGS.get()
+    return surroundings.rerun if surroundings else command() or check
+
+
+def listed(facts: Sequence[tuple[str, str]]) -> list[str]:
+    """Facts one below the other, their names in a column."""
+    width = max(len(name) for name, _ in facts)
+    margin = "\n" + " " * (width + 2)
+    return [f"{name:<{width}}  {text}".replace("\n", margin) for name, text in facts]
 
 
 def _remedy(verdict: Verdict) -> str:

@@ -1,15 +1,16 @@
-"""Journeys of a problem for assertions: from a law to the horizon, and there and back again, each finer on request."""
+"""Journeys of a problem for assertions: from a law to the horizon, and there and back again, each finer on request, and cheap ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from fpk.errors import GridError, MassAtEdges
+from fpk.closed_form import exact
+from fpk.errors import GridError, MassAtEdges, NoClosedForm
 from fpk.fokker_planck.solutions import GridMarginals
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
@@ -20,6 +21,8 @@ from fpk.refinement import refine
 
 #: A box reaches to where the density is e^{−DEPTH} of its peak, and is widened until less than EDGE of the mass comes near its edges.
 DEPTH, EDGE, WIDENINGS = 30.0, 1e-8, 8
+#: Cells over the initial law, particles and steps of a cheap journey.
+CHEAP_CELLS, CHEAP_PARTICLES, CHEAP_STEPS = 64, 20_000, 32
 
 #: 1, 2, 4, ... ↦ marginals at that multiple of the resolution.
 Journey = Callable[[int], Any]
@@ -52,6 +55,31 @@ def returned(problem: Problem, score: Any, reverse: Callable[..., Problem], *, c
         return solve(_walled(back, box), grid, times=[T], steps=steps)
 
     return lambda resolution: refine(lambda k: there_and_back(k * resolution))
+
+
+def cheap(problem: Problem, times: Sequence[float]) -> Any:
+    """Marginals that cost little: exact where that is known, else on one grid (d = 1), else of few particles, on the same noise for all problems."""
+    try:
+        return exact(problem, times=times)
+    except NoClosedForm:
+        pass
+    if problem.dimension > 1:
+        return simulate(problem, particles=CHEAP_PARTICLES, steps=CHEAP_STEPS, times=times)
+    box = roomy_grid(problem, CHEAP_CELLS)
+    return solve(_walled(problem, box), box, times=times)
+
+
+def cheaply_returned(problem: Problem, *, cells: int) -> Callable[[Callable[..., Problem]], Any]:
+    """There on one grid; a way back for each ``reverse(problem, score, initial=law)``, with the score of the way there."""
+    T, box = problem.horizon, roomy_grid(problem, cells)
+    steps = max(24, box.cells // 4)
+    ahead = solve(_walled(problem, box), box, times=list(np.linspace(0.0, T, steps + 1)), steps=steps)
+
+    def back(reverse: Callable[..., Problem]) -> Any:
+        returning = reverse(problem, ahead.score, initial=ahead.law(T))
+        return solve(_walled(returning, box), box, times=[T], steps=steps)
+
+    return back
 
 
 def _walled(problem: Problem, box: Grid) -> Problem:

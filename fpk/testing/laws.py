@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,12 +12,14 @@ from fpk.closed_form import LawMarginals
 from fpk.comparison import settle
 from fpk.difference import ALPHA
 from fpk.laws import Array, Law, as_law
-from fpk.marginals import Marginals
+from fpk.marginals import Estimate, Marginals
 from fpk.panels import Panel
 from fpk.problem import Problem
-from fpk.testing.failure_text import call_text, held
+from fpk.testing.explanations import of_problem, of_reversal, of_sides
+from fpk.testing.failure_text import call_text, held, spent
 from fpk.testing.journeys import Journey, returned, started_at
 from fpk.testing.sides import as_marginals, common_times, one_time, panel_for, require_one
+from fpk.testing.suspects import farthest
 from fpk.transformations import reverse_time
 from fpk.verdict import Outcome, Verdict
 
@@ -68,9 +70,9 @@ def assert_marginals(
     __tracebackhide__ = True
     sides = (actual, expected)
     panel = panel_for(sides, common_times(sides) if times is None else times)
-    alpha = ALPHA if alpha is None else alpha
+    alpha = spent(alpha)
     check = call_text("assert_marginals", "actual", "expected", tolerance=tolerance, times=times, alpha=alpha)
-    return held(*_compared(sides, panel, alpha, tolerance), check)
+    return _told(_compared(sides, panel, alpha, tolerance), check, lambda found: of_sides(*sides, panel, found))
 
 
 def assert_same_law(
@@ -119,10 +121,11 @@ def assert_same_law(
     require_one(tolerance, effect)
     when = one_time((actual, expected), time)
     sides = (as_marginals(actual, when, "actual"), as_marginals(expected, when, "expected"))
-    alpha = ALPHA if alpha is None else alpha
+    alpha = spent(alpha)
     options = {"tolerance": tolerance, "effect": effect, "time": time, "alpha": alpha}
     check = call_text("assert_same_law", "actual", "expected", **options)
-    return held(*_compared(sides, panel_for(sides, [when]), alpha, tolerance, effect), check)
+    panel = panel_for(sides, [when])
+    return _told(_compared(sides, panel, alpha, tolerance, effect), check, lambda found: of_sides(*sides, panel, found))
 
 
 def assert_stationary(
@@ -178,11 +181,12 @@ def assert_stationary(
     delta = tolerance if tolerance is not None else 0.01 if particles is None else 0.05
     target = LawMarginals({T: as_law(law)}, (T,), source="the law it started from")
     shown = {"cells": cells} if particles is None else {"particles": particles, "steps": steps, "seed": seed}
-    alpha = ALPHA if alpha is None else alpha
+    alpha = spent(alpha)
     check = call_text("assert_stationary", "problem", "law", tolerance=delta, **shown, alpha=alpha)
     start = replace(problem, initial=law)
     journey = started_at(start, cells=cells, particles=particles, steps=steps, seed=seed)
-    return held(*_arrived(journey, target, alpha, delta), check)
+    found = _arrived(journey, target, alpha, delta)
+    return _told(found, check, lambda estimates: of_problem(start, found.panel, estimates, planted=False))
 
 
 def assert_reverse_equivalent(
@@ -227,26 +231,48 @@ def assert_reverse_equivalent(
     T = problem.horizon
     target = LawMarginals({T: problem.initial}, (T,), source="the initial law")
     check = call_text("assert_reverse_equivalent", "problem", tolerance=tolerance, cells=cells)
-    return held(*_arrived(returned(problem, score, reverse, cells=cells), target, ALPHA, tolerance), check)
+    found = _arrived(returned(problem, score, reverse, cells=cells), target, ALPHA, tolerance)
+    return _told(found, check, lambda estimates: of_reversal(problem, found.panel, estimates))
 
 
-Compared = tuple[Verdict, Array, Array]
+class Compared(NamedTuple):
+    """Two sides held against each other on a panel."""
+
+    verdict: Verdict
+    sides: tuple[Any, Any]
+    panel: Panel
+    estimates: tuple[Estimate, Estimate]
 
 
 def _compared(
     sides: tuple[Any, Any], panel: Panel, alpha: float, tolerance: float | None, effect: float | None = None
 ) -> Compared:
-    """The verdict on two marginals, with the values of both for the table."""
+    """The verdict on two marginals, with what it was reached from."""
     first, second = (side.expect(panel) for side in sides)
     verdict = settle(first, second, names=panel.names, tolerance=tolerance, effect=effect, alpha=alpha)
-    return verdict, first.value, second.value
+    return Compared(verdict, sides, panel, (first, second))
 
 
 def _arrived(journey: Journey, target: LawMarginals, alpha: float, tolerance: float) -> Compared:
     """The end of a journey held against its target, at the first resolution that can tell."""
     panel = panel_for((target, target), target.times)
-    for resolution in RESOLUTIONS:
-        found = _compared((journey(resolution), target), panel, alpha, tolerance)
-        if found[0].outcome is not Outcome.UNDECIDED or np.any(found[0].standard_error > 0):
+
+    def at(resolution: int) -> Compared:
+        return _compared((journey(resolution), target), panel, alpha, tolerance)
+
+    found = at(RESOLUTIONS[0])
+    for resolution in RESOLUTIONS[1:]:
+        if found.verdict.outcome is not Outcome.UNDECIDED or np.any(found.verdict.standard_error > 0):
             break
+        found = at(resolution)
     return found
+
+
+def _told(found: Compared, check: str, suspects: Callable[[tuple[Estimate, Estimate]], list[str]]) -> Verdict:
+    """The end of the assertion; where the sides are furthest apart and what may be behind it are looked for if it is refuted."""
+    __tracebackhide__ = True
+    first, second = found.estimates
+    return held(
+        found.verdict, first.value, second.value, check,
+        place=lambda: farthest(*found.sides, found.panel, found.estimates), suspects=lambda: suspects(found.estimates),
+    )  # fmt: skip

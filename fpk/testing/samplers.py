@@ -6,19 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from fpk.battery import Examination, examine_sampler
-from fpk.check_context import SURROUNDINGS
 from fpk.errors import Refuted, Undecided
-from fpk.testing.failure_text import _plain, call_text
+from fpk.testing.failure_text import call_text, collected, listed, rerun, spent
 from fpk.verdict import Outcome
 
 
-def assert_sampler(sampler: Callable[..., Any], **declared: Any) -> Examination:
+def assert_sampler(sampler: Callable[..., Any], *, alpha: float | None = None, **declared: Any) -> Examination:
     """A sampler with an exact model reaches the law it should, in the order it claims, by the steps it says.
 
     Parameters
     ----------
     sampler : callable
         (model, start, steps, rng) ↦ positions; see :mod:`fpk.battery`.
+    alpha : float, optional
+        Probability, at most, that findings about samples refute something true; the checks share it. Default 10⁻⁶, or what the test may spend.
     **declared
         As for :func:`fpk.battery.examine_sampler`: at least ``kind`` and ``schedule``.
 
@@ -32,26 +33,26 @@ def assert_sampler(sampler: Callable[..., Any], **declared: Any) -> Examination:
         If a finding is: with the table of all, and the mistakes that would explain them.
     Undecided
         If none is, but one could not tell.
+
+    Examples
+    --------
+    >>> from fpk.schedules import OTSchedule
+    >>> def backwards(model, x, steps, rng):
+    ...     for k in range(steps):
+    ...         x = x - model(x, 1 - k / steps) / steps
+    ...     return x
+    >>> print(assert_sampler(backwards, kind="velocity", schedule=OTSchedule(), order=1).outcome)
+    CONFIRMED
     """
     __tracebackhide__ = True
-    found = examine_sampler(sampler, **declared)
-    _collected(found)
+    alpha = spent(alpha)
+    check = call_text("assert_sampler", "sampler", **declared, alpha=alpha)
+    found = examine_sampler(sampler, alpha=alpha, **declared)
+    told = next(f for f in found.findings if f.verdict.outcome is found.outcome)
+    collected(told.verdict, check, suspects=[str(s) for s in found.suspects[:3]], alpha=alpha)
     if found.outcome is Outcome.CONFIRMED:
         return found
-    refuted = found.outcome is Outcome.REFUTED
-    failure = (Refuted if refuted else Undecided)(f"{found}\nrerun  {_rerun()}")
-    failure.verdict = (found.refuted if refuted else found.undecided)[0].verdict
+    text = "\n".join([f"{found.outcome}: {check}", "", str(found), "", *listed([("rerun", rerun(check))])])
+    failure = (Refuted if found.outcome is Outcome.REFUTED else Undecided)(text)
+    failure.verdict = told.verdict
     raise failure
-
-
-def _collected(found: Examination) -> None:
-    """Every verdict is told to the test that asked, as those of other assertions are."""
-    surroundings = SURROUNDINGS.get()
-    for finding in found.findings if surroundings else ():
-        told = {key: _plain(value) for key, value in finding.verdict.as_dict().items()}
-        surroundings.collect({"check": f"assert_sampler: {finding.check}"} | told)  # type: ignore[union-attr]
-
-
-def _rerun() -> str:
-    surroundings = SURROUNDINGS.get()
-    return surroundings.rerun if surroundings else call_text("assert_sampler", "sampler")

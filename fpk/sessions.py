@@ -1,0 +1,396 @@
+"""Sessions: the checks that the tests of one pytest session made, as rows; what is said of them, and how they differ from an earlier session's.
+
+A *row* is one place of one test that makes a check, with the worst verdict found there and the ``counts`` of all. It has the fields of the records
+of ``fpk run`` (:class:`fpk.records.Record`): ``id`` is the test, ``variant`` the assertion, ``case`` the parameters of the test. A row *holds* if its
+verdict is CONFIRMED, or if its test passed all the same: then the test asked for that verdict.
+
+Two sessions differ badly if a verdict flipped (unless one that did not hold does now), if a check vanished from a test that still passes or whose
+file was looked through, or if a check was sure to see an effect of its tolerance and is not any more. Tests that were not selected tell nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+from fpk.changes import Change, blinder, changes, read_records
+from fpk.check_context import GRAVEST
+from fpk.errors import StoreError
+from fpk.rendering import SYMBOLS, markdown_text, rendered, replace_file
+from fpk.wording import number_text, one_line
+
+Row = dict[str, Any]
+#: Bytes of a summary: what code hosts take for one step, and a little air.
+LARGEST_SUMMARY = 1_000_000
+#: Characters of a sentence in the terminal.
+SENTENCE = 300
+PASSED, RAN = ("passed", "xfailed"), ("passed", "xfailed", "skipped")
+
+
+class Ended(Protocol):
+    """How a test ended, and the rows it sent, as JSON."""
+
+    outcome: str
+    rows: list[str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a session differs from an earlier one.
+
+    Parameters
+    ----------
+    flipped, vanished, blunted : list of Change
+        What must not be: other verdicts, checks that are no longer made, checks that see less than their tolerance now.
+    mended, new : list of Change
+        What held not and holds now; what was not checked before.
+    inputs : list of Change
+        What was computed otherwise: tolerances, seeds, versions.
+    unseen : int
+        Earlier checks whose tests did not run in this session.
+    """
+
+    flipped: list[Change]
+    vanished: list[Change]
+    blunted: list[Change]
+    mended: list[Change]
+    new: list[Change]
+    inputs: list[Change]
+    unseen: int
+
+    @property
+    def bad(self) -> list[Change]:
+        """All that makes a session fail, flips first."""
+        return [*self.flipped, *self.vanished, *self.blunted]
+
+
+@dataclass(frozen=True)
+class Session:
+    """The checks of a session.
+
+    Parameters
+    ----------
+    rows : list of dict
+    tests : int
+        How many tests made a check.
+    budget : float or None
+        What the session was allowed to spend on false alarms.
+    comparison : Comparison or None
+    """
+
+    rows: list[Row]
+    tests: int
+    budget: float | None = None
+    comparison: Comparison | None = None
+    trouble: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs badly from the earlier session, and everything could be written; failed tests are told by pytest."""
+        return not self.trouble and not (self.comparison and self.comparison.bad)
+
+    @cached_property
+    def failing(self) -> list[Row]:
+        """Rows that do not hold, refuted ones first."""
+        return sorted((row for row in self.rows if not row["holds"]), key=lambda row: -GRAVEST.index(row["verdict"]))
+
+    @property
+    def counted(self) -> str:
+        """How many checks, and how they ended, in one line."""
+        found = Counter(row["verdict"] for row in self.rows)
+        parts = [f"{found[name]} {name}" for name in GRAVEST if found[name]]
+        wanted = sum(row["holds"] and row["verdict"] != GRAVEST[0] for row in self.rows)
+        told = ", ".join(parts) + (f" ({wanted} of them wanted so by tests that pass)" if wanted else "")
+        return f"{_many(len(self.rows), 'check')} in {_many(self.tests, 'test')}: {told or 'none made'}"
+
+    @property
+    def spent(self) -> str:
+        """What a false alarm had as its chance, and how much of that was not in the budget."""
+        total, beyond = (sum(row[name] or 0.0 for row in self.rows) for name in ("spent", "beyond"))
+        if not total:
+            return "nothing was sampled: no false alarms"
+        over = f", {number_text(beyond)} of it by checks with a level of their own" if beyond and self.budget else ""
+        allowed = f" (budget {number_text(self.budget)}{over})" if self.budget else ""
+        return f"chance of a false alarm at most {number_text(total)}{allowed}"
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """(style, line) for the terminal: every check that does not hold, what changed, and a count; nothing where there was no check."""
+        compared = self.comparison
+        quiet = not self.failing and self.holds
+        if not quiet:
+            yield "title", "fpk"
+        for row in self.failing:
+            yield "red" if row["verdict"] == "REFUTED" else "yellow", f"{row['verdict']:<9} {told_row(row)}"
+        for name in ("flipped", "vanished", "blunted", "mended") if compared else ():
+            for change in getattr(compared, name):
+                yield ("green" if name == "mended" else "red"), f"{name:<9} {told_change(change)}"
+        if compared and (compared.new or compared.unseen):
+            yield "", f"{len(compared.new)} new, {compared.unseen} of the earlier checks were not run"
+        yield from (("red", text) for text in self.trouble)
+        if self.rows or not quiet:
+            yield ("green" if quiet else "red"), f"fpk: {self.counted}; {self.spent}"
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def told_row(row: Row) -> str:
+    """A row in one line: which check, where, the numbers that decide, and the most likely mistake."""
+    times = sum(row["counts"].values())
+    often = f", {row['counts'][row['verdict']]} of {times} times" if times > 1 else ""
+    numbers = f"difference {number_text(row['difference'])} ({', '.join(_numbers(row))})"
+    suspects = f"; suspect: {row['suspects'][0]}" if row.get("suspects") else ""
+    return one_line(f"{row['test']} {row['variant']}{_at(row)}{often}: {numbers}{suspects}", SENTENCE)
+
+
+def _numbers(row: Row) -> Iterator[str]:
+    names = {"budget": "budget", "standard_error": "standard error", "tolerance": "tolerance"}
+    yield from (f"{label} {number_text(row[name])}" for name, label in names.items() if row.get(name) is not None)
+
+
+def _at(row: Row) -> str:
+    return f" at {row['place']}" if row.get("place") else ""
+
+
+def told_change(change: Change) -> str:
+    """A change in one line."""
+    row = change.after or change.before or {}
+    return one_line(f"{row.get('test', change.id)} {change.variant}: {change.text}", SENTENCE)
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(tests: Mapping[str, Ended], seed: int) -> list[Row]:
+    """The rows of all tests, by id, so that no order of tests or workers changes them.
+
+    Parameters
+    ----------
+    tests : mapping from id to Ended
+    seed : int
+        The root seed of the session.
+    """
+    versions = _versions()
+    out: list[Row] = []
+    for _, ended in sorted(tests.items()):
+        sent = [json.loads(row) for row in ended.rows]
+        for variant, row in _named(sent):
+            out.append(_row(variant, row, ended.outcome, seed) | {"versions": versions})
+    return out
+
+
+def _named(sent: Sequence[Row]) -> list[tuple[str, Row]]:
+    """A name for each row of a test: its assertion, numbered where several places make the same."""
+    seen: Counter[str] = Counter()
+    out = []
+    for row in sorted(sent, key=lambda row: _line(row["place"])):
+        seen[row["assertion"]] += 1
+        number = seen[row["assertion"]]
+        out.append((f"{row['assertion']} ({number})" if number > 1 else row["assertion"], row))
+    return out
+
+
+def _line(place: str) -> tuple[str, int]:
+    file, _, line = place.rpartition(":")
+    return file, int(line or 0)
+
+
+def _row(variant: str, row: Row, outcome: str, seed: int) -> Row:
+    holds = row["verdict"] == "CONFIRMED" or outcome in PASSED
+    case, test = row["case"], row["test"]
+    head = {
+        "id": test.removesuffix(f"[{case}]") if case else test,
+        "variant": variant,
+        "case": case,
+        "expected": row["verdict"] if holds else "CONFIRMED",
+        "holds": holds,
+        "outcome": outcome,
+        "study": test.partition("::")[0],
+        "statement": row["check"],
+        "seed": seed,
+        "inputs": {"tolerance": number_text(row.get("tolerance"))},
+    }
+    return head | {name: value for name, value in row.items() if name not in ("check", "assertion", *head)}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("fpk", "numpy", "scipy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a folder without installation
+            continue
+    return found
+
+
+# -- comparing -------------------------------------------------------------------------------------------------------------
+
+
+def earlier(folder: str) -> list[Row]:
+    """The rows of an earlier session.
+
+    Raises
+    ------
+    StoreError
+        If there are none, or they are of something else.
+    """
+    rows = read_records(Path(folder))
+    if not all("test" in row for row in rows):
+        raise StoreError(f"{folder} is no report of a test session: name a folder that --fpk-report wrote.")
+    return rows
+
+
+def compared(
+    before: Iterable[Row], after: Iterable[Row], ran: Mapping[str, str], is_gone: Callable[[str], bool]
+) -> Comparison:
+    """How a session differs from an earlier one.
+
+    Parameters
+    ----------
+    before, after : iterable of dict
+        Rows.
+    ran : mapping from test to outcome
+        Tests of this session, with and without checks.
+    is_gone : callable
+        Whether a test that did not run exists no more.
+    """
+    found: dict[str, list[Change]] = {}
+    for change in changes(before, after):
+        found.setdefault(change.kind, []).append(change)
+    flips, lost = found.get("flipped", []), found.get("vanished", [])
+    mended = [c for c in flips if c.before and c.after and not c.before["holds"] and c.after["holds"]]
+    vanished = [c for c in lost if c.before and _vanished(c.before["test"], ran, is_gone)]
+    return Comparison(
+        flipped=[c for c in flips if c not in mended],
+        vanished=vanished,
+        blunted=[c for c in found.get("numbers", []) if c.before and c.after and blinder(c.before, c.after)],
+        mended=mended,
+        new=found.get("new", []),
+        inputs=found.get("inputs", []),
+        unseen=len(lost) - len(vanished),
+    )
+
+
+def _vanished(test: str, ran: Mapping[str, str], is_gone: Callable[[str], bool]) -> bool:
+    return ran[test] in RAN if test in ran else is_gone(test)
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------------
+
+
+def finished(
+    tests: Mapping[str, Ended], before: Sequence[Row] | None, is_gone: Callable[[str], bool], option: Any
+) -> Session:
+    """The session, compared and written as its options say; what cannot be written is told and does not hide the rest.
+
+    Parameters
+    ----------
+    tests : mapping from id to Ended
+    before : sequence of dict, optional
+        Rows of an earlier session.
+    is_gone : callable
+        Whether a test exists no more.
+    option : namespace
+        ``fpk_seed``, ``fpk_alpha``, ``fpk_report``, ``fpk_summary``.
+    """
+    rows = rows_of(tests, int(option.fpk_seed))
+    ran = {id: ended.outcome for id, ended in tests.items()}
+    comparison = None if before is None else compared(before, rows, ran, is_gone)
+    session = Session(rows, len({row["test"] for row in rows}), option.fpk_alpha, comparison)
+    trouble = []
+    for target, write in ((option.fpk_report, write_report), (option.fpk_summary, append_summary)):
+        try:
+            if target and (rows or target == option.fpk_report):
+                write(session, Path(target))
+        except (StoreError, OSError) as error:
+            trouble.append(f"fpk: {error}")
+    return Session(rows, session.tests, session.budget, comparison, tuple(trouble))
+
+
+def write_report(session: Session, folder: Path) -> None:
+    """Write ``records.jsonl``, ``report.md`` and ``index.html``.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    lines = [json.dumps(row, ensure_ascii=False) for row in session.rows]
+    replace_file(folder / "records.jsonl", "".join(f"{line}\n" for line in lines))
+    replace_file(folder / "report.md", markdown(session))
+    context = {"session": session, "title": title(session), "symbols": SYMBOLS, "change": told_change}
+    replace_file(folder / "index.html", rendered("session.html", context))
+
+
+def append_summary(session: Session, file: Path) -> None:
+    """Append the session as Markdown to a file that code hosts show, and stay below what they take."""
+    room = LARGEST_SUMMARY - (file.stat().st_size if file.exists() else 0)
+    text = markdown(session, room)
+    if text:
+        with file.open("a", encoding="utf-8") as out:
+            out.write(text)
+
+
+def title(session: Session) -> str:
+    """What a person wants to know first."""
+    changed = len(session.comparison.bad) if session.comparison else 0
+    parts = [f"{len(session.failing)} of {_many(len(session.rows), 'check')} not confirmed"] if session.failing else []
+    parts += [f"{_many(changed, 'check')} worse than before"] if changed else []
+    return ", ".join(parts) or f"{_many(len(session.rows), 'check')}: nothing against them"
+
+
+def markdown(session: Session, room: int = LARGEST_SUMMARY) -> str:
+    """The session as Markdown, not more than so many bytes: what does not hold and what changed first, then all checks as far as there is room."""
+    mark = "✗" if session.failing or not session.holds else "✓"
+    parts = [f"### {mark} fpk: {title(session)}\n\n{_cell(session.counted)}; {_cell(session.spent)}.\n\n"]
+    if session.failing:
+        rows = [f"{_table_row(row)} `{_code(row['rerun'])}` |\n" for row in session.failing]
+        parts += [*_table((*HEADINGS, "run it again")), *rows, "\n"]
+    if session.comparison:
+        lists = [(name, getattr(session.comparison, name)) for name in ("flipped", "vanished", "blunted", "mended")]
+        parts += [f"- **{name}** {_cell(told_change(change))}\n" for name, found in lists for change in found] + ["\n"]
+    if session.rows:
+        parts += ["<details><summary>All checks</summary>\n\n", *_table(HEADINGS)]
+        parts += [f"{_table_row(row)}\n" for row in session.rows]
+    return _within(parts, "\n</details>\n" if session.rows else "", room)
+
+
+HEADINGS = ("verdict", "test", "check", "times", "difference", "budget", "standard error", "tolerance", "sees")
+
+
+def _table(headings: Sequence[str]) -> list[str]:
+    return [f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}\n"]
+
+
+def _table_row(row: Row) -> str:
+    numbers = [number_text(row.get(name)) for name in ("difference", "budget", "standard_error", "tolerance", "mde")]
+    cells = [row["test"], f"{row['variant']}{_at(row)}", str(sum(row["counts"].values())), *numbers]
+    return f"| {SYMBOLS[row['verdict']]} {row['verdict']} | " + " | ".join(map(_cell, cells)) + " |"
+
+
+def _cell(text: str) -> str:
+    return str(markdown_text(one_line(text, SENTENCE)))
+
+
+def _code(text: str) -> str:
+    """A command between backticks in a table."""
+    return one_line(text, SENTENCE).replace("`", "'").replace("|", "\\|")
+
+
+def _within(parts: Sequence[str], end: str, room: int) -> str:
+    """As many parts as there is room for, with a word about those left out."""
+    out, left = [], room - len(end.encode()) - 100
+    for k, part in enumerate(parts):
+        left -= len(part.encode())
+        if left < 0:
+            return "".join(out) + f"\n... and {len(parts) - k} lines more: there is no room.\n" + end if out else ""
+        out.append(part)
+    return "".join(out) + end
