@@ -255,6 +255,8 @@ class GaussianMixture(Shown):
 
 def _times(matrix: Array, x: Array) -> Array:
     """A x for rows x of shape (n, d), by sums in a fixed order."""
+    if len(matrix) == x.shape[1] == 1:
+        return matrix[0, 0] * x
     columns = [reduce(add, (a * x[:, j] for j, a in enumerate(row))) for row in matrix]
     return np.stack(columns, axis=1)
 
