@@ -15,7 +15,7 @@ STUDIES = PACKAGE.parent / "studies"
 
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
-    ("errors", "check_context", "instructions", "certificate_check", "shown"),
+    ("errors", "check_context", "instructions", "kept_loops", "certificate_check", "shown"),
     ("tracing", "symbolic", "configuration"),
     ("compiled_functions",),
     ("laws", "schedules", "grids"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,16 @@ from scipy.stats import kstest, norm
 
 import fpk
 from fpk.errors import NonFinite, ProblemError, SchemeError
+from fpk.fields import exact_field
 from fpk.laws import Array
-from fpk.samplers import PoissonField, PoissonFlow, ProbabilityFlow, reflowed_field
+from fpk.models.features import Hermite
+from fpk.models.fits import fit
+from fpk.models.objectives import conditional
+from fpk.models.points import Pairs
+from fpk.samplers import PoissonField, PoissonFlow, ProbabilityFlow, Transported, reflowed_field, transported
 from fpk.samplers.coupling import monotone_map, quantiles, solved_monotone
 from fpk.samplers.poisson import CauchyLaw, heights
+from fpk.schedules import OTSchedule
 
 DATA = fpk.GaussianMixture([0.3, 0.7], [2.2, 3.8], stds=[0.2, 0.5])
 PLANE = fpk.GaussianMixture([0.4, 0.6], [[1.0, -1.0], [-2.0, 0.5]], covariances=[[[0.5, 0.2], [0.2, 0.3]], np.eye(2)])
@@ -65,6 +72,53 @@ def test_reflowed_velocities_are_constant_along_their_lines(rng: np.random.Gener
     v = field(start, 1.0)
     for t in (0.8, 0.3, 0.0):
         np.testing.assert_allclose(field(start - (1 - t) * v, t), v, atol=1e-9)
+
+
+def test_straightness_of_normal_data_is_an_integral() -> None:
+    """Paths are Z_t = s(t) Z_1 with s² = (1 − t)² a² + t²; for Z_1 = ±1, S = ∫ (ṡ − (1 − a))² dt."""
+    a = 0.3
+    s = lambda t: np.hypot((1 - t) * a, t)  # noqa: E731
+    exact, _ = quad(lambda t: ((t - (1 - t) * a**2) / s(t) - (1 - a)) ** 2, 0, 1, epsabs=1e-13)
+    field, z = exact_field(fpk.Gaussian(0.0, a), OTSchedule(), kind="velocity"), np.array([[1.0], [-1.0]])
+    coarse, fine = (transported(field, z, steps=n) for n in (32, 64))
+    np.testing.assert_allclose(fine.straightness, exact, rtol=1e-5)
+    assert abs(fine.straightness - exact) < abs(coarse.straightness - exact) / 12  # fourth order, 16 in the limit
+    np.testing.assert_allclose([fine.cost, *fine.data[:, 0]], [(1 - a) ** 2, a, -a], rtol=1e-6)
+
+
+def test_a_reflowed_flow_is_straight(rng: np.random.Generator) -> None:
+    assert transported(reflowed_field(DATA), rng.normal(0, 1, (200, 1)), steps=4).straightness < 1e-16
+    with pytest.raises(ProblemError, match="even number of steps"):
+        transported(reflowed_field(DATA), np.zeros((1, 1)), steps=3)
+
+
+def test_reflow_in_the_plane_straightens_and_keeps_to_its_bound(rng: np.random.Generator) -> None:
+    """Rounds of linear flows, exact for normal laws, each learned from the pairs of the one before; moments are those of the pairs."""
+    noise = rng.normal(size=(4000, 2))
+    data = rng.normal(size=(4000, 2)) @ np.array([[1.2, 0.9], [0.0, 0.2]])
+    start = float(np.mean(np.sum((noise - data) ** 2, 1)))
+    found = []
+    for _ in range(3):
+        found.append(transported(Learned(data, noise), noise, steps=32))
+        data = found[-1].data
+    straightness = [flow.straightness for flow in found]
+    assert straightness[0] > 5 * straightness[1]
+    assert min(straightness) <= start / 3
+    assert all(after.cost <= before.cost * (1 + 1e-6) for before, after in itertools.pairwise(found))
+    assert isinstance(found[0], Transported)
+
+
+class Learned:
+    """The flow-matching velocity of pairs, linear in x at every time."""
+
+    def __init__(self, data: Array, noise: Array) -> None:
+        self.data, self.noise = data, noise
+
+    def velocity(self, x: Array, t: float) -> Array:
+        features = Hermite(1, mean=[0.0, 0.0], std=1.0)
+        pairs = Pairs(self.data, self.noise, np.full(len(self.data), 1 / len(self.data)), OTSchedule(), t)
+        objective = conditional(features, pairs, kind="velocity")
+        return fit(features, objective, kind="velocity", schedule=OTSchedule()).model(x, t)
 
 
 # -- field lines -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ class                 order evaluations
 ``PoissonFlow``       1-4   1, 2, 4      lines of the field of charges
 ===================== ===== ============ ===========================================================
 
-Times are in :mod:`fpk.samplers.times`, reflow in :mod:`fpk.samplers.rectified`.
+Times are in :mod:`fpk.samplers.times`, reflow and straightness in :mod:`fpk.samplers.rectified`.
 """
 
 from fpk.samplers.ancestral import DDIM, DDPM
@@ -24,7 +24,7 @@ from fpk.samplers.exponential import DPMSolver2
 from fpk.samplers.flows import ProbabilityFlow
 from fpk.samplers.langevin import MALA, ULA, AnnealedLangevin, PredictorCorrector
 from fpk.samplers.poisson import PoissonField, PoissonFlow
-from fpk.samplers.rectified import reflowed_field
+from fpk.samplers.rectified import Transported, reflowed_field, transported
 from fpk.samplers.reverse import EulerMaruyama, StochasticHeun
 
 __all__ = [
@@ -42,5 +42,7 @@ __all__ = [
     "ProbabilityFlow",
     "Sampler",
     "StochasticHeun",
+    "Transported",
     "reflowed_field",
+    "transported",
 ]
