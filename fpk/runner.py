@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -131,20 +131,16 @@ def run(
     with contextlib.nullcontext() if alone else connected(min(jobs, len(left)), scheduler, scheduler_file) as client:
         own = scheduler is None and scheduler_file is None
         for task, error in finished or clustered(client, left, store.root, compute, fresh=fresh, own=own, say=say):
-            yield _done(task, store, error, fresh)
+            yield _done(task, store, error)
 
 
-def _done(task: Task, store: Store, error: Callable[[], str], fresh: bool) -> Done:
-    """What became of a task; a worker is asked for an error only where the store does not tell that there was none."""
-    text = error() if fresh else ""
-    loaded = None if text else store.load(task.key)
-    if loaded is not None:
-        return Done(task, *loaded)
-    return Done(task, None, {}, text or error() or "the stored record vanished or is damaged; run again")
+def _done(task: Task, store: Store, error: str) -> Done:
+    loaded = None if error else store.load(task.key)
+    if loaded is None:
+        return Done(task, None, {}, error or "the stored record vanished or is damaged; run again")
+    return Done(task, *loaded)
 
 
-def _serial(
-    tasks: Sequence[Task], store: Store, fresh: bool, compute: Compute
-) -> Iterator[tuple[Task, Callable[[], str]]]:
+def _serial(tasks: Sequence[Task], store: Store, fresh: bool, compute: Compute) -> Iterator[tuple[Task, str]]:
     for task in tasks:
-        yield task, partial(str, compute(task, str(store.root), fresh))
+        yield task, compute(task, str(store.root), fresh)

@@ -14,6 +14,16 @@ from typing import Any
 
 from fpk.errors import ClusterError, ProblemError
 
+#: What Dask says when a worker has died or is being closed.
+DEATHS = (
+    "marked as failed because",
+    "caused the cluster to lose already computed",
+    "Couldn't gather",
+    "Restarting worker",
+    "was killed by",
+    "still alive after",
+)
+
 
 @contextlib.contextmanager
 def connected(jobs: int, scheduler: str | None = None, scheduler_file: Path | None = None) -> Iterator[Any]:
@@ -54,28 +64,41 @@ def _local(jobs: int) -> Iterator[Any]:
         "host": "127.0.0.1",
         "dashboard_address": None,
         "memory_limit": 0,
+        "preload": ["fpk.cluster.processes"],
     }
     free = {"dashboard_address": "127.0.0.1:0"}  # any free port: two runs at a time are no warning
     with (
         dask.config.set(settings),  # type: ignore[attr-defined]
+        _told_once(),
         LocalCluster(**here, scheduler_kwargs=free) as cluster,
         Client(cluster) as client,
     ):
         try:
             yield client
-        finally:
-            _leave_quietly(client)
-
-
-def _leave_quietly(client: Any) -> None:
-    """Workers that are being closed complain that their scheduler is gone: from here on nothing they say matters."""
-    logging.getLogger("distributed.nanny").setLevel(logging.ERROR)  # "still alive, killing"
-    with contextlib.suppress(Exception):
-        client.run(_silent, on_error="ignore", callback_timeout=3)
+        finally:  # workers that are being closed complain that their scheduler is gone
+            with contextlib.suppress(Exception):
+                client.run(_silent, on_error="ignore", callback_timeout=3)
 
 
 def _silent() -> None:
     logging.disable(logging.CRITICAL)
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    """Deaths of workers are told by who hands out the tasks; what Dask says of them is left out, and nothing else."""
+
+    def other(record: logging.LogRecord) -> bool:
+        return not any(part in str(record.msg) for part in DEATHS)
+
+    loggers = [logging.getLogger(f"distributed.{name}") for name in ("scheduler", "nanny", "client")]
+    for logger in loggers:
+        logger.addFilter(other)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(other)
 
 
 @contextlib.contextmanager

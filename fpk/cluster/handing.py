@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from fpk.cluster.places import Place, check_workers, differing, differing_code, placed, sent_code
+from fpk.cluster.processes import Unfinished
 from fpk.cluster.watch import PATIENCE, Say, Watch
 from fpk.errors import ClusterError, StoreError
 from fpk.tasks import Task
@@ -27,16 +28,14 @@ Compute = Callable[[Task, str, bool], str]
 AHEAD = 1000
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a worker says of a task: an error text, empty when all is well, and whether no other task can do better."""
+def worked(task: Task, compute: Compute, root: str, fresh: bool, place: Place | None) -> None:
+    """Compute a task on a worker, which may have come later than the check of all workers.
 
-    error: str
-    hopeless: bool = False
-
-
-def worked(task: Task, compute: Compute, root: str, fresh: bool, place: Place | None) -> Answer:
-    """Compute a task on a worker, which may have come later than the check of all workers."""
+    Raises
+    ------
+    Unfinished
+        With the error text; without it the evidence is stored.
+    """
     if place is not None:
         from distributed import get_worker
 
@@ -44,17 +43,19 @@ def worked(task: Task, compute: Compute, root: str, fresh: bool, place: Place | 
         found = differing(place, worker.state.nthreads)
         if found := found or differing_code(task.studies, task.claim, sent_code(task)):
             where = f"{worker.address} on {socket.gethostname()}"
-            return Answer(f"ClusterError: the worker {where} would not compute the same: {'; '.join(found)}.")
+            raise Unfinished(f"ClusterError: the worker {where} would not compute the same: {'; '.join(found)}.", False)
     try:
-        return Answer(compute(task, root, fresh))
+        text = compute(task, root, fresh)
     except StoreError as error:
-        return Answer(str(error), hopeless=True)
+        raise Unfinished(str(error), True) from None
+    if text:
+        raise Unfinished(text, False)
 
 
 def clustered(
     client: Any, tasks: Sequence[Task], root: Path, compute: Compute, *, fresh: bool, own: bool, say: Say
-) -> Iterator[tuple[Task, Callable[[], str]]]:
-    """Hand out the tasks and yield them as they finish, each with what asks its worker for the error text.
+) -> Iterator[tuple[Task, str]]:
+    """Hand out the tasks and yield them as they finish, each with its error text (empty when all is well).
 
     Parameters
     ----------
@@ -86,24 +87,33 @@ def clustered(
             if _killed(future):
                 suspects.append(task)
             else:
-                yield task, partial(_error_of, future)
-        for suspect in suspects:  # one at a time: a bystander succeeds, the culprit is named
+                yield task, _error_of(future)
+        if suspects:
+            say(
+                f"a worker process died; {_counted(len(suspects))} computed again, one at a time, to see which of them does it"
+            )
+        for suspect in suspects:
             for task, future in _as_finished(client, [suspect], work, say):
                 died = f"its worker process died, twice, the second time alone: {task.check}"
-                yield task, partial(str, died) if _killed(future) else partial(_error_of, future)
+                yield task, died if _killed(future) else _error_of(future)
+
+
+def _counted(tasks: int) -> str:
+    return "the task that was on it is" if tasks == 1 else f"the {tasks} tasks that were on it are"
 
 
 def _as_finished(
-    client: Any, tasks: Sequence[Task], work: Callable[[Task], Answer], say: Say
+    client: Any, tasks: Sequence[Task], work: Callable[[Task], None], say: Say
 ) -> Iterator[tuple[Task, Any]]:
     """Submit the tasks, a thousand ahead at most, and yield them with their futures as they finish."""
-    run, rest = secrets.token_hex(4), iter(tasks)  # two runs on one scheduler must not share their tasks
+    group, rest = f"fpk-{secrets.token_hex(4)}", iter(tasks)  # two runs on one scheduler must not share their tasks
     finished: SimpleQueue = SimpleQueue()
-    waiting: dict[str, tuple[Task, Any]] = {}
+    waiting: dict[Any, tuple[Task, Any]] = {}
 
     def submit() -> None:
         if more := list(islice(rest, AHEAD - len(waiting))):
-            keys = [f"{task.check}-{task.key[:12]}-{run}" for task in more]
+            # Tasks of one group are kept in a queue by the scheduler, in place of being piled up on workers that may die.
+            keys = [(group, task.check, task.key[:12]) for task in more]
             for task, future in zip(more, client.map(work, more, key=keys, pure=False), strict=True):
                 waiting[future.key] = task, future
                 future.add_done_callback(finished.put)
@@ -130,7 +140,7 @@ def _killed(future: Any) -> bool:
     ClusterError
         If there is no telling any more, because the scheduler is gone.
     """
-    if future.status in ("cancelled", "lost"):
+    if future.status == "cancelled":
         raise ClusterError(
             "the scheduler is gone, or somebody cancelled the tasks of this run. What is finished is kept; the same command goes on."
         )
@@ -138,11 +148,12 @@ def _killed(future: Any) -> bool:
 
 
 def _error_of(future: Any) -> str:
-    """The error text of a finished task, empty when all is well; asks the worker."""
-    if future.status == "error":
-        error = future.exception()
+    """The error text of a finished task, empty when all is well (also when its worker died later: the evidence is stored)."""
+    if future.status != "error":
+        return ""
+    error = future.exception()
+    if not isinstance(error, Unfinished):
         return f"{type(error).__name__}: {error}"
-    answer = future.result()
-    if answer.hopeless:
-        raise StoreError(answer.error)
-    return answer.error
+    if error.hopeless:
+        raise StoreError(error.text)
+    return error.text

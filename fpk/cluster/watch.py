@@ -30,7 +30,7 @@ class Watch:
     _heard: dict[str, tuple[float, float]] = field(default_factory=dict)
     _told: str = ""
 
-    def look(self, waiting: Collection[str]) -> None:
+    def look(self, waiting: Collection[Any]) -> None:
         """Say what stands in the way of the waiting tasks, unless that has been said."""
         try:
             workers = self.client.scheduler_info(n_workers=-1)["workers"]
@@ -57,7 +57,7 @@ class Watch:
 
 
 def stall(
-    workers: Mapping[str, Any], processing: Mapping[str, Any], waiting: Collection[str], silent: Mapping[str, float]
+    workers: Mapping[str, Any], processing: Mapping[str, Any], waiting: Collection[Any], silent: Mapping[str, float]
 ) -> str:
     """What keeps the waiting tasks from going on, and what to do about it; empty while a worker is busy with one.
 
@@ -67,8 +67,8 @@ def stall(
         What the scheduler knows of each worker, by address.
     processing : mapping
         Keys of the tasks each worker has.
-    waiting : collection of str
-        Keys of our tasks that are not finished.
+    waiting : collection
+        Keys ``(group, check, address)`` of our tasks that are not finished.
     silent : mapping
         Workers without a sign of life, and for how many seconds.
     """
@@ -83,7 +83,7 @@ def stall(
         return ""
     if gone := [name for name in busy if name in silent]:
         name, host = gone[0], workers[gone[0]].get("host", "its machine")
-        check = busy[name][0].rpartition("-")[0].rpartition("-")[0]
+        check = " ".join(busy[name][0][1:2])
         return (
             f"{left}: no sign of life from {few(gone)} for {silent[name]:.0f} s, busy with {check}. It computes without a pause, or hangs: "
             f"py-spy dump on {host} shows where. Stopping it is safe: its task is computed elsewhere."
