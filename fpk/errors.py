@@ -12,6 +12,7 @@
      ├── ComparisonError   (ValueError)       two routes that cannot be compared as asked
      ├── UnknownName       (LookupError)      a study, claim or scheme nobody knows: lists the known ones
      ├── StoreError        (RuntimeError)     the store of results is unreadable or cannot be written
+     ├── ClusterError      (RuntimeError)     workers that cannot be reached, or would not compute the same
      ├── Refuted           (AssertionError)   an assertion of fpk.testing is wrong: carries its verdict
      └── Undecided         (AssertionError)   an assertion of fpk.testing could not be settled: carries its verdict
 
@@ -61,6 +62,10 @@ class ComparisonError(FpkError, ValueError):
 
 class StoreError(FpkError, RuntimeError):
     """The store of results is unreadable or cannot be written."""
+
+
+class ClusterError(FpkError, RuntimeError):
+    """Workers that cannot be reached, or would not compute the same: says what differs."""
 
 
 class Refuted(FpkError, AssertionError):

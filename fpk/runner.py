@@ -7,7 +7,6 @@ finished. Results do not depend on the number of workers.
 from __future__ import annotations
 
 import contextlib
-import platform
 import sys
 import time
 import traceback
@@ -18,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from fpk.catalogue import Catalogue, load_catalogue
-from fpk.errors import FpkError, ProblemError
+from fpk.cluster.clients import connected
+from fpk.cluster.handing import Compute, clustered
+from fpk.cluster.places import versions
+from fpk.errors import FpkError
 from fpk.store import Store
 from fpk.study import Evidence, Size
 from fpk.tasks import Task, keep_engine
@@ -32,9 +34,6 @@ class Done:
     evidence: Evidence | None
     provenance: dict[str, Any]
     error: str = ""
-
-
-Compute = Callable[[Task, str, bool], str]
 
 
 def computed(task: Task, store_root: str, fresh: bool = False) -> str:
@@ -53,6 +52,8 @@ def computed(task: Task, store_root: str, fresh: bool = False) -> str:
     except FpkError as error:
         return f"{type(error).__name__}: {error}"
     except (Exception, SystemExit) as error:
+        if type(error).__name__ == "KilledWorker":  # a part of the task died with another worker: as if this one had
+            raise
         return f"{type(error).__name__}: {error} (while computing {task.check} in {study.name}, {_place(error)})"
     cost = time.perf_counter() - start
     store.save(task.key, found, {"cost_seconds": round(cost, 3), "versions": versions()} | task.provenance())
@@ -70,102 +71,76 @@ def _catalogue(path: str) -> Catalogue:
     return load_catalogue(Path(path))
 
 
-@lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Versions of what computed: Python, fpk and the numerical packages."""
-    from importlib.metadata import version
-
-    return {"python": platform.python_version()} | {name: version(name) for name in ("fpk", "numpy", "scipy")}
+def _said(text: str) -> None:
+    print(f"fpk: {text}", file=sys.stderr, flush=True)
 
 
 def run(
-    tasks: Sequence[Task], store: Store, *, jobs: int = 1, fresh: bool = False, compute: Compute = computed
+    tasks: Sequence[Task],
+    store: Store,
+    *,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    scheduler_file: Path | None = None,
+    fresh: bool = False,
+    compute: Compute = computed,
+    say: Callable[[str], None] = _said,
 ) -> Iterator[Done]:
-    """Compute the tasks and yield them as they finish.
+    """Yield what is stored, then compute the other tasks and yield them as they finish.
 
     Parameters
     ----------
     tasks : sequence of Task
     store : Store
     jobs : int, default 1
-        Worker processes (a Dask LocalCluster on the loopback interface) when more than 1.
+        Worker processes on this machine (a Dask LocalCluster on the loopback interface) when more than 1.
+    scheduler : str, optional
+        Address of the scheduler of a Dask cluster to compute on, in place of ``jobs``. Its workers must see the store.
+    scheduler_file : Path, optional
+        The same, from the file that ``dask scheduler --scheduler-file`` wrote.
     fresh : bool
         Compute even what is stored.
     compute : callable
         ``compute(task, store_root, fresh)`` computes and stores one task and returns an error text; default :func:`computed`.
+    say : callable
+        Told of damaged records, and when nothing moves; default a line on standard error.
 
     Raises
     ------
     ProblemError
-        If ``jobs > 1`` and Dask is not installed.
+        If workers are asked for and Dask is not installed.
+    ClusterError
+        If no scheduler answers, or its workers would not compute the same.
+    StoreError
+        If the store cannot be written; what is finished is kept.
     """
-    finished = _serial if jobs <= 1 else _clustered
-    for task, error in finished(tasks, str(store.root), jobs, fresh, compute):
-        loaded = None if error else store.load(task.key)
-        if loaded is None:
-            yield Done(task, None, {}, error or "the stored record vanished or is damaged; run again")
-        else:
-            yield Done(task, *loaded)
-
-
-def _serial(tasks: Sequence[Task], root: str, jobs: int, fresh: bool, compute: Compute) -> Iterator[tuple[Task, str]]:
+    store.sweep()
+    left = []
     for task in tasks:
-        yield task, compute(task, root, fresh)
+        loaded = None if fresh else store.load(task.key)
+        if loaded is not None:
+            yield Done(task, *loaded)
+            continue
+        if not fresh and store.damaged(task.key):
+            say(f"the stored record of {task.check} is damaged and is computed again ({store.path(task.key)})")
+        left.append(task)
+    if not left:
+        return
+    alone = jobs <= 1 and scheduler is None and scheduler_file is None
+    finished = _serial(left, store, fresh, compute) if alone else None
+    with contextlib.nullcontext() if alone else connected(min(jobs, len(left)), scheduler, scheduler_file) as client:
+        own = scheduler is None and scheduler_file is None
+        for task, error in finished or clustered(client, left, store.root, compute, fresh=fresh, own=own, say=say):
+            yield _done(task, store, error)
 
 
-def _clustered(
-    tasks: Sequence[Task], root: str, jobs: int, fresh: bool, compute: Compute
-) -> Iterator[tuple[Task, str]]:
-    try:
-        import dask
-        from distributed import Client, LocalCluster, as_completed
-    except ImportError as error:
-        raise ProblemError('-j needs Dask: python -m pip install "fpk[dask]", or run without -j.') from error
-    settings: Any = {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 0}
-    here: Any = {"n_workers": jobs, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
-    free = {"dashboard_address": "127.0.0.1:0"}  # any free port: two runs at a time are no warning
-    with (
-        dask.config.set(settings),  # type: ignore[attr-defined]
-        LocalCluster(**here, scheduler_kwargs=free) as cluster,
-        Client(cluster) as client,
-    ):
-        futures = {
-            client.submit(compute, task, root, fresh, key=f"{task.check}-{task.key[:12]}", pure=False): task
-            for task in tasks
-        }
-        suspects = []
-        for future in as_completed(futures):
-            error = _outcome(future)
-            if error is None:
-                suspects.append(futures[future])
-            else:
-                yield futures[future], error
-        yield from _alone(suspects, client, root, fresh, compute)
+def _done(task: Task, store: Store, error: str) -> Done:
+    loaded = None if error else store.load(task.key)
+    if loaded is None:
+        return Done(task, None, {}, error or "the stored record vanished or is damaged; run again")
+    return Done(task, *loaded)
 
 
-def _outcome(future: Any) -> str | None:
-    """The task's own answer; None when its worker died."""
-    if future.status == "finished":
-        return future.result()
-    error = future.exception()
-    return None if type(error).__name__ == "KilledWorker" else f"{type(error).__name__}: {error}"
-
-
-def _alone(
-    suspects: Sequence[Task], client: Any, root: str, fresh: bool, compute: Compute
-) -> Iterator[tuple[Task, str]]:
-    """Rerun, one at a time, the tasks that were on a worker when it died: a bystander succeeds, the culprit is named."""
-    for task in suspects:
-        future = client.submit(compute, task, root, fresh, key=f"alone-{task.check}-{task.key[:12]}", pure=False)
-        error = _wait(future)
-        yield task, f"its worker process died, twice, the second time alone: {task.check}" if error is None else error
-
-
-def _wait(future: Any) -> str | None:
-    from distributed import wait
-
-    wait(future)
-    return _outcome(future)
-
-
-Progress = Callable[[int, int, Done], None]
+def _serial(tasks: Sequence[Task], store: Store, fresh: bool, compute: Compute) -> Iterator[tuple[Task, str]]:
+    for task in tasks:
+        yield task, compute(task, str(store.root), fresh)

@@ -20,13 +20,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fpk.catalogue import Catalogue
-from fpk.store import address, code_digest, engine_digest, engine_files, judging_digest
+from fpk.store import JUDGING, address, code_digest, engine_digest, engine_files, judging_digest
 from fpk.study import Size, Study, seed_for
 
 #: Inputs with a value of their own; the others are digests of code.
 PLAIN = ("study", "claim", "variant", "case", "size", "seed", "version")
 #: Characters of a digest where people read it.
 SHORT = 12
+#: Modules that are named one by one before the rest is counted.
+FEW = 6
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Task:
     Parameters
     ----------
     studies : str
-        Path of the catalogue.
+        Absolute path of the catalogue.
     claim, variant, case, size : str
     seed : int
     key : str
@@ -79,7 +81,7 @@ def task_of(catalogue: Catalogue, study: Study, variant: str, case: str, *, size
     """One task of a study, with a seed of its own instead of the one derived from a root."""
     plain = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}
     inputs: dict[str, Any] = plain | {"seed": seed, "version": study.version} | code_of(study)
-    return Task(str(catalogue.path), study.claim, variant, case, size.name, seed, address_of(inputs), inputs)
+    return Task(str(catalogue.path.resolve()), study.claim, variant, case, size.name, seed, address_of(inputs), inputs)
 
 
 def code_of(study: Study) -> dict[str, Any]:
@@ -109,6 +111,79 @@ def told_inputs(inputs: Mapping[str, Any]) -> dict[str, str]:
         return {}
     plain = {name: inputs[name] for name in ("version", "engine", "judging") if name in inputs} | inputs["files"]
     return {name: str(value)[:SHORT] for name, value in plain.items()}
+
+
+# -- what changed -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InputChange:
+    """One input that is not what it was; ``before`` or ``after`` is None where there is none, ``modules`` tells parts that changed."""
+
+    name: str
+    before: str | None
+    after: str | None
+    modules: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """In words, for example ``engine: problem.py, laws/base.py``."""
+        if self.name in ("engine", "judging"):
+            what = "engine" if self.name == "engine" else "rules of judging"
+            rest = len(self.modules) - FEW
+            few = ", ".join(self.modules[:FEW]) + (f" and {rest} more" if rest > 0 else "")
+            return f"{what}: {few or 'changed, in modules that were not kept'}"
+        if self.name in PLAIN:
+            return f"{self.name}: {self.before} → {self.after}"
+        return f"{self.name}: {'is new' if self.before is None else 'is no longer imported' if self.after is None else 'changed'}"
+
+
+def input_changes(before: Mapping[str, Any], after: Mapping[str, Any], root: Path) -> list[InputChange]:
+    """Which inputs differ, from stored inputs to those of today.
+
+    Parameters
+    ----------
+    before, after : mapping
+        Inputs as :attr:`Task.inputs` has them; ``before`` may be a part of them, and only that part is compared.
+    root : Path
+        Of the store ``before`` comes from: it knows the modules of its engines.
+    """
+    plain = [
+        InputChange(name, str(before[name]), str(after.get(name)))
+        for name in PLAIN
+        if name in before and before[name] != after.get(name)
+    ]
+    if "engine" in before and before["engine"] != after["engine"]:
+        modules = _engine_changes(kept_engine(root, before["engine"]))
+        plain.append(InputChange("engine", before["engine"], after["engine"], modules))
+    if "files" in before:
+        plain += [InputChange(*change) for change in _different(before["files"], after["files"])]
+    one, other = before.get("judging"), after.get("judging")
+    if "engine" in before and one != other:
+        plain.append(InputChange("judging", one, other, _judging_changes(one or "", other or "")))
+    return plain
+
+
+def _different(before: Mapping[str, str], after: Mapping[str, str]) -> list[tuple[str, str | None, str | None]]:
+    names = sorted({*before, *after}, key=PurePosixPath)
+    return [(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def _engine_changes(kept: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Modules that are not those of a kept engine; nothing where that is not known."""
+    if kept is None:
+        return ()
+    found = _different(kept, engine_modules())
+    return tuple(f"{n}{' (new)' if b is None else ' (gone)' if a is None else ''}" for n, b, a in found)
+
+
+def _judging_changes(before: str, after: str) -> tuple[str, ...]:
+    """Modules of judging that changed, from the digests that :func:`fpk.store.judging_digest` strings together."""
+    names, width = sorted(JUDGING), len(address({}))
+    if not len(before) == len(after) == width * len(names):
+        return ()
+    spans = [slice(k * width, (k + 1) * width) for k in range(len(names))]
+    return tuple(f"{name}.py" for name, span in zip(names, spans, strict=True) if before[span] != after[span])
 
 
 # -- code -------------------------------------------------------------------------------------------------------------------

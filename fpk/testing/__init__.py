@@ -11,6 +11,7 @@ otherwise. Tolerances of laws are in units of the panel's functionals, which hav
 ``assert_reverse_equivalent(problem)``    there and back again
 ``assert_order(steps, errors)``           errors fall with an order
 ``assert_residual(residual)``             an identity holds
+``assert_decays(times, values, rate=)``   a distance falls at least exponentially
 ``assert_conserved``, ``assert_positive`` what a grid solution promises
 ``assert_sampler(sampler, kind=...)``     a black-box sampler reaches the law, in its order
 ``assert_kernel_stationary(kernel, law)`` a black-box Markov kernel leaves a law alone
@@ -20,6 +21,7 @@ otherwise. Tolerances of laws are in units of the panel's functionals, which hav
 ========================================= ====================================================
 """
 
+from fpk.testing.decay import assert_decays
 from fpk.testing.fields import assert_divergence, assert_score, assert_velocity
 from fpk.testing.kernels import assert_kernel_stationary
 from fpk.testing.laws import assert_marginals, assert_reverse_equivalent, assert_same_law, assert_stationary
@@ -29,6 +31,7 @@ from fpk.testing.samplers import assert_sampler
 
 __all__ = [
     "assert_conserved",
+    "assert_decays",
     "assert_divergence",
     "assert_kernel_stationary",
     "assert_likelihood",

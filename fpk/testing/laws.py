@@ -46,7 +46,7 @@ def assert_marginals(
     times : sequence of float, optional
         Where to compare; default: all times both sides know.
     alpha : float, optional
-        Probability of refuting a true equality; default 10⁻⁶.
+        Probability of refuting a true equality; default 10⁻⁶, or what the running test may spend.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def assert_same_law(
     time : float, optional
         Which marginal is meant, where a side knows several.
     alpha : float, optional
-        Probability of refuting a true equality; default 10⁻⁶.
+        Probability of refuting a true equality; default 10⁻⁶, or what the running test may spend.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def assert_stationary(
     steps, seed : int
         Of the simulation.
     alpha : float, optional
-        Probability of refuting a stationary law.
+        Probability of refuting a stationary law; default 10⁻⁶, or what the running test may spend.
 
     Returns
     -------

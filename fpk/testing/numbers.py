@@ -13,8 +13,9 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF, Estimate, zero_estimate
 from fpk.marginals import residual as residual_estimate
-from fpk.testing.failure_text import call_text, held
+from fpk.testing.failure_text import call_text, held, spent
 from fpk.testing.sides import require_one
+from fpk.testing.signs import of_mass, of_order, of_residual
 from fpk.verdict import Verdict
 
 
@@ -25,6 +26,7 @@ def assert_order(
     order: float,
     standard_errors: Sequence[float] | Array | None = None,
     tolerance: float = 0.25,
+    alpha: float | None = None,
 ) -> Verdict:
     """Errors fall with the given order.
 
@@ -38,6 +40,8 @@ def assert_order(
         Of the errors, where they are sampled.
     tolerance : float, default .25
         How far the order may be off.
+    alpha : float, optional
+        Probability of refuting a true order of sampled errors; default 10⁻⁶, or what the running test may spend.
 
     Returns
     -------
@@ -46,6 +50,9 @@ def assert_order(
     Raises
     ------
     Refuted, Undecided
+        With the order that was found.
+    ComparisonError
+        If levels are not finite, not ordered, or shapes do not fit.
 
     Examples
     --------
@@ -56,10 +63,12 @@ def assert_order(
     __tracebackhide__ = True
     from fpk.orders import order_of
 
-    verdict = order_of(steps, errors, order=order, standard_errors=standard_errors, tolerance=tolerance)
+    alpha = spent(alpha)
+    verdict = order_of(steps, errors, order=order, standard_errors=standard_errors, tolerance=tolerance, alpha=alpha)
     claimed = np.full(len(verdict.names), float(order))
-    check = call_text("assert_order", "steps", "errors", order=order, tolerance=tolerance)
-    return held(verdict, claimed + verdict.difference, claimed, check)
+    check = call_text("assert_order", "steps", "errors", order=order, tolerance=tolerance, alpha=alpha)
+    found = claimed + verdict.difference
+    return held(verdict, found, claimed, check, suspects=lambda: of_order(steps, errors, float(found[0]), order))
 
 
 def assert_conserved(marginals: Any, *, tolerance: float = 1e-6) -> Verdict:
@@ -97,7 +106,8 @@ def assert_conserved(marginals: Any, *, tolerance: float = 1e-6) -> Verdict:
     )
     names = [f"mass at t={t:.4g}" for t in grid.times]
     verdict = settle(found, zero_estimate(len(mass)), names=names, tolerance=tolerance, kind="identity")
-    return held(verdict, mass, np.ones_like(mass), call_text("assert_conserved", "marginals", tolerance=tolerance))
+    check = call_text("assert_conserved", "marginals", tolerance=tolerance)
+    return held(verdict, mass, np.ones_like(mass), check, suspects=lambda: of_mass(grid, tolerance))
 
 
 def assert_positive(marginals: Any, *, tolerance: float = 1e-12) -> Verdict:
@@ -147,6 +157,7 @@ def assert_residual(
     effect: float | None = None,
     bound: float | Array | None = None,
     names: Sequence[str] = (),
+    alpha: float | None = None,
 ) -> Verdict:
     """An identity holds: its residual vanishes.
 
@@ -162,6 +173,8 @@ def assert_residual(
         Rounding and truncation bound of plain values.
     names : sequence of str, optional
         Of the K components; ``mass at t=1`` is shown as mass, where: t=1.
+    alpha : float, optional
+        Probability of refuting a true identity with sampled residuals; default 10⁻⁶, or what the running test may spend.
 
     Returns
     -------
@@ -170,6 +183,7 @@ def assert_residual(
     Raises
     ------
     Refuted, Undecided
+        With a table of the components.
     ComparisonError
         If not exactly one of ``tolerance`` and ``effect`` is given, or plain values come without a bound.
 
@@ -181,14 +195,15 @@ def assert_residual(
     """
     __tracebackhide__ = True
     require_one(tolerance, effect)
+    alpha = spent(alpha)
     if not isinstance(residual, Estimate):
         if bound is None:
             raise ComparisonError("plain residual values need bound=: how wrong rounding and truncation make them.")
         residual = residual_estimate(residual, np.asarray(bound, float))
     zero = zero_estimate(len(residual.value))
-    verdict = settle(residual, zero, names=names, tolerance=tolerance, effect=effect, kind="identity")
-    check = call_text("assert_residual", "residual", tolerance=tolerance, effect=effect)
-    return held(verdict, residual.value, zero.value, check)
+    verdict = settle(residual, zero, names=names, tolerance=tolerance, effect=effect, kind="identity", alpha=alpha)
+    check = call_text("assert_residual", "residual", tolerance=tolerance, effect=effect, alpha=alpha)
+    return held(verdict, residual.value, zero.value, check, suspects=lambda: of_residual(verdict, residual))
 
 
 def _with(marginals: Any, name: str) -> Any:

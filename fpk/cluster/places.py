@@ -1,0 +1,141 @@
+r"""The same place: a worker computes only where it would compute the same, and store it in the same store.
+
+Versions, the digest of fpk's computing modules, the files of the studies and a token in the store are compared with those of whoever sends the
+tasks: by all workers before a run begins, and by those that come later before their first task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fpk.catalogue import load_catalogue
+from fpk.cluster.watch import few
+from fpk.errors import ClusterError, FpkError, StoreError
+from fpk.store import engine_digest
+from fpk.tasks import Task, code_of
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of what computed: Python, fpk and the numerical packages."""
+    from importlib.metadata import version
+
+    return {"python": platform.python_version()} | {name: version(name) for name in ("fpk", "numpy", "scipy")}
+
+
+@dataclass(frozen=True)
+class Place:
+    """What every worker must share with whoever sent the tasks: versions, fpk's computing modules and the store.
+
+    Parameters
+    ----------
+    versions : str
+        JSON of :func:`versions`.
+    engine : str
+        Digest of fpk's computing modules.
+    root : str
+        Absolute path of the store.
+    token : str
+        Name of a file in the store that nobody else has.
+    """
+
+    versions: str
+    engine: str
+    root: str
+    token: str
+
+
+@contextlib.contextmanager
+def placed(root: Path) -> Iterator[Place]:
+    """Here, with a token in the store for as long as the run goes on."""
+    token = root / f"run-{secrets.token_hex(8)}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        token.touch()
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {root}: {error}. Free some space or choose another folder with --store."
+        ) from error
+    try:
+        yield Place(json.dumps(versions()), engine_digest(), str(root), token.name)
+    finally:
+        with contextlib.suppress(OSError):
+            token.unlink()
+
+
+@lru_cache(maxsize=64)
+def differing(place: Place, threads: int) -> tuple[str, ...]:
+    """What a worker has not in common with a place, as parts of a sentence; on the worker."""
+    there, own = json.loads(place.versions), versions()
+    found = [f"{name} is {own.get(name)}, here {there[name]}" for name in there if own.get(name) != there[name]]
+    if place.engine != engine_digest():
+        found.append(f"the code of fpk differs (there in {Path(__file__).parent})")
+    if not Path(place.root, place.token).exists():
+        found.append(f"the store {place.root} is not seen there")
+    elif not os.access(place.root, os.W_OK):
+        found.append(f"the store {place.root} cannot be written there")
+    if threads != 1:
+        found.append(f"{threads} threads in one worker, and studies need one each (--nthreads 1)")
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def differing_code(studies: str, claim: str, code: str) -> tuple[str, ...]:
+    """Which code of a claim's study differs on this worker; ``code`` is JSON of the inputs that are code."""
+    if not Path(studies).exists():
+        return (f"the studies {studies} are not there",)
+    try:
+        own = code_of(_catalogue(studies).study_of(claim))
+    except (FpkError, StopIteration) as error:
+        return (f"the study of {claim} cannot be imported there ({error})",)
+    sent = json.loads(code)
+    files = {name for name, digest in sent["files"].items() if own["files"].get(name) != digest}
+    return tuple(f"the study file {name} differs" for name in sorted(files | (set(own["files"]) - set(sent["files"]))))
+
+
+@lru_cache(maxsize=8)
+def _catalogue(path: str) -> Any:
+    return load_catalogue(Path(path))
+
+
+def sent_code(task: Task) -> str:
+    """The digests of a task's study files, as JSON."""
+    return json.dumps({"files": task.inputs.get("files", {})}, sort_keys=True)
+
+
+def introduced(place: Place, studies: Collection[tuple[str, str, str]], dask_worker: Any = None) -> tuple[str, ...]:
+    """Everything that differs on a worker, for all studies of a run."""
+    found = differing(place, dask_worker.state.nthreads)
+    return found or tuple(sorted({text for study in studies for text in differing_code(*study)}))
+
+
+def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> None:
+    """Refuse workers that would compute something else, or elsewhere.
+
+    Raises
+    ------
+    ClusterError
+        Naming what differs, and on which workers.
+    """
+    studies = sorted({(task.studies, task.claim, sent_code(task)) for task in tasks})
+    answers = client.run(introduced, place, studies, on_error="return")
+    differences: dict[str, list[str]] = {}
+    for worker, answer in answers.items():
+        for text in (f"{type(answer).__name__}: {answer}",) if isinstance(answer, BaseException) else answer:
+            differences.setdefault(text, []).append(worker)
+    if differences:
+        bad = {worker for workers in differences.values() for worker in workers}
+        listed = "".join(f"\n  {text} ({few(workers)})" for text, workers in differences.items())
+        raise ClusterError(
+            f"{len(bad)} of {len(answers)} workers would not compute the same:{listed}\n"
+            "Start them in this environment, with the studies and the store on a file system that all see."
+        )

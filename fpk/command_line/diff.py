@@ -1,0 +1,117 @@
+"""``fpk diff``: what changed between two reports, baselines or stores."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fpk.command_line.group import main, study_options
+from fpk.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fpk.changes import Change
+
+#: Lines of one kind, other than flips, before the rest is counted.
+LISTED = 20
+#: What each kind is called where it is counted.
+COUNTED = {
+    "flipped": "flipped", "vanished": "vanished", "new": "new", "inputs": "with other inputs", "numbers": "moved beyond their budgets",
+}  # fmt: skip
+place = click.Path(exists=True, path_type=Path)
+
+
+@main.command()
+@click.argument("before", type=place)
+@click.argument("after", type=place)
+@study_options
+@click.option("--quick/--full", default=None, help="Of stores: compare this size only.  [default: full, else quick]")
+@click.option("--all", "whole", is_flag=True, help=f"List everything, not only {LISTED} lines of each kind.")
+def diff(before: Path, after: Path, studies: Path, store: Path, as_json: bool, quick: bool | None, whole: bool) -> None:
+    """Compare two sets of records, from BEFORE to AFTER: verdicts that flipped, records that vanished or are new, inputs, numbers.
+
+    Each is the folder of a report, a baseline's verdicts.json, or a store (judged with --studies).
+
+    Exit codes: 0 no verdict flipped to what is not expected, 1 some did.
+    """
+    from fpk.changes import changes
+
+    del store  # both are arguments
+    found = changes(_rows(before, studies, quick), _rows(after, studies, quick))
+    bad = sum(change.bad for change in found)
+    if as_json:
+        click.echo(json.dumps(_document(found, bad), ensure_ascii=False))
+    else:
+        click.echo("\n".join(_told(found, bad, whole)))
+    sys.exit(1 if bad else 0)
+
+
+def _rows(path: Path, studies: Path, quick: bool | None) -> list[dict[str, Any]]:
+    from fpk.changes import ROWS, read_records
+
+    if path.is_dir() and (path / "records").is_dir() and not any((path / name).exists() for name in ROWS):
+        return _judged_rows(path, studies, quick)
+    return read_records(path)
+
+
+def _judged_rows(path: Path, studies: Path, quick: bool | None) -> list[dict[str, Any]]:
+    """The records of a store as rows: the newest of each check of one size, judged by the catalogue of today."""
+    from fpk.catalogue import load_catalogue
+    from fpk.command_line.kept import everything, newest, sizes_of
+    from fpk.records import judged
+    from fpk.store import Store
+
+    catalogue = load_catalogue(studies)
+    known = {(study.claim, *check) for study in catalogue.studies for check in study.checks}
+    plain = [record for record in everything(Store(path)) if record.check in known and "mutant" not in record.task]
+    for size in sizes_of(quick):
+        groups: dict[tuple[str, str, str], list[Any]] = {}
+        for record in (record for record in plain if record.task["size"] == size):
+            groups.setdefault(record.check, []).append(record)
+        if groups:
+            best = [newest(records) for records in groups.values()]
+            return [j.record.as_json() for j in judged(catalogue, [record.done() for record in best if record])]
+    raise StoreError(
+        f"the store {path} holds nothing of {studies}{'' if quick is None else ' at this size'}: run fpk run first."
+    )
+
+
+def _document(found: Sequence[Change], bad: int) -> dict[str, Any]:
+    from fpk.changes import KINDS, grouped_inputs
+
+    rows = [
+        {"id": c.id, "variant": c.variant, "case": c.case, "kind": c.kind, "bad": c.bad, "text": c.text,
+         "inputs": [dict(zip(("name", "before", "after"), i, strict=True)) for i in c.inputs], "before": c.before, "after": c.after}
+        for c in found
+    ]  # fmt: skip
+    counts = {kind: sum(change.kind == kind for change in found) for kind in KINDS} | {"bad": bad}
+    inputs = [{"input": text, "records": count} for text, count in grouped_inputs(found)]
+    return {"schema": "fpk/1", "counts": counts, "inputs": inputs, "changes": rows, "exit": 1 if bad else 0}
+
+
+def _told(found: Sequence[Change], bad: int, whole: bool) -> list[str]:
+    from fpk.changes import KINDS, grouped_inputs
+
+    own = {kind: [change for change in found if change.kind == kind] for kind in KINDS}
+    if not found:
+        return ["nothing changed"]
+    lines = [
+        "; ".join(
+            f"{len(own[kind])} {COUNTED[kind]}{f', {bad} not as expected' if kind == 'flipped' and bad else ''}"
+            for kind in KINDS
+            if own[kind]
+        )
+    ]
+    for kind in KINDS:
+        if kind == "inputs":
+            lines += [f"inputs: {text} ({count:,} records)" for text, count in grouped_inputs(own["inputs"])]
+        else:
+            many = len(own[kind]) if whole or kind == "flipped" else LISTED
+            lines += [f"{'✗' if change.bad else '·'} {change.check}: {change.text}" for change in own[kind][:many]]
+            lines += [f"  and {len(own[kind]) - many:,} more {COUNTED[kind]} (--all)"] if len(own[kind]) > many else []
+    return lines
