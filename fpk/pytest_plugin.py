@@ -21,14 +21,14 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fpk.check_context import SURROUNDINGS, Allowance, CheckContext, Checks
+from fpk.hypothesis_examples import given, load_once, planned, told
 
 if TYPE_CHECKING:
     from fpk.sessions import Session
@@ -170,16 +170,18 @@ def _id(item: pytest.Item) -> str:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Let the assertions of fpk know how this test is run again and what it may spend, and keep their verdicts."""
     share = _marked(item).get("alpha") or item.config.stash.get(SHARE, None)
-    checks = item.stash[CHECKS] = Checks(Allowance(share, _examples(item)) if share else None)
+    checks = item.stash[CHECKS] = Checks(Allowance(share, planned(item)) if share else None)
 
     def collect(row: dict[str, Any]) -> None:
         checks.add(row)
         context.alpha = checks.alpha
 
+    if given(item) and "fpk.testing" in sys.modules:
+        load_once()
     context = CheckContext(_rerun(item), collect, checks.alpha)
     token = SURROUNDINGS.set(context)
     try:
-        with _examples_told(item, checks, context):
+        with told(item, checks, context):
             return (yield)
     finally:
         SURROUNDINGS.reset(token)
@@ -199,46 +201,6 @@ def _from_here(config: pytest.Config, id: str) -> str:
         return id
     file, separator, rest = id.partition("::")
     return os.path.relpath(config.rootpath / file, config.invocation_params.dir).replace(os.sep, "/") + separator + rest
-
-
-def _given(item: pytest.Item) -> Any:
-    """What hypothesis offers about a test that it runs; None for other tests."""
-    test = getattr(item, "obj", None) if isinstance(item, pytest.Function) else None
-    return getattr(test, "hypothesis", None) if getattr(test, "is_hypothesis_test", False) is True else None
-
-
-def _examples(item: pytest.Item) -> int:
-    """How many examples hypothesis is to try; 1 where there are none."""
-    settings = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
-    return max(1, getattr(settings, "max_examples", 1)) if _given(item) else 1
-
-
-@contextmanager
-def _examples_told(item: pytest.Item, checks: Checks, context: CheckContext) -> Iterator[None]:
-    """Tell an allowance where each example of hypothesis begins, and when one fails."""
-    handle, allowance = _given(item), checks.allowance
-    inner = getattr(handle, "inner_test", None)
-    if inner is None or allowance is None:
-        yield
-        return
-
-    @functools.wraps(inner)
-    def told(*args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        allowance.begin_example()
-        context.alpha = checks.alpha
-        try:
-            return inner(*args, **kwargs)
-        except Exception as error:
-            if not type(error).__module__.startswith("hypothesis."):  # an example that hypothesis was told to leave out
-                allowance.example_failed()
-            raise
-
-    handle.inner_test = told
-    try:
-        yield
-    finally:
-        handle.inner_test = inner
 
 
 @pytest.fixture
@@ -334,7 +296,7 @@ class Gathering:
         asked = self.config.option.fpk_report or self.before is not None
         if self.config.option.collectonly or not (asked or any(test.rows for test in self.tests.values())):
             return
-        from fpk.sessions import finished
+        from fpk.session_reports import finished
 
         self.session = finished(self.tests, self.before, self._is_gone, self.config.option)
         if not self.session.holds and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

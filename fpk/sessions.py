@@ -20,17 +20,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from fpk.changes import Change, blinder, changes, read_records
+from fpk.changes import Change, blinder, changes, grouped_inputs, read_records
 from fpk.check_context import GRAVEST
 from fpk.errors import StoreError
-from fpk.rendering import SYMBOLS, markdown_text, rendered, replace_file
 from fpk.wording import number_text, one_line
 
 Row = dict[str, Any]
-#: Bytes of a summary: what code hosts take for one step, and a little air.
-LARGEST_SUMMARY = 1_000_000
 #: Characters of a sentence in the terminal.
 SENTENCE = 300
+#: Inputs that are named.
+FEW = 8
 PASSED, RAN = ("passed", "xfailed"), ("passed", "xfailed", "skipped")
 
 
@@ -70,6 +69,14 @@ class Comparison:
         """All that makes a session fail, flips first."""
         return [*self.flipped, *self.vanished, *self.blunted]
 
+    def lines(self) -> Iterator[str]:
+        """What else is different: inputs, and how many checks are new or were not run."""
+        if self.inputs:
+            told = ", ".join(f"{name} ({many(number, 'check')})" for name, number in grouped_inputs(self.inputs)[:FEW])
+            yield f"computed otherwise: {told}"
+        if self.new or self.unseen:
+            yield f"{many(len(self.new), 'new check')}; {self.unseen} of the earlier ones were not run"
+
 
 @dataclass(frozen=True)
 class Session:
@@ -108,7 +115,7 @@ class Session:
         parts = [f"{found[name]} {name}" for name in GRAVEST if found[name]]
         wanted = sum(row["holds"] and row["verdict"] != GRAVEST[0] for row in self.rows)
         told = ", ".join(parts) + (f" ({wanted} of them wanted so by tests that pass)" if wanted else "")
-        return f"{_many(len(self.rows), 'check')} in {_many(self.tests, 'test')}: {told or 'none made'}"
+        return f"{many(len(self.rows), 'check')} in {many(self.tests, 'test')}: {told or 'none made'}"
 
     @property
     def spent(self) -> str:
@@ -131,14 +138,14 @@ class Session:
         for name in ("flipped", "vanished", "blunted", "mended") if compared else ():
             for change in getattr(compared, name):
                 yield ("green" if name == "mended" else "red"), f"{name:<9} {told_change(change)}"
-        if compared and (compared.new or compared.unseen):
-            yield "", f"{len(compared.new)} new, {compared.unseen} of the earlier checks were not run"
+        yield from (("", line) for line in (compared.lines() if compared else ()))
         yield from (("red", text) for text in self.trouble)
         if self.rows or not quiet:
             yield ("green" if quiet else "red"), f"fpk: {self.counted}; {self.spent}"
 
 
-def _many(number: int, noun: str) -> str:
+def many(number: int, noun: str) -> str:
+    """A number of things: ``1 check``, ``2 checks``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -148,7 +155,7 @@ def told_row(row: Row) -> str:
     often = f", {row['counts'][row['verdict']]} of {times} times" if times > 1 else ""
     numbers = f"difference {number_text(row['difference'])} ({', '.join(_numbers(row))})"
     suspects = f"; suspect: {row['suspects'][0]}" if row.get("suspects") else ""
-    return one_line(f"{row['test']} {row['variant']}{_at(row)}{often}: {numbers}{suspects}", SENTENCE)
+    return one_line(f"{row['test']} {row['variant']}{at(row)}{often}: {numbers}{suspects}", SENTENCE)
 
 
 def _numbers(row: Row) -> Iterator[str]:
@@ -156,7 +163,8 @@ def _numbers(row: Row) -> Iterator[str]:
     yield from (f"{label} {number_text(row[name])}" for name, label in names.items() if row.get(name) is not None)
 
 
-def _at(row: Row) -> str:
+def at(row: Row) -> str:
+    """Where a row's check is made, as the end of a phrase."""
     return f" at {row['place']}" if row.get("place") else ""
 
 
@@ -281,116 +289,3 @@ def compared(
 
 def _vanished(test: str, ran: Mapping[str, str], is_gone: Callable[[str], bool]) -> bool:
     return ran[test] in RAN if test in ran else is_gone(test)
-
-
-# -- writing ---------------------------------------------------------------------------------------------------------------
-
-
-def finished(
-    tests: Mapping[str, Ended], before: Sequence[Row] | None, is_gone: Callable[[str], bool], option: Any
-) -> Session:
-    """The session, compared and written as its options say; what cannot be written is told and does not hide the rest.
-
-    Parameters
-    ----------
-    tests : mapping from id to Ended
-    before : sequence of dict, optional
-        Rows of an earlier session.
-    is_gone : callable
-        Whether a test exists no more.
-    option : namespace
-        ``fpk_seed``, ``fpk_alpha``, ``fpk_report``, ``fpk_summary``.
-    """
-    rows = rows_of(tests, int(option.fpk_seed))
-    ran = {id: ended.outcome for id, ended in tests.items()}
-    comparison = None if before is None else compared(before, rows, ran, is_gone)
-    session = Session(rows, len({row["test"] for row in rows}), option.fpk_alpha, comparison)
-    trouble = []
-    for target, write in ((option.fpk_report, write_report), (option.fpk_summary, append_summary)):
-        try:
-            if target and (rows or target == option.fpk_report):
-                write(session, Path(target))
-        except (StoreError, OSError) as error:
-            trouble.append(f"fpk: {error}")
-    return Session(rows, session.tests, session.budget, comparison, tuple(trouble))
-
-
-def write_report(session: Session, folder: Path) -> None:
-    """Write ``records.jsonl``, ``report.md`` and ``index.html``.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be written.
-    """
-    lines = [json.dumps(row, ensure_ascii=False) for row in session.rows]
-    replace_file(folder / "records.jsonl", "".join(f"{line}\n" for line in lines))
-    replace_file(folder / "report.md", markdown(session))
-    context = {"session": session, "title": title(session), "symbols": SYMBOLS, "change": told_change}
-    replace_file(folder / "index.html", rendered("session.html", context))
-
-
-def append_summary(session: Session, file: Path) -> None:
-    """Append the session as Markdown to a file that code hosts show, and stay below what they take."""
-    room = LARGEST_SUMMARY - (file.stat().st_size if file.exists() else 0)
-    text = markdown(session, room)
-    if text:
-        with file.open("a", encoding="utf-8") as out:
-            out.write(text)
-
-
-def title(session: Session) -> str:
-    """What a person wants to know first."""
-    changed = len(session.comparison.bad) if session.comparison else 0
-    parts = [f"{len(session.failing)} of {_many(len(session.rows), 'check')} not confirmed"] if session.failing else []
-    parts += [f"{_many(changed, 'check')} worse than before"] if changed else []
-    return ", ".join(parts) or f"{_many(len(session.rows), 'check')}: nothing against them"
-
-
-def markdown(session: Session, room: int = LARGEST_SUMMARY) -> str:
-    """The session as Markdown, not more than so many bytes: what does not hold and what changed first, then all checks as far as there is room."""
-    mark = "✗" if session.failing or not session.holds else "✓"
-    parts = [f"### {mark} fpk: {title(session)}\n\n{_cell(session.counted)}; {_cell(session.spent)}.\n\n"]
-    if session.failing:
-        rows = [f"{_table_row(row)} `{_code(row['rerun'])}` |\n" for row in session.failing]
-        parts += [*_table((*HEADINGS, "run it again")), *rows, "\n"]
-    if session.comparison:
-        lists = [(name, getattr(session.comparison, name)) for name in ("flipped", "vanished", "blunted", "mended")]
-        parts += [f"- **{name}** {_cell(told_change(change))}\n" for name, found in lists for change in found] + ["\n"]
-    if session.rows:
-        parts += ["<details><summary>All checks</summary>\n\n", *_table(HEADINGS)]
-        parts += [f"{_table_row(row)}\n" for row in session.rows]
-    return _within(parts, "\n</details>\n" if session.rows else "", room)
-
-
-HEADINGS = ("verdict", "test", "check", "times", "difference", "budget", "standard error", "tolerance", "sees")
-
-
-def _table(headings: Sequence[str]) -> list[str]:
-    return [f"| {' | '.join(headings)} |\n|{'---|' * len(headings)}\n"]
-
-
-def _table_row(row: Row) -> str:
-    numbers = [number_text(row.get(name)) for name in ("difference", "budget", "standard_error", "tolerance", "mde")]
-    cells = [row["test"], f"{row['variant']}{_at(row)}", str(sum(row["counts"].values())), *numbers]
-    return f"| {SYMBOLS[row['verdict']]} {row['verdict']} | " + " | ".join(map(_cell, cells)) + " |"
-
-
-def _cell(text: str) -> str:
-    return str(markdown_text(one_line(text, SENTENCE)))
-
-
-def _code(text: str) -> str:
-    """A command between backticks in a table."""
-    return one_line(text, SENTENCE).replace("`", "'").replace("|", "\\|")
-
-
-def _within(parts: Sequence[str], end: str, room: int) -> str:
-    """As many parts as there is room for, with a word about those left out."""
-    out, left = [], room - len(end.encode()) - 100
-    for k, part in enumerate(parts):
-        left -= len(part.encode())
-        if left < 0:
-            return "".join(out) + f"\n... and {len(parts) - k} lines more: there is no room.\n" + end if out else ""
-        out.append(part)
-    return "".join(out) + end

@@ -16,7 +16,7 @@ STUDIES = PACKAGE.parent / "studies"
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
     ("errors", "check_context", "instructions", "kept_loops", "certificate_check", "shown"),
-    ("tracing", "symbolic", "configuration"),
+    ("tracing", "symbolic", "array_libraries", "configuration"),
     ("compiled_functions",),
     ("laws", "schedules", "grids"),
     ("panels", "coefficients", "expressions"),
@@ -45,7 +45,8 @@ LAYERS = (
     ("sections",),
     ("rendering",),
     ("reporting",),
-    ("sessions",),
+    ("sessions", "hypothesis_examples"),
+    ("session_reports",),
     ("tour", "pytest_plugin"),
     ("command_line",),
 )

@@ -95,13 +95,14 @@ def assert_decays(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fpk
     >>> spring = fpk.problems.ornstein_uhlenbeck(rate=1.5, diffusion=1.0, initial=fpk.Gaussian(2.0, 0.3), horizon=2.0)
     >>> exact, rest = fpk.exact(spring, times=[2.0]), fpk.Gaussian(0.0, covariance=[[1 / 3]])
-    >>> print(assert_decays([0, 0.5, 1, 2], exact, to=rest, rate=2 * 1.5).outcome)
+    >>> print(fpk.testing.assert_decays([0, 0.5, 1, 2], exact, to=rest, rate=2 * 1.5).outcome)
     CONFIRMED
     >>> t = np.linspace(0, 2, 5)
-    >>> print(assert_decays(t, np.exp(-3 * t), rate=3.0, bounds=1e-6).outcome)
+    >>> print(fpk.testing.assert_decays(t, np.exp(-3 * t), rate=3.0, bounds=1e-6).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True

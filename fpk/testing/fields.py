@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from fpk.battery.divergences import examine_divergence
-from fpk.battery.fields import OFF_CENTRE, TIMES, FieldExamination, examine_field, examine_static_score
+from fpk.battery.fields import OFF_CENTRE, TIMES, examine_field, examine_static_score
 from fpk.errors import ComparisonError
 from fpk.laws import Array, GaussianMixture, Law
 from fpk.schedules import Schedule
-from fpk.testing.failure_text import call_text, held
+from fpk.testing.examined import concluded
+from fpk.testing.failure_text import call_text
 from fpk.verdict import Verdict
 
 
@@ -52,16 +50,22 @@ def assert_score(
     seed : int
         Of the positions.
 
+    Returns
+    -------
+    Verdict
+
     Raises
     ------
     Refuted
         Naming what the outputs look like instead.
+    ComparisonError
+        If what is declared does not fit the law.
 
     Examples
     --------
     >>> import fpk
     >>> law = fpk.Gaussian(3.0, 0.5)
-    >>> print(assert_score(lambda x: (3.0 - x) / 0.25, law).outcome)
+    >>> print(fpk.testing.assert_score(lambda x: (3.0 - x) / 0.25, law).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -69,14 +73,15 @@ def assert_score(
     if schedule is None:
         if kind != "score":
             raise ComparisonError(f"kind={kind!r} needs a schedule: noise is added along one.")
-        return _told(examine_static_score(model, law, tolerance=tolerance, seed=seed), check)
+        found = examine_static_score(model, law, tolerance=tolerance, seed=seed)
+        return concluded(found.verdict, found.suspects, check)
     if not isinstance(law, GaussianMixture):
         raise ComparisonError("with a schedule the law is a GaussianMixture: the score of others is not known.")
     found = examine_field(
         model, law, schedule, kind=kind, time=time, direction=direction, scale=scale, time_as=time_as,
         times=times, tolerance=tolerance, seed=seed,
     )  # fmt: skip
-    return _told(found, check)
+    return concluded(found.verdict, found.suspects, check)
 
 
 def assert_velocity(
@@ -106,10 +111,16 @@ def assert_velocity(
     time, time_as, times, tolerance, seed
         As for :func:`assert_score`.
 
+    Returns
+    -------
+    Verdict
+
     Raises
     ------
     Refuted
         Naming what the outputs look like instead.
+    ComparisonError
+        If what is declared does not fit the law.
 
     Examples
     --------
@@ -117,7 +128,7 @@ def assert_velocity(
     >>> law = fpk.Gaussian(3.0, 1.0)
     >>> def model(x, u):  # E[X₀ − Z | x] on u X₀ + (1 − u) Z
     ...     return 3.0 + (2 * u - 1) / (u**2 + (1 - u) ** 2) * (x - 3.0 * u)
-    >>> print(assert_velocity(model, law, direction="t_data").outcome)
+    >>> print(fpk.testing.assert_velocity(model, law, direction="t_data").outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -127,9 +138,8 @@ def assert_velocity(
         model, law, OTSchedule() if schedule is None else schedule, kind="velocity", direction=direction, time=time,
         time_as=time_as, times=times, tolerance=tolerance, seed=seed,
     )  # fmt: skip
-    return _told(
-        found, call_text("assert_velocity", "model", "law", direction=direction, tolerance=tolerance, seed=seed)
-    )
+    check = call_text("assert_velocity", "model", "law", direction=direction, tolerance=tolerance, seed=seed)
+    return concluded(found.verdict, found.suspects, check)
 
 
 def assert_divergence(
@@ -156,6 +166,10 @@ def assert_divergence(
     tolerance : float
         Relative distance that counts as equal.
 
+    Returns
+    -------
+    Verdict
+
     Raises
     ------
     Refuted
@@ -163,18 +177,13 @@ def assert_divergence(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import fpk
     >>> x = np.random.default_rng(0).normal(size=(20, 2))
-    >>> print(assert_divergence(lambda x: 3 * (x**2).sum(1), lambda x: x**3, x).outcome)
+    >>> print(fpk.testing.assert_divergence(lambda x: 3 * (x**2).sum(1), lambda x: x**3, x).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
     found = examine_divergence(divergence, field, points, times=times, probes=probes, tolerance=tolerance)
-    return _told(found, call_text("assert_divergence", "divergence", "field", "points", tolerance=tolerance))
-
-
-def _told(found: FieldExamination, check: str) -> Verdict:
-    """The verdict, with the suspects in its reason."""
-    __tracebackhide__ = True
-    advice = "".join(f"\n  {k}. {s}" for k, s in enumerate(found.suspects[:3], 1))
-    verdict = replace(found.verdict, reason=found.verdict.reason + advice)
-    return held(verdict, verdict.difference, np.zeros_like(verdict.difference), check)
+    check = call_text("assert_divergence", "divergence", "field", "points", tolerance=tolerance)
+    return concluded(found.verdict, found.suspects, check)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from fpk.battery.kernels import KernelExamination, examine_kernel
+from fpk.battery.kernels import examine_kernel
 from fpk.battery.matrices import DRAWS
 from fpk.laws import Array, Law
-from fpk.testing.failure_text import call_text, held
-from fpk.verdict import Outcome, Verdict
+from fpk.testing.examined import examined
+from fpk.testing.failure_text import call_text, spent
+from fpk.verdict import Verdict
 
 
 def assert_kernel_stationary(
@@ -26,6 +24,7 @@ def assert_kernel_stationary(
     tolerance: float | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    alpha: float | None = None,
     **known: Any,
 ) -> Verdict:
     """One step of a Markov chain leaves the target unchanged, and is reversible.
@@ -41,8 +40,10 @@ def assert_kernel_stationary(
         As for :func:`fpk.battery.kernels.examine_kernel`; with ``step`` the likely mistake of a Langevin step is named.
     tolerance : float, optional
         How far the law at rest may be off, in units of its spread; default .02, and .05 for draws.
+    alpha : float, optional
+        Probability of refuting a kernel that leaves the target unchanged and is reversible; default 10⁻⁶, or what the running test may spend.
     **known
-        ``preconditioner``, ``gradient``, ``log_proposal`` and ``alpha`` of the same function.
+        ``preconditioner``, ``gradient`` and ``log_proposal`` of the same function.
 
     Returns
     -------
@@ -52,30 +53,26 @@ def assert_kernel_stationary(
     Raises
     ------
     Refuted, Undecided
+        With a table of the functionals, all findings and the mistakes that would explain them.
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fpk
     >>> law, h = fpk.Gaussian(3.0, 0.7), 0.3
     >>> def walk(x, z, u):
     ...     y = x + np.sqrt(2 * h) * z
     ...     return np.where((np.log(u) < law.log_density(y) - law.log_density(x))[:, None], y, x)
-    >>> print(assert_kernel_stationary(walk, law, noise="normal and uniform").outcome)
+    >>> print(fpk.testing.assert_kernel_stationary(walk, law, noise="normal and uniform").outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
+    alpha = spent(alpha)
     found = examine_kernel(
         kernel, target, noise=noise, log_acceptance=log_acceptance, step=step, reversible=reversible,
-        tolerance=tolerance, draws=draws, seed=seed, **known,
+        tolerance=tolerance, draws=draws, seed=seed, alpha=alpha / (1 + reversible), **known,
     )  # fmt: skip
-    verdict = _told(found)
-    check = call_text("assert_kernel_stationary", "kernel", "target", noise=noise, tolerance=tolerance, seed=seed)
-    return held(verdict, verdict.difference, np.zeros_like(verdict.difference), check)
-
-
-def _told(found: KernelExamination) -> Verdict:
-    """The verdict of the first finding of the worst outcome, with all findings and suspects in its reason."""
-    worst = next(f.verdict for f in found.findings if f.verdict.outcome is found.outcome)
-    if found.outcome is Outcome.CONFIRMED:
-        return found.findings[1].verdict
-    return replace(worst, reason="\n".join([worst.reason, *(f"  {line}" for line in str(found).splitlines())]))
+    check = call_text(
+        "assert_kernel_stationary", "kernel", "target", noise=noise, tolerance=tolerance, seed=seed, alpha=alpha
+    )
+    return examined(found, check, alpha=alpha)

@@ -64,7 +64,7 @@ def assert_marginals(
     >>> import fpk
     >>> problem = fpk.problems.ornstein_uhlenbeck(initial=fpk.Gaussian(1.0, 0.4))
     >>> grid = fpk.refine(lambda k: fpk.solve(problem, fpk.Grid(-5, 5, cells=64 * k), times=[0.5]))
-    >>> print(assert_marginals(grid, fpk.exact(problem, times=[0.5]), tolerance=0.01).outcome)
+    >>> print(fpk.testing.assert_marginals(grid, fpk.exact(problem, times=[0.5]), tolerance=0.01).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -112,9 +112,10 @@ def assert_same_law(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fpk
     >>> samples = np.random.default_rng(0).normal(2.0, 0.5, size=(100_000, 1))
-    >>> print(assert_same_law(samples, fpk.Gaussian(2.0, 0.5), tolerance=0.05).outcome)
+    >>> print(fpk.testing.assert_same_law(samples, fpk.Gaussian(2.0, 0.5), tolerance=0.05).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -171,7 +172,7 @@ def assert_stationary(
     --------
     >>> import fpk
     >>> well = fpk.problems.double_well(diffusion=0.8, initial=fpk.Gaussian(0.0, 1.0), horizon=0.5)
-    >>> print(assert_stationary(well, fpk.problems.double_well_law(0.8)).outcome)
+    >>> print(fpk.testing.assert_stationary(well, fpk.problems.double_well_law(0.8)).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -224,7 +225,7 @@ def assert_reverse_equivalent(
     --------
     >>> import fpk
     >>> problem = fpk.Problem("sin(2*x) - x", "1", initial=fpk.Gaussian(0.5, 0.4), horizon=0.5)
-    >>> print(assert_reverse_equivalent(problem).outcome)
+    >>> print(fpk.testing.assert_reverse_equivalent(problem).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from fpk.battery.fields import OFF_CENTRE
 from fpk.battery.likelihoods import examine_likelihood
 from fpk.laws import Array, Law
 from fpk.schedules import Schedule
-from fpk.testing.failure_text import call_text, held
-from fpk.verdict import Outcome, Verdict
+from fpk.testing.examined import examined
+from fpk.testing.failure_text import call_text, spent
+from fpk.verdict import Verdict
+
+#: Findings of an examination that are about samples: they share the level.
+SAMPLED_FINDINGS = 2
 
 
 def assert_likelihood(
@@ -25,6 +26,7 @@ def assert_likelihood(
     tolerance: float = 0.01,
     error: float = 1e-6,
     seed: int = 0,
+    alpha: float | None = None,
     **known: Any,
 ) -> Verdict:
     """A log-likelihood is that of the law: equal at points, of mass 1, of mean ratio 1, the same for any number of probes.
@@ -44,8 +46,11 @@ def assert_likelihood(
     error : float
         Of the likelihood's own integration.
     seed : int
+        Of the positions.
+    alpha : float, optional
+        Probability of refuting a true log-likelihood; default 10⁻⁶, or what the running test may spend.
     **known
-        ``end``, ``flows`` and ``alpha`` of :func:`fpk.battery.likelihoods.examine_likelihood`.
+        ``end`` and ``flows`` of :func:`fpk.battery.likelihoods.examine_likelihood`.
 
     Returns
     -------
@@ -55,21 +60,23 @@ def assert_likelihood(
     Raises
     ------
     Refuted, Undecided
+        With a table of the numbers, all findings and the mistakes that would explain them.
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fpk
     >>> law = fpk.Gaussian(3.0, 0.7)
-    >>> print(assert_likelihood(lambda x: -0.5 * ((x[:, 0] - 3) / 0.7) ** 2 - np.log(0.7 * np.sqrt(2 * np.pi)), law).outcome)
+    >>> print(fpk.testing.assert_likelihood(lambda x: -0.5 * ((x[:, 0] - 3) / 0.7) ** 2 - np.log(0.7 * np.sqrt(2 * np.pi)), law).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
+    alpha = spent(alpha)
     found = examine_likelihood(
-        log_likelihood, law, schedule=schedule, probes=probes, tolerance=tolerance, error=error, seed=seed, **known
+        log_likelihood, law, schedule=schedule, probes=probes, tolerance=tolerance, error=error, seed=seed,
+        alpha=alpha / SAMPLED_FINDINGS, **known,
+    )  # fmt: skip
+    check = call_text(
+        "assert_likelihood", "log_likelihood", "law", tolerance=tolerance, error=error, seed=seed, alpha=alpha
     )
-    verdict = next(f.verdict for f in found.findings if f.verdict.outcome is found.outcome)
-    if found.outcome is not Outcome.CONFIRMED:
-        lines = (f"  {line}" for line in str(found).splitlines())
-        verdict = replace(verdict, reason="\n".join([verdict.reason, *lines]))
-    check = call_text("assert_likelihood", "log_likelihood", "law", tolerance=tolerance, error=error, seed=seed)
-    return held(verdict, verdict.difference, np.zeros_like(verdict.difference), check)
+    return examined(found, check, alpha=alpha)

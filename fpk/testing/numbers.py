@@ -56,8 +56,10 @@ def assert_order(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import fpk
     >>> h = 0.5 ** np.arange(6)
-    >>> print(assert_order(h, 3 * h**2 + h**3, order=2).outcome)
+    >>> print(fpk.testing.assert_order(h, 3 * h**2 + h**3, order=2).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -95,7 +97,7 @@ def assert_conserved(marginals: Any, *, tolerance: float = 1e-6) -> Verdict:
     --------
     >>> import fpk
     >>> problem = fpk.problems.ornstein_uhlenbeck(initial=fpk.Gaussian(1.0, 0.4))
-    >>> print(assert_conserved(fpk.solve(problem, fpk.Grid(-6, 6, cells=128), times=[0.5, 1.0])).outcome)
+    >>> print(fpk.testing.assert_conserved(fpk.solve(problem, fpk.Grid(-6, 6, cells=128), times=[0.5, 1.0])).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -135,7 +137,7 @@ def assert_positive(marginals: Any, *, tolerance: float = 1e-12) -> Verdict:
     >>> import fpk
     >>> problem = fpk.problems.ornstein_uhlenbeck(initial=fpk.Gaussian(1.0, 0.4))
     >>> solution = fpk.solve(problem, fpk.Grid(-6, 6, cells=64), times=[0.1], positive=True)
-    >>> print(assert_positive(solution).outcome)
+    >>> print(fpk.testing.assert_positive(solution).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
@@ -189,8 +191,10 @@ def assert_residual(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import fpk
     >>> x = np.linspace(0, 1, 5)
-    >>> print(assert_residual(np.sin(x) ** 2 + np.cos(x) ** 2 - 1, bound=1e-15, tolerance=1e-12).outcome)
+    >>> print(fpk.testing.assert_residual(np.sin(x) ** 2 + np.cos(x) ** 2 - 1, bound=1e-15, tolerance=1e-12).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True

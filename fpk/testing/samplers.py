@@ -36,12 +36,13 @@ def assert_sampler(sampler: Callable[..., Any], *, alpha: float | None = None, *
 
     Examples
     --------
+    >>> import fpk
     >>> from fpk.schedules import OTSchedule
     >>> def backwards(model, x, steps, rng):
     ...     for k in range(steps):
     ...         x = x - model(x, 1 - k / steps) / steps
     ...     return x
-    >>> print(assert_sampler(backwards, kind="velocity", schedule=OTSchedule(), order=1).outcome)
+    >>> print(fpk.testing.assert_sampler(backwards, kind="velocity", schedule=OTSchedule(), order=1).outcome)
     CONFIRMED
     """
     __tracebackhide__ = True
