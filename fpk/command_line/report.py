@@ -19,7 +19,7 @@ from fpk.command_line.group import (
     study_options,
 )
 from fpk.command_line.look import stored
-from fpk.command_line.telling import earlier, reported, told
+from fpk.command_line.telling import certified, earlier, reported, told
 from fpk.errors import ProblemError
 
 
@@ -58,14 +58,13 @@ def report(
     if not any(j.record.key for j in judged):
         again = " ".join(["fpk run", *names, *(["--quick"] if quick else [])])
         raise ProblemError(f"nothing is stored in {store} for this code, size and seed: {again} first.")
-    if certificate:
-        from fpk.certificates import write_certificates
-
-        written = write_certificates(judged, catalogue.claims, folder / "certificates")
-    else:
-        written = reported(judged, folder, catalogue, size, 0.0, since=before)
     records = [j.record for j in judged]
+    what, written = (
+        ("check with: python", certified(judged, catalogue, folder / "certificates"))
+        if certificate
+        else ("report:", reported(judged, folder, catalogue, size, 0.0, since=before))
+    )
     if as_json:
         click.echo(json.dumps(as_document(records), ensure_ascii=False))
-    told(judged, written, 0.0)
+    told(judged, written, 0.0, what=what)
     sys.exit(exit_code(records))

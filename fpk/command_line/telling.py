@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -70,6 +72,15 @@ def reported(
     return write_report(judged, folder, claims=catalogue.claims, command=command, seconds=seconds, size=size, **more)
 
 
+def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path) -> Path:
+    """Write the certificates and return the path of their checker."""
+    from fpk.certificates import write_certificates
+
+    written = write_certificates(judged, catalogue.claims, folder)
+    click.echo(f"fpk: {len(written)} certificates in {folder}", err=True)
+    return folder / "certificate_check.py"
+
+
 def remarks_of(catalogue: Catalogue, names: Sequence[str], size: str) -> list[Judged]:
     """The remarks that were asked for, as records."""
     from fpk.records import Judged, remark_record
@@ -77,7 +88,7 @@ def remarks_of(catalogue: Catalogue, names: Sequence[str], size: str) -> list[Ju
     return [Judged(remark_record(remark, size=size), None, None) for remark in catalogue.remarked(names)]
 
 
-def told(judged: Sequence[Judged], written: Path, seconds: float) -> None:
+def told(judged: Sequence[Judged], written: Path, seconds: float, *, what: str = "report:") -> None:
     """The summary on stderr: what does not hold first, then one line for each claim."""
     from rich.console import Console
 
@@ -100,4 +111,4 @@ def told(judged: Sequence[Judged], written: Path, seconds: float) -> None:
     console.print(
         f"{mark} {counts['hold']} of {counts['records']} records hold ({verdicts}) in {seconds:.0f} s", style=style
     )
-    console.print(f"  report: {written}")
+    console.print(f"  {what} {written}")
