@@ -37,6 +37,10 @@ class Fixed:
         """The value."""
         return self.value
 
+    def __repr__(self) -> str:
+        """What was written: ``Linear(slope=-1.0, shift=0.0)``."""
+        return repr(self.value)
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -177,7 +181,9 @@ class Coefficient:
         self._function: Callable[[Array, Any], Any] = self._understood(given)
 
     def __repr__(self) -> str:
-        return f"{self.name}({self.given!r})" if isinstance(self.given, (str, float, int)) else f"{self.name}(...)"
+        """What was written, so that the problem can be pasted; functions have no such text."""
+        written = repr(self.given)
+        return f"{self.name}(...)" if "<" in written else written
 
     @property
     def wording(self) -> str:
@@ -311,6 +317,11 @@ class Coefficient:
                 total = np.add.reduce(value, None)
         except FloatingPointError as error:
             raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
+        except (TypeError, AttributeError) as error:
+            raise ProblemError(
+                f"the {self.name} cannot be computed from a numpy array of shape {x.shape} and t={t!r}: {error}. "
+                "If it is written for another library: fpk.array_libraries.written_for('torch', f)."
+            ) from error
         if value.dtype != float:
             value = self._real(value, t)
         if not math.isfinite(total) and not np.all(

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from fpk.errors import ProblemError
 from fpk.shown import Shown
+from fpk.symbolic import formula, numeric
 
 
 @runtime_checkable
@@ -247,11 +249,11 @@ class OTSchedule(Shown):
 
 @dataclass(frozen=True)
 class AffineSchedule(Shown):
-    """Any pair (α, σ) given by functions of t; the SDE is derived from it.
+    """Any pair (α, σ) given by functions or formulas of t; the SDE is derived from it.
 
     Parameters
     ----------
-    alpha_function, sigma_function : callable
+    alpha_function, sigma_function : callable, text or sympy expression in t
         α(t) > 0 and σ(t) ≥ 0 with α(0) = 1, σ(0) = 0 and σ/α non-decreasing (otherwise no real noise realises the pair).
     step : float
         Step of the sixth-order differences that give α̇ and d(σ²)/dt (one-sided values outside the domain are the caller's to allow).
@@ -259,20 +261,30 @@ class AffineSchedule(Shown):
     Raises
     ------
     ProblemError
-        If σ/α decreases somewhere it is evaluated: the message says where.
+        If one is neither, or a formula of something else than t; where σ/α decreases: the message says where.
+
+    Examples
+    --------
+    >>> path = AffineSchedule("cos(pi*t/2)", "sin(pi*t/2)")
+    >>> round(path.alpha(0.5), 12) == round(path.sigma(0.5), 12) == round(0.5**0.5, 12)
+    True
     """
 
-    alpha_function: Callable[[float], float]
-    sigma_function: Callable[[float], float]
+    alpha_function: Any
+    sigma_function: Any
     step: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "sigma"):
+            _of_time(getattr(self, f"{name}_function"), name)
 
     def alpha(self, t: float) -> float:
         """α_t."""
-        return float(self.alpha_function(t))
+        return float(_of_time(self.alpha_function, "alpha")(t))
 
     def sigma(self, t: float) -> float:
         """σ_t."""
-        return float(self.sigma_function(t))
+        return float(_of_time(self.sigma_function, "sigma")(t))
 
     def _positive_alpha(self, t: float) -> float:
         if not self.alpha(t) > 0:
@@ -305,6 +317,23 @@ class AffineSchedule(Shown):
         if self.sigma(t) == 0 and abs(half) < 1e-8:
             return self._slope(self.alpha, t), self._slope(self.sigma, t)
         return self._slope(self.alpha, t), _slope_of_root(half, self.sigma(t), np.inf)
+
+
+def _of_time(given: Any, name: str) -> Callable[[float], Any]:
+    """A function of t, from itself or a formula."""
+    if isinstance(given, (str, int, float)) or hasattr(given, "free_symbols"):
+        return _read(given, name)
+    if callable(given):
+        return given
+    raise ProblemError(f"{name} must be a function of t, or a formula in t; got {given!r}.")
+
+
+@lru_cache(maxsize=256)
+def _read(given: Any, name: str) -> Callable[[float], float]:
+    import sympy
+
+    t = sympy.Symbol("t", real=True)
+    return numeric((t,), formula(given, {"t": t}, name))
 
 
 def _one_sided(room: float) -> tuple[range, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 import warnings
 
 import numpy as np
@@ -9,8 +11,12 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk.array_libraries import namespace, written_for
+from fpk.battery import examine_sampler
 from fpk.errors import ProblemError
+from fpk.fields import as_field
 from fpk.laws import Gaussian, GaussianMixture, ScipyLaw, as_law
+from fpk.schedules import OTSchedule
 
 LEVELS = np.array([1e-6, 1e-3, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 1 - 1e-6])
 #: Laws and ∂ log p on paper.
@@ -121,3 +127,181 @@ def test_a_law_of_scipy_starts_a_problem_and_both_routes_agree():
     run = fpk.simulate(problem, particles=100_000, steps=32, times=[0.5], seed=0)
     verdict = fpk.compare(grid, run, tolerance=0.1)  # wrong with probability 1e-6, undecided far less
     assert verdict.outcome is fpk.Outcome.CONFIRMED, str(verdict)
+
+
+# -- functions written for other array libraries -----------------------------------------------------------------------------
+
+
+def library(name):
+    """Its namespace, and how a float of it is told from numpy's."""
+    pytest.importorskip(name)
+    return namespace(name)
+
+
+LIBRARIES = ["array_api_strict", "torch", "numpy"]
+
+
+def equation(space):
+    """dX = −sin(X) e^{−t} dt + (1 + t) dW, strict about the arrays it is given."""
+
+    def drift(x, t):
+        kind = type(space.asarray(0.0))
+        assert isinstance(x, kind)
+        assert isinstance(t, kind)
+        return -space.sin(x) * space.exp(-t)
+
+    return drift, lambda t: space.sqrt((1 + t) ** 2)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_drifts_of_any_array_library_are_drifts(name):
+    drift, diffusion = (written_for(library(name), f) for f in equation(library(name)))
+    problem = fpk.Problem(drift, diffusion, initial=fpk.Gaussian(1.0, 0.3))
+    plain = fpk.Problem(
+        lambda x, t: -np.sin(x) * np.exp(-t), lambda t: np.sqrt((1 + t) ** 2), initial=fpk.Gaussian(1.0, 0.3)
+    )
+    first, second = (
+        fpk.simulate(p, particles=500, steps=8, times=[0.5], seed=4).samples(0.5) for p in (problem, plain)
+    )
+    np.testing.assert_allclose(first, second, rtol=1e-12)
+    first, second = (fpk.solve(p, fpk.Grid(-7, 9, cells=64), times=[0.5]).density(0.5) for p in (problem, plain))
+    np.testing.assert_allclose(first, second, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_fields_of_any_array_library_are_fields(name):
+    space, path = library(name), fpk.VPSchedule(0.1, 20.0)
+    model = written_for(name, lambda x, t: x * space.exp(-t))
+    field = as_field(model, kind="noise", schedule=path, time="path", direction="t_noise", scale="path")
+    x = np.linspace(-1, 1, 5)[:, None]
+    np.testing.assert_allclose(field.score(x, 0.5), -x * np.exp(-0.5) / path.sigma(0.5), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_samplers_of_any_array_library_are_examined(name):
+    space = library(name)
+
+    def backwards(model, x, steps, rng):
+        for k in range(steps):
+            assert isinstance(x, type(space.asarray(0.0)))
+            x = x - model(x, 1 - k / steps) / steps
+        return x
+
+    found = examine_sampler(
+        backwards, kind="velocity", schedule=OTSchedule(), library=name, checks=["law", "order"], order=1
+    )
+    assert found.outcome is fpk.Outcome.CONFIRMED, str(found)
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_function_may_write_into_what_it_is_given(name):
+    space = library(name)
+
+    def careless(x, t):
+        x *= 2
+        return -x
+
+    x = np.ones((3, 1))
+    x.flags.writeable = False  # and arrays that may not be written to can be given
+    np.testing.assert_array_equal(written_for(space, careless)(x, 0.0), -2 * np.ones((3, 1)))
+    np.testing.assert_array_equal(x, np.ones((3, 1)))
+
+
+def test_torch_modules_and_derivatives_are_functions_too():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(1, 1).double()
+
+    class Velocity(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x, t):
+            return self.layer(x) + t
+
+    def minus_gradient(x, t):
+        x.requires_grad_()
+        return -torch.autograd.grad((x**4 / 4).sum(), x)[0]
+
+    x = np.linspace(-1, 1, 5)[:, None]
+    for given, expected in [
+        (Velocity(), layer(torch.tensor(x)).detach().numpy() + 0.5),
+        (minus_gradient, -(x**3)),
+    ]:
+        problem = fpk.Problem(written_for("torch", given), 1.0, initial=fpk.Gaussian(0.0, 1.0))
+        np.testing.assert_allclose(problem.drift(x, 0.5), expected, rtol=1e-12)
+
+
+def test_a_function_of_another_library_is_told_how_it_is_given():
+    torch = pytest.importorskip("torch")
+    for drift in (lambda x, t: torch.sin(x), lambda x, t: x.exp()):
+        problem = fpk.Problem(drift, 1.0, initial=fpk.Gaussian(0.0, 1.0))
+        with pytest.raises(ProblemError, match=r"drift .*shape \(3, 1\).*written_for\('torch', f\)"):
+            problem.drift(np.zeros((3, 1)), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("declared", "function", "dtype", "said"),
+    [
+        ("no_such_library", np.sin, "float64", r"'no_such_library' cannot be imported.*install it"),
+        ("json", np.sin, "float64", "'json' is no array library"),
+        (np, 3.0, "float64", r"function of \(x, t\)"),
+        (np, np.sin, "float7", "no type 'float7'"),
+    ],
+)
+def test_a_declaration_that_means_nothing_is_refused(declared, function, dtype, said):
+    with pytest.raises(ProblemError, match=said):
+        written_for(declared, function, dtype=dtype)(np.zeros((1, 1)))
+
+
+def test_a_library_that_would_shorten_numbers_is_refused(monkeypatch):
+    """JAX does, silently; here a stand-in of its two modules."""
+    short = types.SimpleNamespace(__name__="jax.numpy", asarray=np.asarray, float64="float32", float32="float32")
+    monkeypatch.setitem(sys.modules, "jax.numpy", short)
+    jax = types.SimpleNamespace(numpy=short, config=types.SimpleNamespace(jax_enable_x64=False), __path__=[])
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    with pytest.raises(ProblemError, match="jax_enable_x64"):
+        written_for("jax", lambda x, t: x)(np.zeros((1, 1)), 0.0)
+    assert written_for("jax", lambda x, t: x, dtype="float32")(np.zeros((1, 1)), 0.0).dtype == np.float32
+
+
+# -- formulas of sympy -------------------------------------------------------------------------------------------------------
+
+
+def test_problems_from_sympy_are_those_of_functions_in_any_dimension():
+    import sympy
+
+    x0, x1, t = sympy.symbols("x0 x1 t")
+    formulas = fpk.Problem([x1, -sympy.sin(x0) - t * x1], [[0, 1], [x0, 2]], initial=fpk.Gaussian([1.0, 0.0], 0.3))
+    functions = fpk.Problem(
+        lambda x, t: np.stack([x[:, 1], -np.sin(x[:, 0]) - t * x[:, 1]], 1),
+        lambda x, t: np.stack(
+            [np.stack([0 * x[:, 0], 1 + 0 * x[:, 0]], 1), np.stack([x[:, 0], 2 + 0 * x[:, 0]], 1)], 1
+        ),
+        initial=fpk.Gaussian([1.0, 0.0], 0.3),
+    )
+    x = np.random.default_rng(0).normal(size=(7, 2))
+    np.testing.assert_allclose(formulas.drift(x, 0.3), functions.drift(x, 0.3), rtol=1e-14)
+    np.testing.assert_allclose(formulas.diffusivity_matrix(x, 0.3), functions.diffusivity_matrix(x, 0.3), rtol=1e-14)
+
+
+@pytest.mark.parametrize("form", [str, lambda text: __import__("sympy").sympify(text)], ids=["text", "sympy"])
+def test_schedules_are_formulas_too(form):
+    """The pair of VP with the constant rate 2: α = e^{−t}, σ² = 1 − e^{−2t}."""
+    stated = fpk.AffineSchedule(form("exp(-t)"), form("sqrt(1 - exp(-2*t))"))
+    named = fpk.VPSchedule(2.0)
+    for s in (0.0, 0.01, 0.3, 1.0):
+        for of in ("alpha", "sigma", "drift_rate", "diffusion"):
+            np.testing.assert_allclose(getattr(stated, of)(s), getattr(named, of)(s), atol=1e-9, err_msg=f"{of}({s})")
+    assert "exp(-t)" in repr(stated)
+    assert stated == fpk.AffineSchedule(form("exp(-t)"), form("sqrt(1 - exp(-2*t))"))
+
+
+def test_a_schedule_in_another_letter_is_refused():
+    with pytest.raises(ProblemError, match=r"alpha .*unknown symbols \['x'\]; it may use t"):
+        fpk.AffineSchedule("exp(-x)", "x")
+
+
+def test_a_constant_sequence_as_schedule_is_refused():
+    with pytest.raises(ProblemError, match=r"alpha must be a function of t, or a formula in t; got \[1, 2\]"):
+        fpk.AffineSchedule([1, 2], "t")  # pyright: ignore[reportArgumentType]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.array_libraries import from_library, namespace, to_library
 from fpk.battery.declarations import Declaration
 from fpk.fields import conversion, exact_field
 from fpk.fields.field import Field
@@ -135,9 +136,7 @@ def _exact(law: GaussianMixture, schedule: Any, kind: str) -> Field:
 
 def numbers(values: Any) -> Array:
     """Any array as float64 of numpy."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    return np.asarray(values, float)
+    return np.asarray(from_library(values), float)
 
 
 def like(example: Any, values: Array) -> Any:
@@ -145,24 +144,16 @@ def like(example: Any, values: Array) -> Any:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(example, torch.Tensor):
         return torch.as_tensor(values, dtype=example.dtype, device=example.device)
-    jax = sys.modules.get("jax")
-    if jax is not None and isinstance(example, jax.Array):
-        return jax.numpy.asarray(values, dtype=example.dtype)
-    dtype = getattr(example, "dtype", None)
-    return values.astype(dtype) if dtype is not None and np.issubdtype(dtype, np.floating) else values
+    if isinstance(example, (np.ndarray, np.generic)):
+        return values.astype(example.dtype) if np.issubdtype(example.dtype, np.floating) else values
+    if hasattr(example, "__array_namespace__"):
+        return example.__array_namespace__().asarray(values, dtype=example.dtype)
+    return values
 
 
 def given(values: Array, library: str, dtype: str = "float64") -> Any:
-    """Positions as an array of a library: ``numpy``, ``torch`` or ``jax``."""
-    if library == "torch":
-        import torch
-
-        return torch.tensor(values, dtype=getattr(torch, dtype))
-    if library == "jax":
-        import jax  # pyright: ignore[reportMissingImports]
-
-        return jax.numpy.asarray(values, dtype=dtype)
-    return values.astype(dtype)
+    """Positions as an array of a library."""
+    return to_library(values, namespace(library), dtype)
 
 
 @contextmanager
