@@ -1,62 +1,63 @@
-r"""Reports: judged records as one self-contained page, as Markdown and as JSON lines.
+r"""Reports: judged records as pages, as Markdown, as JSON lines and as JUnit XML.
 
 A page needs no script and asks for nothing: styles, formulas (MathML) and drawings (SVG) are in the file, and its
-content security policy forbids the rest. Where one page would be larger than a megabyte, the claims of each study file have a page of their own.
-Texts come from catalogues, so everything is escaped; formulas are checked element by element and shown as TeX when anything in them is not
-plain MathML.
+content security policy forbids the rest. Where one page would be larger than a megabyte, the claims of each study file have a page of their own,
+or several; a claim with very many records is told in parts. Texts come from catalogues, so :mod:`fpk.rendering` escapes everything.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from latex2mathml.converter import convert
-from markupsafe import Markup
-
-from fpk.errors import StoreError
+from fpk.changes import Change, changes, grouped_inputs, read_records
+from fpk.junit import junit
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
-from fpk.sections import Section, sections_of, verdict_text
+from fpk.rendering import SYMBOLS, mathml, rendered, replace_file
+from fpk.runs import FACTS, facts, runs_beside
+from fpk.sections import Section, StudyFile, sections_of, studies_of
 from fpk.study import Claim
-from fpk.tables import answered, charted
+from fpk.tables import Answers, answered, charted
 from fpk.verdict import Outcome
-from fpk.wording import number_text
 
-#: Symbols of the verdicts and of remarks, so that no badge relies on its colour.
-SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "WORDING": "¶"}
+__all__ = ["LARGEST_PAGE", "SYMBOLS", "markdown", "mathml", "write_report"]
+
 #: Bytes of a page beyond which its claims are given pages of their own, and the folder of those.
 LARGEST_PAGE, PAGES = 1_000_000, "pages"
+#: Bytes of Markdown beyond which the records of claims that hold are left out: code hosts show no more.
+LARGEST_MARKDOWN = 500_000
 #: The page of the matrix of mistakes and checks, where claims have pages of their own.
 CHECKS_PAGE = "what-the-checks-catch"
-#: TeX longer than this is shown as it is.
-LONGEST_FORMULA = 1000
+#: Records that do not hold, changes of a kind, remarks, and rows of a matrix: more of them are counted, not listed.
+MOST = 200
 
-# fmt: off
-_MATHML = frozenset(
-    ("math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mfrac", "msqrt", "mroot", "mstyle", "mpadded", "mphantom",
-     "msub", "msup", "msubsup", "munder", "mover", "munderover", "mtable", "mtr", "mtd", "menclose", "mmultiscripts")
-)
-_MATHML_ATTRIBUTES = frozenset(
-    ("display", "displaystyle", "scriptlevel", "mathvariant", "stretchy", "fence", "form", "separator", "largeop",
-     "movablelimits", "minsize", "maxsize", "width", "height", "depth", "linethickness", "accent", "accentunder",
-     "columnalign", "columnspacing", "rowspacing", "linebreak", "lspace", "rspace", "notation")
-)
-# fmt: on
+
+@dataclass(frozen=True)
+class Since:
+    """What changed since an earlier run: its name, and the changes by kind, flips first."""
+
+    name: str
+    kinds: dict[str, list[Change]]
+    inputs: list[tuple[str, int]]
 
 
 def write_report(
-    judged: Sequence[Judged], folder: Path, *, claims: Mapping[str, Claim], command: str, seconds: float, size: str
+    judged: Sequence[Judged],
+    folder: Path,
+    *,
+    claims: Mapping[str, Claim],
+    command: str,
+    seconds: float,
+    size: str,
+    since: Path | Iterable[Mapping[str, Any]] | None = None,
 ) -> Path:
-    """Write ``index.html``, ``report.md``, ``records.jsonl`` and ``verdicts.json`` (what a baseline pins); ``pages/`` where one page is too little.
+    """Write ``index.html``, ``report.md``, ``records.jsonl``, ``junit.xml``, ``verdicts.json`` (what a baseline pins) and ``run.json``.
+
+    ``pages/`` is added where one page is too little, and ``runs.html`` where there are other reports beside the folder.
 
     Parameters
     ----------
@@ -71,6 +72,8 @@ def write_report(
         How long it took.
     size : str
         Name of the size, quick or full.
+    since : Path, or rows as :func:`fpk.changes.read_records` gives them, optional
+        An earlier report, or its rows: what changed is told first.
 
     Returns
     -------
@@ -80,84 +83,150 @@ def write_report(
     Raises
     ------
     StoreError
-        If the folder cannot be written.
+        If the folder cannot be written, or there is no report to tell changes from; nothing is written then.
     """
+    records = [j.record for j in judged]
+    told = _since(records, since)  # read before anything is written: it may be the same folder
+    plain = [record.as_json() for record in records]
     context = _context(judged, claims=claims, command=command, seconds=seconds, size=size)
-    lines = [json.dumps(j.record.as_json(), ensure_ascii=False, allow_nan=False) for j in judged]
-    rows = baseline_rows([j.record for j in judged])
-    pages = {
-        "records.jsonl": "".join(f"{line}\n" for line in lines),
-        "verdicts.json": "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n",
-        "report.md": _rendered("report.md", context),
-    } | _html(context)
-    _forget(folder / PAGES, pages)
+    context["since"] = told
+    files = {
+        "records.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in plain),
+        "verdicts.json": _lines(baseline_rows(records)),
+        "junit.xml": junit(records),
+        "report.md": _short_markdown(context),
+        FACTS: facts(command, size, seconds, context["counts"]),
+    }
+    for name, text in files.items():
+        replace_file(folder / name, text.encode("utf-8", "replace").decode())
+    runs = runs_beside(folder)
+    pages = _html(context | {"others": len(runs) > 1})
+    if len(runs) > 1:
+        pages["runs.html"] = rendered("runs.html", {"runs": runs, "own": folder.resolve().name, "most": MOST})
+    _forget(folder, pages)
     for name, text in pages.items():
-        _replace(folder / name, text)
+        replace_file(folder / name, text)
     return folder / "index.html"
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
 
 
 def markdown(judged: Sequence[Judged], *, claims: Mapping[str, Claim], command: str, seconds: float, size: str) -> str:
     """The report as Markdown, for git and CI summaries; parameters as for :func:`write_report`."""
-    return _rendered("report.md", _context(judged, claims=claims, command=command, seconds=seconds, size=size))
+    return _short_markdown(_context(judged, claims=claims, command=command, seconds=seconds, size=size))
+
+
+def _short_markdown(context: dict[str, Any]) -> str:
+    """The whole of it, or with less detail where that is more than code hosts show."""
+    text = ""
+    for detail in ("all", "failing", "none", "brief"):
+        text = rendered("report.md", context | {"detail": detail})
+        if len(text.encode()) <= LARGEST_MARKDOWN:
+            break
+    return text
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Page:
+    """A page below the index: what stands on it."""
+
+    file: str
+    title: str
+    sections: list[Section] = field(default_factory=list)
+    bodies: list[str] = field(default_factory=list)
+    weight: int = 0
+
+    @property
+    def study(self) -> StudyFile:
+        """The claims that begin on it."""
+        return StudyFile(self.title, tuple(self.sections))
 
 
 def _html(context: dict[str, Any]) -> dict[str, str]:
     """The page with all claims, or the one that leads to the pages of the studies, and these; by file name."""
     sections: list[Section] = context["sections"]
-    bodies = [_rendered("section.html", {"section": section}) for section in sections]
-    links, matrix = _links(sections, None), context["answers"]
-    checks = [_rendered("answers.html", context | {"links": links})] if matrix else []
-    plain = {"bodies": [*checks, *bodies], "links": links, "checks_link": ""}
-    whole = _rendered("report.html", context | plain)
-    if len(whole.encode()) <= LARGEST_PAGE:
-        return {"index.html": whole}
-    studies: dict[str, list[str]] = {}
-    for section, body in zip(sections, bodies, strict=True):
-        studies.setdefault(section.page, []).append(body)
-    if matrix:
-        studies[CHECKS_PAGE] = [_rendered("answers.html", context | {"links": _links(sections, "")})]
-    link = f"{PAGES}/{CHECKS_PAGE}.html" if matrix else ""
-    short = {"bodies": [], "links": _links(sections, f"{PAGES}/"), "checks_link": link}
-    index = _rendered("report.html", context | short)
-    pages = {name: _rendered("study.html", {"name": name, "bodies": own}) for name, own in studies.items()}
-    return {"index.html": index} | {f"{PAGES}/{name}.html": page for name, page in pages.items()}
+    parts = [(section, [rendered("section.html", {"section": part}) for part in section.parts]) for section in sections]
+    matrices = [
+        rendered("answers.html", {"matrix": matrix, "links": _links(sections)}) for matrix in context["answers"]
+    ]
+    bodies = [*([_checks_head()] if matrices else []), *matrices, *(body for _, own in parts for body in own)]
+    whole = {"pages": [], "bodies": bodies, "links": _links(sections)}
+    if sum(map(len, bodies)) < LARGEST_PAGE:
+        text = rendered("report.html", context | whole)
+        if len(text.encode()) <= LARGEST_PAGE:
+            return {"index.html": text}
+    return _several(context, parts)
 
 
-def _links(sections: Sequence[Section], folder: str | None) -> dict[str, str]:
-    """Where each claim is found: on the page itself (None), or on a page of a folder."""
-    return {s.head.id: f"#{s.anchor}" if folder is None else f"{folder}{s.page}.html#{s.anchor}" for s in sections}
+def _several(context: dict[str, Any], parts: Sequence[tuple[Section, list[str]]]) -> dict[str, str]:
+    """The index and the pages of the studies; the index names the claims where there is room."""
+    pages, places = _packed(parts)
+    if context["answers"]:
+        pages += _checks_pages(context["answers"], {id: _beside(place, "") for id, place in places.items()}, pages)
+    links = {id: _beside(place, f"{PAGES}/") for id, place in places.items()}
+    index = rendered("report.html", context | {"bodies": [], "links": links, "pages": pages, "brief": False})
+    if len(index.encode()) > LARGEST_PAGE:
+        index = rendered("report.html", context | {"bodies": [], "links": links, "pages": pages, "brief": True})
+    out = {"index.html": index}
+    for k, page in enumerate(pages):
+        around = {"before": pages[k - 1] if k else None, "after": pages[k + 1] if k + 1 < len(pages) else None}
+        own = {section.head.id: _beside(places[section.head.id], "") for section in page.sections}
+        out[f"{PAGES}/{page.file}"] = rendered("study.html", {"page": page, "links": own, **around})
+    return out
 
 
-def mathml(tex: str) -> Markup:
-    r"""A formula as MathML; as TeX in ``<code>`` when it cannot be translated or is not plain MathML afterwards.
-
-    Examples
-    --------
-    >>> mathml("x")
-    Markup('<math display="block"><mrow><mi>x</mi></mrow></math>')
-    >>> mathml(r"\text{<script>}")
-    Markup('<code>\\text{&lt;script&gt;}</code>')
-    """
-    if not tex.strip():
-        return Markup("")
-    try:
-        root = ElementTree.fromstring(convert(tex[: LONGEST_FORMULA + 1], display="block"))
-    except Exception:  # the translator fails in many ways (IndexError among them) on TeX it does not know
-        return _tex(tex)
-    if len(tex) > LONGEST_FORMULA or not all(_plain(element) for element in root.iter()):
-        return _tex(tex)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))
-
-
-def _tex(tex: str) -> Markup:
-    return Markup("<code>{}</code>").format(tex)
+def _packed(parts: Sequence[tuple[Section, list[str]]]) -> tuple[list[_Page], dict[str, tuple[str, str]]]:
+    """The bodies of all sections on pages of bounded size, by study; and file and address of every claim."""
+    pages: dict[str, list[_Page]] = {}
+    places: dict[str, tuple[str, str]] = {}
+    for section, bodies in parts:
+        own = pages.setdefault(section.page, [_Page(f"{section.page}.html", section.page)])
+        for k, body in enumerate(bodies):
+            weight = len(body.encode()) + 2000  # its row in the list of claims, at most
+            if own[-1].bodies and own[-1].weight + weight > 0.95 * LARGEST_PAGE:
+                number = len(own) + 1
+                own.append(_Page(f"{section.page}_{number}.html", f"{section.page} ({number})"))
+            page = own[-1]
+            page.bodies.append(body)
+            page.weight += weight
+            if not k:
+                page.sections.append(section)
+                places[section.head.id] = page.file, section.anchor
+    return [page for own in pages.values() for page in own], places
 
 
-def _plain(element: ElementTree.Element) -> bool:
-    """Whether an element is MathML without unknown commands left in it; drops its namespace and doubtful attributes."""
-    element.tag = element.tag.rpartition("}")[2]
-    element.attrib = {name: value for name, value in element.attrib.items() if name in _MATHML_ATTRIBUTES}
-    return element.tag in _MATHML and "\\" not in (element.text or "")
+def _checks_pages(matrices: Sequence[Answers], links: Mapping[str, str], taken: Sequence[_Page]) -> list[_Page]:
+    """What the checks catch, on pages of its own."""
+    name = CHECKS_PAGE + "_" * any(page.file == f"{CHECKS_PAGE}.html" for page in taken)
+    title, pages = "What the checks catch", [_Page(f"{name}.html", "What the checks catch", bodies=[_checks_head()])]
+    for matrix in matrices:
+        body = rendered("answers.html", {"matrix": matrix, "links": links})
+        if pages[-1].weight and pages[-1].weight + len(body.encode()) > 0.95 * LARGEST_PAGE:
+            pages.append(_Page(f"{name}_{len(pages) + 1}.html", f"{title} ({len(pages) + 1})"))
+        pages[-1].bodies.append(body)
+        pages[-1].weight += len(body.encode())
+    return pages
+
+
+def _checks_head() -> str:
+    return rendered("checks.html", {})
+
+
+def _beside(place: tuple[str, str], folder: str) -> str:
+    return f"{folder}{place[0]}#{place[1]}"
+
+
+def _links(sections: Sequence[Section]) -> dict[str, str]:
+    """Where each claim is found on the page itself."""
+    return {section.head.id: f"#{section.anchor}" for section in sections}
+
+
+# -- what templates are told -------------------------------------------------------------------------------------------
 
 
 def _context(
@@ -169,9 +238,14 @@ def _context(
     sections = list(sections_of([j for j in judged if j.record.kind != WORDING], claims, size))
     return {
         "sections": sections,
-        "tables": charted(judged),
-        "answers": answered(judged),
+        "studies": studies_of(sections),
+        "tables": charted(judged)[:MOST],
+        "answers": [part for matrix in answered(judged) for part in _in_parts(matrix)],
         "failing": failing,
+        "most": MOST,
+        "since": None,
+        "others": False,
+        "brief": False,
         "remarks": remarks,
         "title": f"{len(records) - len(failing)} of {len(records)} records hold",
         "breakdown": _breakdown(failing),
@@ -180,8 +254,25 @@ def _context(
         "seconds": seconds,
         "size": size,
         "versions": _versions(records),
-        "symbols": SYMBOLS,
     }
+
+
+def _in_parts(matrix: Answers) -> list[Answers]:
+    """A matrix of at most so many rows each, so that no page is too large."""
+    starts = range(0, len(matrix.rows), 2 * MOST)
+    return [replace(matrix, rows=matrix.rows[start : start + 2 * MOST]) for start in starts]
+
+
+def _since(records: Sequence[Record], since: Path | Iterable[Mapping[str, Any]] | None) -> Since | None:
+    if since is None:
+        return None
+    before = read_records(since) if isinstance(since, Path) else since
+    found = changes(before, [record.as_json() for record in records])
+    kinds: dict[str, list[Change]] = {}
+    for change in found:
+        kinds.setdefault(change.kind, []).append(change)
+    name = (since.resolve().name or str(since)) if isinstance(since, Path) else "the run before"
+    return Since(name, kinds, grouped_inputs(found))
 
 
 def _urgency(record: Record) -> int:
@@ -205,63 +296,8 @@ def _versions(records: Sequence[Record]) -> dict[str, str]:
     return {package: " and ".join(sorted(known)) for package, known in found.items()}
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
-
-
-def _markdown_text(text: object) -> object:
-    """Plain text within a Markdown table or paragraph; Markup is left as it is."""
-    if isinstance(text, Markup) or not isinstance(text, str):
-        return text
-    return re.sub(r"([\\`*\[\]<>|$~])", r"\\\1", re.sub(r"[\x00-\x20\x7f]+", " ", text))
-
-
-def _fenced(text: str) -> Markup:
-    """Text for a code block: without the fence that would end it."""
-    return Markup(re.sub("`{3,}", "``", text).replace("\x00", ""))
-
-
-@lru_cache(maxsize=2)
-def _environment(name: str) -> Environment:
-    is_page = name.endswith(".html")
-    environment = Environment(
-        loader=PackageLoader("fpk"),
-        autoescape=is_page,
-        finalize=None if is_page else _markdown_text,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "number": number_text,
-        "mathml": mathml,
-        "verdict": verdict_text,
-        "time": _time,
-        "fenced": _fenced,
-    }
-    return environment
-
-
-def _rendered(name: str, context: Mapping[str, Any]) -> str:
-    # A lone surrogate cannot be written as UTF-8, and NUL ends a page early for some readers.
-    text = _environment(name).get_template(name).render(context)
-    return text.encode("utf-8", "replace").decode().replace("\x00", "")
-
-
 def _forget(folder: Path, pages: Mapping[str, str]) -> None:
     """Remove the pages of an earlier report that this one has not."""
-    for old in folder.glob("*.html"):
-        if f"{folder.name}/{old.name}" not in pages:
+    for old in [*(folder / PAGES).glob("*.html"), *folder.glob("runs.html")]:
+        if old.relative_to(folder).as_posix() not in pages:
             old.unlink()
-
-
-def _replace(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error}. Free some space or choose another folder.") from error

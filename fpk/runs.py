@@ -1,7 +1,7 @@
 r"""Runs: reports that lie side by side, for an index: what each found, and which verdicts flipped from one to the next.
 
-A report says when and how it was made in ``run.json``. Its records are in ``records.jsonl``; a baseline may have ``verdicts.json`` alone, whose
-file's date is then taken for the run's.
+What a run found is in its ``verdicts.json``; when and how it was made, in ``run.json``. A baseline may have the first alone: then the date of the
+file is taken for the run's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from fpk.changes import Row, found, holds, read_records
+from fpk.changes import Row, holds, read_records
 from fpk.errors import StoreError
 from fpk.records import WORDING
 
-#: The file of a report that says when and how it was made.
-FACTS = "run.json"
+#: The files of a report that say when and how it was made, and what it found.
+FACTS, VERDICTS = "run.json", "verdicts.json"
 #: Reports of an index, the newest ones.
-MOST = 50
+MOST = 30
+#: Verdicts of more bytes than this are not read.
+LARGEST = 20_000_000
 #: Files a run is read in, the best first.
-_READABLE = ("index.html", "report.md", "verdicts.json", "records.jsonl")
+_READABLE = ("index.html", "report.md", VERDICTS)
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,17 @@ def runs_beside(folder: Path) -> list[Run]:
     list of Run
         At most :data:`MOST`; what cannot be read is left out.
     """
-    places = [
-        place for place in folder.resolve().parent.iterdir() if not place.name.startswith(".") and _readable(place)
-    ]
+    try:
+        beside = sorted(folder.resolve().parent.iterdir())
+    except OSError:
+        return []
+    places = [place for place in beside if not place.name.startswith(".") and _readable(place)]
     known = sorted(((_told(place), place) for place in places), key=lambda item: (item[0]["written"], item[1].name))
     out: list[Run] = []
     last: dict[tuple[str, ...], tuple[str, Row]] = {}
     for told, place in known[-MOST:]:
         try:
-            rows = [row for row in read_records(place) if row.get("variant") != WORDING]
+            rows = [row for row in read_records(place / VERDICTS) if row.get("variant") != WORDING]
         except StoreError:
             continue
         own = {tuple(str(row.get(name) or "") for name in ("id", "variant", "case")): row for row in rows}
@@ -117,13 +121,13 @@ def runs_beside(folder: Path) -> list[Run]:
 def _flips(last: Mapping[tuple[str, ...], tuple[str, Row]], own: Mapping[tuple[str, ...], Row]) -> Iterator[Flip]:
     """What is not expected first."""
     for check, row in sorted(own.items(), key=lambda item: holds(item[1])):
-        if check in last and found(last[check][1]) != found(row):
-            yield Flip(" · ".join(filter(None, check)), last[check][0], found(last[check][1]), found(row), holds(row))
+        if check in last and _said(last[check][1]) != _said(row):
+            yield Flip(" · ".join(filter(None, check)), last[check][0], _said(last[check][1]), _said(row), holds(row))
 
 
 def _readable(place: Path) -> bool:
     try:
-        return place.is_dir() and any((place / name).is_file() for name in ("records.jsonl", "verdicts.json"))
+        return (place / VERDICTS).is_file() and (place / VERDICTS).stat().st_size <= LARGEST
     except OSError:
         return False
 
@@ -135,14 +139,17 @@ def _told(place: Path) -> dict[str, str]:
         when = datetime.fromisoformat(said["written"]).astimezone(UTC)
         told = {name: said[name] for name in ("size", "command") if isinstance(said[name], str)}
     except (OSError, ValueError, KeyError, TypeError):
-        dated = next(path for name in ("records.jsonl", "verdicts.json") if (path := place / name).is_file())
-        when, told = datetime.fromtimestamp(dated.stat().st_mtime, UTC), {}
+        when, told = datetime.fromtimestamp((place / VERDICTS).stat().st_mtime, UTC), {}
     return {"size": "", "command": ""} | told | {"written": f"{when:%Y-%m-%d %H:%M:%S}"}
 
 
 def _run(place: Path, told: Mapping[str, str], rows: Sequence[Row], flips: tuple[Flip, ...]) -> Run:
     file = next((name for name in _READABLE if (place / name).is_file()), "")
-    size = told["size"] or next((str(row["size"]) for row in rows if row.get("size")), "")
-    link, counts = f"../{quote(place.name)}/{file}", dict(Counter(found(row) for row in rows))
+    link, counts = f"../{quote(place.name)}/{file}", dict(Counter(map(_said, rows)))
     held = sum(holds(row) for row in rows)
-    return Run(place.name, told["written"][:16], size, told["command"], link, counts, len(rows), held, flips)
+    return Run(place.name, told["written"][:16], told["size"], told["command"], link, counts, len(rows), held, flips)
+
+
+def _said(row: Row) -> str:
+    """The verdict of a row; there is none where a case crashed."""
+    return str(row["verdict"] or "CRASHED")

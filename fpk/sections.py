@@ -1,34 +1,61 @@
-"""Sections of a report: one claim with its records, as templates want it."""
+"""Sections of a report: one claim with its records, as templates want it; groups of them, one for each study file."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from fpk.figures import chart_figures, density_figures, effect_figure
+from fpk.figures import chart_figures, density_figures, effect_figure, functional_figures, order_figures
+from fpk.figures.drawing import by_case
 from fpk.records import Judged, Record
 from fpk.study import Claim
 from fpk.verdict import Outcome
 from fpk.wording import margin_text, one_line, summary
 
+#: Records of one part of a section, about: a claim with more of them has several.
+PART = 300
+#: Names of cases that a list of claims shows.
+SHOWN_CASES = 4
+#: Addresses on a page that are no claim's.
+TAKEN = ("claims", "failures", "checks", "wording", "since", "studies", "main", "pages")
+
 
 @dataclass(frozen=True)
 class Section:
-    """One claim with its records, ready for a template."""
+    """One claim with its records, ready for a template; ``part`` says which of several parts it is."""
 
     claim: Claim | None
     group: tuple[Judged, ...]
     anchor: str
     size: str
+    part: str = ""
+
+    @property
+    def parts(self) -> list[Section]:
+        """The section in pieces of at most :data:`PART` records, cases whole where they are no larger; itself where it is one."""
+        if len(self.group) <= PART:
+            return [self]
+        pieces: list[list[Judged]] = [[]]
+        for own in by_case(self.group).values():
+            for start in range(0, len(own), PART):
+                piece = own[start : start + PART]
+                if len(pieces[-1]) + len(piece) > PART:
+                    pieces.append([])
+                pieces[-1] += piece
+        total, first = len(pieces), self.anchor
+        return [
+            replace(self, group=tuple(own), anchor=f"{first}_{k}" if k > 1 else first, part=f"part {k} of {total}")
+            for k, own in enumerate(pieces, 1)
+        ]
 
     @property
     def page(self) -> str:
         """The file of its study, without what an address cannot hold."""
-        return _plain(self.head.study.rpartition(".")[0]) or "other"
+        return _plain(self.head.study.rpartition(".")[0]).lower() or "other"
 
     @property
     def records(self) -> list[Record]:
@@ -66,6 +93,12 @@ class Section:
         return list(dict.fromkeys(j.record.case for j in self.group if j.record.case))
 
     @property
+    def told_cases(self) -> list[str]:
+        """Names of the first cases, and how many more there are."""
+        more = len(self.cases) - SHOWN_CASES
+        return [one_line(case, 80) for case in self.cases[:SHOWN_CASES]] + ([f"and {more} more"] if more > 0 else [])
+
+    @property
     def holds(self) -> bool:
         """Whether every record of the claim does."""
         return all(j.record.holds for j in self.group)
@@ -98,7 +131,17 @@ class Section:
     @property
     def charts(self) -> list[Markup]:
         """Chart drawings of the stated forms, case by case."""
-        return [Markup(drawing) for drawing in chart_figures(self.group)]
+        return [Markup(drawing) for drawing in dict.fromkeys(chart_figures(self.group))]
+
+    @property
+    def orders(self) -> list[Markup]:
+        """Drawings of errors against step sizes."""
+        return [Markup(drawing) for drawing in order_figures(self.group)]
+
+    @property
+    def functionals(self) -> list[Markup]:
+        """The drawing of every functional's difference, if there are several."""
+        return [Markup(drawing) for drawing in functional_figures(self.group)]
 
     @property
     def effects(self) -> Markup:
@@ -111,12 +154,54 @@ class Section:
         return f"fpk run {shlex.quote(one_line(self.head.id, 400))}" + (" --quick" if self.size == "quick" else "")
 
 
+@dataclass(frozen=True)
+class StudyFile:
+    """The claims of one study file."""
+
+    name: str
+    sections: tuple[Section, ...]
+
+    @property
+    def anchor(self) -> str:
+        """An address that no claim has."""
+        return f"study_{self.name}"
+
+    @property
+    def records(self) -> int:
+        """How many records its claims have."""
+        return sum(len(section.group) for section in self.sections)
+
+    @property
+    def held(self) -> int:
+        """How many of them hold."""
+        return sum(j.record.holds for section in self.sections for j in section.group)
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of them do."""
+        return self.held == self.records
+
+    @property
+    def words(self) -> str:
+        """How many claims, and whether their records hold."""
+        claims = f"{len(self.sections)} claim{'s' if len(self.sections) > 1 else ''}"
+        return f"{claims}, {self.held} of {self.records} records hold"
+
+
+def studies_of(sections: Sequence[Section]) -> list[StudyFile]:
+    """The sections by study file, in the order of their first claims."""
+    pages: dict[str, list[Section]] = {}
+    for section in sections:
+        pages.setdefault(section.page, []).append(section)
+    return [StudyFile(name, tuple(own)) for name, own in pages.items()]
+
+
 def sections_of(judged: Sequence[Judged], claims: Mapping[str, Claim], size: str) -> Iterator[Section]:
     """One section for each claim, in the order of the records."""
     groups: dict[str, list[Judged]] = {}
     for j in judged:
         groups.setdefault(j.record.id, []).append(j)
-    taken: set[str] = set()
+    taken: set[str] = {*TAKEN}
     for id, group in groups.items():
         yield Section(claims.get(id), tuple(group), _anchor(id, taken), size)
 

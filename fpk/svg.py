@@ -65,15 +65,17 @@ def compacted(svg: str, *, title: str, description: str) -> str:
 def _finished(root: ElementTree.Element, box: str, title: str, description: str) -> str:
     """The element with what its neighbours share, and with words for those who do not see it."""
     _share(root)
+    name = f"f{zlib.crc32((title + description).encode() + ElementTree.tostring(root)):x}"
     root.attrib = {
         "viewBox": box,
         "role": "img",
+        "aria-labelledby": f"{name}_t {name}_d",
         "font-family": "sans-serif",
         "font-size": f"{FONT_SIZE}",
         "fill": "none",
     }
     for tag, text in (("desc", description), ("title", title)):
-        root.insert(0, ElementTree.Element(tag))
+        root.insert(0, ElementTree.Element(tag, {"id": f"{name}_{tag[0]}"}))
         root[0].text = text
     return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
@@ -107,6 +109,14 @@ class Sheet:
         """A closed path with relative steps from (x, y)."""
         fill = f";fill:var(--{colour})" if filled else ""
         self._path(f"M{_pair(x, y)}{shape}", _stroke(colour, 1.6) + fill)
+
+    def area(self, x: float, y: float, width: float, height: float, *, colour: str, opacity: float = 1.0) -> None:
+        """A rectangle without an outline from its upper left corner."""
+        faint = f";fill-opacity:{opacity:g}" if opacity < 1 else ""
+        self._path(
+            f"M{_pair(x, y)}h{_tenths([round(10 * width)])}v{_tenths([round(10 * height)])}h{_tenths([round(-10 * width)])}z",
+            f"fill:var(--{colour}){faint}",
+        )
 
     def _path(self, d: str, style: str) -> None:
         ElementTree.SubElement(self._root, "path", {"d": d, "style": style})

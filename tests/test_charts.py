@@ -256,7 +256,7 @@ def test_hostile_words_of_a_chart_do_nothing(tmp_path: Path) -> None:
 def test_a_report_draws_the_charts_of_stated_forms_case_by_case(tmp_path: Path) -> None:
     records = group(PLANE, CURVES, cases=("few", "many"))
     page = write_report(records, tmp_path, claims={}, command="fpk run", seconds=1.0, size="quick").read_text()
-    titles = re.findall(r"<title>calibration.x, stated, (\w+): (.*?)</title>", page)
+    titles = re.findall(r'<title id="\w+">calibration.x, stated, (\w+): (.*?)</title>', page)
     assert titles == [("few", "False alarms"), ("few", "Power"), ("many", "False alarms"), ("many", "Power")]
     assert "counted: 5 points, 1e−5 to 0.1, x 1e−5 to 0.1." in page
 
