@@ -101,7 +101,7 @@ def file_name(id: str, case: str) -> str:
     Examples
     --------
     >>> file_name("S0.E12", "grid"), file_name("S0.E12", ""), file_name("../etc", "")
-    ('S0.E12--grid.json', 'S0.E12.json', '_etc-49f1cdb4.json')
+    ('S0.E12--grid.json', 'S0.E12.json', '_etc-db306e33.json')
     """
     name = f"{id}--{case}" if case else id
     plain = re.sub(r"[^A-Za-z0-9.+-]+", "_", name).lstrip(".")[:LONGEST_NAME]
