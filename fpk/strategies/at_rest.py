@@ -12,7 +12,7 @@ from fpk.coefficients import GradientDrift, Linear
 from fpk.errors import NoClosedForm
 from fpk.laws import Gaussian, Law, TabulatedLaw
 from fpk.problem import Problem
-from fpk.strategies.motions import Wells, told_wave
+from fpk.strategies.motions import Wells, rounded_below, told_wave
 from fpk.strategies.parts import SIZES, noises, posed, starts
 from fpk.strategies.ranges import checked_dimensions, checked_positive, numbers
 from fpk.strategies.tensors import spd_tensors
@@ -55,7 +55,7 @@ def langevin_problems(
     --------
     >>> from hypothesis import find
     >>> find(langevin_problems(), lambda problem: True).drift.given
-    GradientDrift(potential=Wells(stiffness=1.0, tilt=0.0, height=0.0, wave=1.0, phase=0.0), force=None)
+    GradientDrift(potential=Wells(stiffness=1.0), force=None)
     """
     checked_dimensions(min_dimension, max_dimension)
     checked_positive(lipschitz=lipschitz, horizon=horizon)
@@ -83,11 +83,10 @@ def _wells(draw: DrawFn, lipschitz: float) -> GradientDrift:
 
 @st.composite
 def _quadratic(draw: DrawFn, d: int, lipschitz: float, condition: float) -> Linear:
-    tensor = draw(spd_tensors(min_dimension=d, max_dimension=d, condition=condition, scale=1.0)) / 1.001
+    tensor = draw(spd_tensors(min_dimension=d, max_dimension=d, condition=condition, scale=1.0))
     size = draw(numbers(lipschitz / 3, lipschitz))
     shift = draw(st.lists(numbers(-1.0, 1.0), min_size=d, max_size=d))
-    digits = 4 - math.floor(math.log10(size))
-    parts = [np.round(-size * tensor, digits) + 0.0, *([np.array(shift)] if any(shift) else [])]
+    parts = [rounded_below(-tensor, size), *([np.array(shift)] if any(shift) else [])]
     return draw(st.builds(Linear, *(st.just(part) for part in parts)))
 
 

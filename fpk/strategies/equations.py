@@ -141,7 +141,7 @@ def smooth_problems(
     --------
     >>> from hypothesis import find
     >>> find(smooth_problems(), lambda problem: True).drift.given
-    WavyDrift(rate=1.0, shift=0.0, height=0.0, wave=1.0, phase=0.0, speed=0.0)
+    WavyDrift(rate=1.0)
     """
     checked_dimensions(min_dimension, max_dimension)
     checked_positive(lipschitz=lipschitz, horizon=horizon)

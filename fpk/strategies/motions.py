@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,14 +30,22 @@ DIFFUSIONS = ("constant", "matrix", "time", "space")
 RIPPLE = 0.5
 
 
-@dataclass(frozen=True)
-class WavyDrift:
+class _Told:
+    """Shown by what differs from the defaults."""
+
+    def __repr__(self) -> str:
+        given = [(f, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(f'{f.name}={value!r}' for f, value in given if value != f.default)})"
+
+
+@dataclass(frozen=True, repr=False)
+class WavyDrift(_Told):
     """f_i(x, t) = −rate x_i + shift + height sin(wave x_{i+1} + phase + speed t), in any dimension.
 
     Parameters
     ----------
     rate, shift, height, wave, phase, speed : float
-        All but the rate default to 0, the wave to 1.
+        Beyond the rate they default to 0, the wave to 1.
 
     Examples
     --------
@@ -46,7 +54,7 @@ class WavyDrift:
     (array([[0.]]), 2.0)
     """
 
-    rate: float = 1.0
+    rate: float
     shift: float = 0.0
     height: float = 0.0
     wave: float = 1.0
@@ -75,14 +83,14 @@ class WavyDrift:
         return Linear(-self.rate, self.shift)
 
 
-@dataclass(frozen=True)
-class Wells:
+@dataclass(frozen=True, repr=False)
+class Wells(_Told):
     """The potential U(x) = ½ stiffness x² − tilt x + (height/wave) cos(wave x + phase) of a :class:`WavyDrift` in one dimension.
 
     Parameters
     ----------
     stiffness, tilt, height, wave, phase : float
-        All but the stiffness default to 0, the wave to 1. There are several wells where height · wave is larger than the stiffness.
+        Beyond the stiffness they default to 0, the wave to 1. There are several wells where height · wave is larger than the stiffness.
 
     Examples
     --------
@@ -90,10 +98,10 @@ class Wells:
     >>> U(np.array([0.0, np.pi])).round(3)
     array([2.   , 2.935])
     >>> U.drift
-    WavyDrift(rate=1.0, shift=0.0, height=2.0, wave=1.0, phase=0.0, speed=0.0)
+    WavyDrift(rate=1.0, height=2.0)
     """
 
-    stiffness: float = 1.0
+    stiffness: float
     tilt: float = 0.0
     height: float = 0.0
     wave: float = 1.0
@@ -111,8 +119,8 @@ class Wells:
         return WavyDrift(self.stiffness, self.tilt, self.height, self.wave, self.phase)
 
 
-@dataclass(frozen=True)
-class Swing:
+@dataclass(frozen=True, repr=False)
+class Swing(_Told):
     """level (1 + ripple sin(speed t)), a function of time.
 
     Parameters
@@ -134,8 +142,8 @@ class Swing:
         return self.level * (1 + self.ripple * float(np.sin(self.speed * t)))
 
 
-@dataclass(frozen=True)
-class WavyNoise:
+@dataclass(frozen=True, repr=False)
+class WavyNoise(_Told):
     """g_i(x, t) = level (1 + ripple sin(wave x_i + speed t)), in any dimension.
 
     Parameters
@@ -222,15 +230,20 @@ def _straight(draw: DrawFn, lipschitz: float, stable: bool) -> Linear:
 @st.composite
 def _turning(draw: DrawFn, d: int, lipschitz: float) -> Linear:
     """−(S + A) x with S positive definite and A antisymmetric, which share the Lipschitz constant."""
-    pull = draw(spd_tensors(min_dimension=d, max_dimension=d, condition=4.0, scale=1.0)) / 1.01
+    pull = draw(spd_tensors(min_dimension=d, max_dimension=d, condition=4.0, scale=1.0))
     turn = np.zeros((d, d))
     for i in range(d - 1):
         turn[i, i + 1] = draw(numbers(-1.0, 1.0))
     turn -= turn.T
     size = draw(numbers(lipschitz / 3, lipschitz))
-    matrix = -size * (pull + turn) / (1 + np.linalg.norm(turn, 2))
+    return draw(st.builds(Linear, st.just(rounded_below(-(pull + turn) / (1 + np.linalg.norm(turn, 2)), size))))
+
+
+def rounded_below(matrix: Array, size: float) -> Array:
+    """The matrix times the size with few digits, and no larger a norm than the size."""
     digits = 4 - math.floor(math.log10(size))
-    return draw(st.builds(Linear, st.just(np.round(matrix, digits) + 0.0)))
+    shares = (np.round(share * size * matrix, digits) + 0.0 for share in (1.0, 0.999, 0.99))
+    return next(rounded for rounded in shares if np.linalg.norm(rounded, 2) <= size)
 
 
 @st.composite
