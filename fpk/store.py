@@ -34,7 +34,8 @@ from fpk.study import Evidence
 TELLING = {
     "catalogue", "store", "records", "runner", "figures", "reporting", "sections", "svg", "tables", "wording", "command_line", "tour", "diagnosis",
     "mutants", "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context", "configuration",
-    "cluster", "tasks", "changes", "certificates", "certificate_check", "cards", "exports", "notebook", "strategies", "sessions", "session_reports", "hypothesis_examples",
+    "cluster", "tasks", "changes", "certificates", "certificate_check", "cards", "exports", "notebook", "strategies",
+    "sessions", "session_reports", "hypothesis_examples",
     "junit", "runs", "rendering",
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
