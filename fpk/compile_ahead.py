@@ -1,0 +1,62 @@
+"""Compiling ahead: in a fresh installation a second process compiles the loops of product grids while a run begins with other things.
+
+Numba keeps machine code on disk, so this happens once. ``python -m fpk.compile_ahead`` does it by hand; nothing depends on it but time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def compiling_ahead() -> Iterator[subprocess.Popen[bytes] | None]:
+    """Compile in a second process meanwhile, where nothing is compiled yet and there is a second processor."""
+    if (os.cpu_count() or 1) < 2 or _compiled():
+        yield None
+        return
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-m", __name__], **quiet) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _compiled() -> bool:
+    """Whether the loop that is compiled last is kept on disk."""
+    from fpk.fokker_planck.product._lines import march
+
+    return any(Path(march._cache.cache_path).glob("_lines.march-*.nbi"))  # type: ignore[attr-defined]
+
+
+def compile_loops() -> None:
+    """Call every scheme on a small product grid once, forward and back, with steady and with moving coefficients."""
+    import numpy as np
+
+    from fpk import Gaussian, Grid, Problem
+    from fpk.errors import SchemeError
+    from fpk.fokker_planck.product.alternating import ALTERNATING
+    from fpk.fokker_planck.product.carried import CARRIED
+    from fpk.fokker_planck.product.discretisation import ACCURATE, POSITIVE, discretised
+
+    for d in (2, 3):
+        start, grid = Gaussian(np.zeros(d), 0.5), Grid(-4, 4, cells=12) ** d
+        drifts = ["-x0 + x1/2", "sin(x0) - x1", "-x2"][:d], ["-x0 + t*x1/2", "sin(x0) - x1", "-x2"][:d]
+        wavy = [[f"{0.2 + (i == k)} + sin(x{k})/9" for k in range(d)] for i in range(d)]
+        for scheme in (ACCURATE, POSITIVE, CARRIED, ALTERNATING):
+            for drift, noise in itertools.product(drifts, (np.linalg.cholesky(np.eye(d) + 0.2), wavy)):
+                problem = Problem(drift, noise, initial=start)
+                with contextlib.suppress(SchemeError):
+                    plan = discretised(problem, grid, until=0.1, steps=2, scheme=scheme)
+                    p = next(p for _, p in plan.forward(plan.start, (0.1,)))
+                    next(iter(plan.back(p, (0.1,))))
+
+
+if __name__ == "__main__":
+    compile_loops()

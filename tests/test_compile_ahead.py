@@ -1,0 +1,33 @@
+"""Compiling ahead: a process of its own where nothing is compiled yet, and none where something is."""
+
+from __future__ import annotations
+
+import pytest
+
+from fpk import compile_ahead
+from fpk.fokker_planck.product._lines import march
+
+
+def test_a_second_process_compiles_and_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_ahead, "_compiled", lambda: False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with compile_ahead.compiling_ahead() as process:
+        assert process is not None
+        assert process.poll() is None
+    assert process.poll() is not None
+
+
+def test_nothing_is_started_where_it_is_compiled_or_with_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile_ahead, "_compiled", lambda: True)
+    with compile_ahead.compiling_ahead() as process:
+        assert process is None
+    monkeypatch.setattr(compile_ahead, "_compiled", lambda: False)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    with compile_ahead.compiling_ahead() as process:
+        assert process is None
+
+
+def test_every_loop_is_compiled_by_it_and_that_is_seen() -> None:
+    compile_ahead.compile_loops()
+    assert march.signatures
+    assert compile_ahead._compiled()
