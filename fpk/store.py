@@ -32,9 +32,9 @@ from fpk.study import Evidence
 
 #: Modules that cannot change evidence, only what is said about it.
 TELLING = {
-    "catalogue", "store", "records", "runner", "figures", "compile_ahead", "reporting", "sections", "svg", "tables", "wording", "command_line", "tour", "diagnosis",
+    "catalogue", "store", "records", "runner", "figures", "reporting", "sections", "svg", "tables", "wording", "command_line", "tour", "diagnosis",
     "mutants", "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context", "configuration",
-    "cluster", "tasks", "changes", "certificates", "certificate_check", "cards", "exports", "notebook", "strategies",
+    "cluster", "tasks", "changes", "certificates", "certificate_check", "cards", "exports", "notebook", "strategies", "compile_ahead",
     "sessions", "session_reports", "hypothesis_examples",
     "junit", "runs", "rendering",
 }  # fmt: skip
