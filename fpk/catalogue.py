@@ -17,6 +17,9 @@ from types import ModuleType
 from fpk.errors import ProblemError, UnknownName
 from fpk.study import REGISTERED, Claim, Remark, Study
 
+#: The subfolder of programs that are run by themselves, each a study of its own or none.
+EXAMPLES = "examples"
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -60,7 +63,8 @@ def load_catalogue(path: Path) -> Catalogue:
     Parameters
     ----------
     path : Path
-        A folder whose files define studies, one of them (``catalogue.py``) ``CLAIMS``; or one file with both.
+        A folder whose files define studies, one of them (``catalogue.py``) ``CLAIMS``; or one file with both. Files whose names begin with an
+        underscore, and those in a subfolder :data:`EXAMPLES`, are not imported.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def _imported(path: Path) -> Iterator[ModuleType]:
         return
     loaded_module(package, root / "__init__.py", [str(root)])
     for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
-        if not file.name.startswith("_"):
+        if not file.name.startswith("_") and EXAMPLES not in file.relative_to(path).parts[:-1]:
             name = ".".join((package, *file.relative_to(root).with_suffix("").parts))
             with _named_failure(name, file):
                 module = sys.modules[name] if name in sys.modules else importlib.import_module(name)

@@ -153,13 +153,15 @@ def _form(one: Judged) -> dict[str, Any]:
     assert verdict is not None, record.id
     assert evidence is not None, record.id
     told = ("variant", "note", "expected", "verdict", "holds", "reason", "method", "functional", "seed", "key")
+    from fpk.marginals import zero_estimate
+
     names = evidence.names if record.kind == "order" else verdict.names
     return {
         **{name: getattr(record, name) for name in told},
         **{name: _plain(getattr(record, name)) for name in ("difference", "budget", "standard_error")},
         "panel": {"digest": evidence.panel, "names": list(names)},
         "first": _side(evidence.first),
-        "second": _side(evidence.second),
+        "second": _side(zero_estimate(len(evidence.first.value)) if record.kind == "bound" else evidence.second),
     }
 
 

@@ -155,7 +155,7 @@ def _html(context: dict[str, Any]) -> dict[str, str]:
         rendered("answers.html", {"matrix": matrix, "links": _links(sections)}) for matrix in context["answers"]
     ]
     bodies = [*([_checks_head()] if matrices else []), *matrices, *(body for _, own in parts for body in own)]
-    whole = {"pages": [], "bodies": bodies, "links": _links(sections)}
+    whole = {"pages": [], "places": {}, "bodies": bodies, "links": _links(sections)}
     if sum(map(len, bodies)) < LARGEST_PAGE:
         text = rendered("report.html", context | whole)
         if len(text.encode()) <= LARGEST_PAGE:
@@ -169,9 +169,11 @@ def _several(context: dict[str, Any], parts: Sequence[tuple[Section, list[str]]]
     if context["answers"]:
         pages += _checks_pages(context["answers"], {id: _beside(place, "") for id, place in places.items()}, pages)
     links = {id: _beside(place, f"{PAGES}/") for id, place in places.items()}
-    index = rendered("report.html", context | {"bodies": [], "links": links, "pages": pages, "brief": False})
+    studies = {study.name: f"{PAGES}/{study.name}.html" for study in context["studies"]}
+    told = context | {"bodies": [], "links": links, "pages": pages, "places": studies}
+    index = rendered("report.html", told)
     if len(index.encode()) > LARGEST_PAGE:
-        index = rendered("report.html", context | {"bodies": [], "links": links, "pages": pages, "brief": True})
+        index = rendered("report.html", told | {"brief": True})
     out = {"index.html": index}
     for k, page in enumerate(pages):
         around = {"before": pages[k - 1] if k else None, "after": pages[k + 1] if k + 1 < len(pages) else None}

@@ -110,13 +110,17 @@ class Sheet:
         fill = f";fill:var(--{colour})" if filled else ""
         self._path(f"M{_pair(x, y)}{shape}", _stroke(colour, 1.6) + fill)
 
-    def area(self, x: float, y: float, width: float, height: float, *, colour: str, opacity: float = 1.0) -> None:
-        """A rectangle without an outline from its upper left corner."""
+    def area(self, x: float, y: float, width: float, height: float, *, colour: str, opacity: float = 1.0, edge: str = "") -> None:  # fmt: skip
+        """A rectangle from its upper left corner, with a thin outline if ``edge`` names its colour."""
         faint = f";fill-opacity:{opacity:g}" if opacity < 1 else ""
-        self._path(
-            f"M{_pair(x, y)}h{_tenths([round(10 * width)])}v{_tenths([round(10 * height)])}h{_tenths([round(-10 * width)])}z",
-            f"fill:var(--{colour}){faint}",
-        )
+        outline = f"{_stroke(edge, 0.8)};" if edge else ""
+        across, down, back = (_tenths([round(10 * length)]) for length in (width, height, -width))
+        self._path(f"M{_pair(x, y)}h{across}v{down}h{back}z", f"{outline}fill:var(--{colour}){faint}")
+
+    def bar(self, x: float, y: float, length: float) -> None:
+        """A grey bar to the right of x, its middle at height y; outlined, as grey alone is faint."""
+        if length > 0:
+            self.area(x, y - 3.5, length, 7, colour="noise", edge="muted")
 
     def _path(self, d: str, style: str) -> None:
         ElementTree.SubElement(self._root, "path", {"d": d, "style": style})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -46,30 +46,30 @@ def stored_seed(text: str) -> int:
     return whole_seed(text)
 
 
-def earlier(since: Path | None) -> list[dict[str, Any]] | None:
-    """The records of an earlier report, read before anything is computed (the new report may take its place).
+def earlier(since: Path | None) -> Path | None:
+    """The folder of an earlier report, looked into before anything is computed.
 
     Raises
     ------
     FpkError
-        If the folder has no report.
+        If it has no report.
     """
-    if since is None:
-        return None
-    from fpk.changes import read_records
+    if since is not None:
+        from fpk.changes import read_records
 
-    return read_records(since)
+        read_records(since)
+    return since
 
 
 def reported(
-    judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float, *, since: Any = None
+    judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float, *, since: Path | None
 ) -> Path:
     """Write the report and return the path of its page."""
     from fpk.reporting import write_report
 
     command = shlex.join(["fpk", *sys.argv[1:]])
-    more = {} if since is None else {"since": since}
-    return write_report(judged, folder, claims=catalogue.claims, command=command, seconds=seconds, size=size, **more)
+    claims = catalogue.claims
+    return write_report(judged, folder, claims=claims, command=command, seconds=seconds, size=size, since=since)
 
 
 def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path) -> Path:

@@ -327,6 +327,9 @@ def _fill(axes: Axes, drawn: _Drawn, x: Array, band: Sequence[Array], colour: st
         lower, upper = (np.clip(np.asarray(ends, float), *drawn.limits) for ends in band)
         fill = axes.fill_between if drawn.upright else axes.fill_betweenx
         fill(x, lower, upper, color=COLOURS[colour], alpha=strength, lw=0, zorder=1)
+        edge = COLOURS["muted" if colour == "noise" else colour]  # the band alone is faint
+        for end in (lower, upper):
+            axes.plot(*drawn.placed(x, end), color=edge, lw=0.6, zorder=1)
 
 
 def _draw_points(axes: Axes, drawn: _Drawn) -> None:

@@ -132,7 +132,7 @@ def _draw_effect(sheet: Sheet, y: float, judged: Judged, at: _Scale, limits: tup
         return
     k = deciding(judged.verdict)
     explained, seen = float(noise(judged.verdict)[k]), surely_seen(judged.verdict)
-    sheet.line(_LEFT, y, at(explained) - _LEFT, 0, colour="noise", width=7)
+    sheet.bar(_LEFT, y, at(explained) - _LEFT)
     if not np.isfinite(explained):
         sheet.text(_RIGHT - 3, y, "budget ∞", anchor="end")
     if limits[0] < seen < limits[1]:
@@ -189,5 +189,5 @@ def _draw_enclosure(sheet: Sheet, y: float, judged: Judged, at: _Scale) -> None:
         sheet.text(at(0.0), y, " crashed", colour="failed")
         return
     lower, middle, upper = (at(value) for value in _enclosure(judged.verdict))
-    sheet.line(lower, y, upper - lower, 0, colour="noise", width=7)
+    sheet.bar(lower, y, upper - lower)
     _mark(sheet, middle, y, judged)

@@ -60,9 +60,9 @@ class Frame:
         self.sheet.line(self.left, self.up(y), self.right - self.left, 0, colour=colour, width=width, dash=dash)
 
     def shade(self, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """A grey rectangle between two x and two y, kept within the frame."""
+        """A grey rectangle between two x and two y, kept within the frame; outlined, as grey alone is faint."""
         (left, right), (bottom, top) = self.placed(np.array(x), np.array(y))
-        self.sheet.area(left, top, right - left, bottom - top, colour="noise", opacity=0.35)
+        self.sheet.area(left, top, right - left, bottom - top, colour="noise", opacity=0.35, edge="muted")
 
     def left_axis(self, label: str, *, count: int) -> None:
         """The axis at the left with its name and about ``count`` numbers."""

@@ -71,7 +71,7 @@ def _functional_figure(stated: Judged, control: Verdict | None) -> str:
     for row, k in enumerate(shown):
         y = _ABOVE + _ROW * (row + 0.5)
         sheet.text(_LEFT - 7, y, one_line(verdict.names[k], 20), anchor="end")
-        sheet.line(_LEFT, y, frame.across(float(explained[k])) - _LEFT, 0, colour="noise", width=7)
+        sheet.bar(_LEFT, y, frame.across(float(explained[k])) - _LEFT)
         if control is not None:
             sheet.mark(frame.across(float(wrong[row])), y, _DIAMOND, colour="control", filled=False)
         sheet.mark(frame.across(abs(float(verdict.difference[k]))), y, _CIRCLE, colour="first", filled=True)

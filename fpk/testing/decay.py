@@ -5,7 +5,9 @@ Values V are claimed to satisfy, for s < t among the times,
     V(t) ≤ e^{−r (t − s)} V(s),
 
 the integrated form of V' ≤ −r V. It is linear in V, so bounds and covariances of values go through exactly and no logarithm of a small noisy
-number is taken. Rates down to (1 − tolerance) r count as r: where theory has an equality nothing could be confirmed otherwise.
+number is taken. Rates down to (1 − tolerance) r count as r: where theory has an equality nothing could be confirmed otherwise. Pairs of neighbours
+are looked at, and of the first time with each. Where a value and what it may be are both smaller than their errors nothing can be seen: such
+pairs are left out, and the verdict's reason says so.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def assert_decays(
     values : array, shape (n,), or Marginals
         V ≥ 0 at the times. Marginals (exact or of a grid) need ``to``: then V is their distance to that law, with bounds of its own.
     rate : float
-        The rate r > 0 that is claimed, in units of 1/time. A squared distance falls with twice the rate of the distance.
+        r > 0, in units of 1/time. A squared distance falls with twice the rate of the distance.
     to : Law, optional
         The law that is approached.
     distance : str, default "KL"
@@ -68,10 +70,8 @@ def assert_decays(
         at all times.
     bounds : float or array, shape (n,), optional
         How wrong each value may be; default round-off of the largest.
-    standard_errors : array, shape (n,), optional
-        Of sampled values, independent of each other.
-    covariance : array, shape (n, n), optional
-        Instead, where they are not.
+    standard_errors, covariance : array, shape (n,) or (n, n), optional
+        Of sampled values that are independent of each other, or not.
     tolerance : float, default .02
         Relative: rates down to (1 − tolerance) · rate count as the rate.
     alpha : float, optional
@@ -87,11 +87,6 @@ def assert_decays(
         With a table of pairs of times: the share of V(s) that is left at t, and the most that may be.
     ComparisonError
         If times, values or errors make no sense, or all values are within their own errors.
-
-    Notes
-    -----
-    Pairs of neighbours are looked at, and of the first time with each. Where a value and what it may be are both smaller than their errors
-    nothing can be seen, and the pair is left out; the verdict's reason says so.
 
     Examples
     --------

@@ -22,8 +22,8 @@ from fpk.marginals import CAUTION, ROUND_OFF
 OUTSIDE = 1e-9
 #: Nodes of the quadrature, and of the coarser one that tells its error; the same in d > 1, for each coordinate.
 NODES, NODES_PLANE = (12, 8), (24, 16)
-#: Share of the nodes, at each end of the line, whose part in an expectation counts as its error: it may go on outside.
-ENDS = 0.02
+#: Share of the nodes, at each end of the line, whose part in an expectation counts as its error, as it may go on outside; up to a share of it.
+ENDS, DIVERGING = 0.02, 1e-3
 
 
 def _kl(p: Law, q: Law, x: Array) -> Array:
@@ -60,7 +60,7 @@ def distances(marginals: Any, law: Law, *, distance: str, times: Sequence[float]
     Raises
     ------
     ComparisonError
-        For another distance, or particles, whose density is not known.
+        For another distance, particles, whose density is not known, and distances that are infinite.
     """
     if distance not in DISTANCES:
         raise ComparisonError(f"unknown distance {distance!r}; one of {', '.join(DISTANCES)}.")
@@ -71,6 +71,11 @@ def distances(marginals: Any, law: Law, *, distance: str, times: Sequence[float]
         )
     found = [_integrated(marginals.law(t), law, DISTANCES[distance]) for t in times]
     values, bounds = (np.array(column) for column in zip(*found, strict=True))
+    if not np.all(np.isfinite(bounds)):
+        raise ComparisonError(
+            f"the {distance} distance at t={times[int(np.argmax(~np.isfinite(bounds)))]:g} is infinite, or its integral does not converge: the law "
+            "has too much mass where the one it is held against has almost none. Start later, or take another distance."
+        )
     return values, bounds + _of_grid(marginals, law, distance, times, values)
 
 
@@ -107,5 +112,5 @@ def _expected(p: Law, q: Law, integrand: Callable[[Law, Law, Array], Array], nod
         return 0.0, float("inf")
     parts = np.where(inside, points.weights * np.where(inside, values, 0.0), 0.0)
     end = int(np.ceil(ENDS * len(parts))) if p.dimension == 1 else 0
-    ends = np.abs(parts[:end]).sum() + np.abs(parts[len(parts) - end :]).sum()
-    return float(parts.sum()), float(ends)
+    ends = float(np.abs(parts[:end]).sum() + np.abs(parts[len(parts) - end :]).sum())
+    return float(parts.sum()), ends if ends <= DIVERGING * np.abs(parts).sum() else float("inf")

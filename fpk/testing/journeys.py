@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fpk.closed_form import exact
-from fpk.errors import GridError, MassAtEdges, NoClosedForm
+from fpk.errors import ComparisonError, GridError, MassAtEdges, NoClosedForm
 from fpk.fokker_planck.solutions import GridMarginals
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
@@ -51,10 +51,18 @@ def returned(problem: Problem, score: Any, reverse: Callable[..., Problem], *, c
         grid = _finer(box, k)
         steps = max(24 * k, grid.cells // 4)
         ahead = solve(forward, grid, times=list(np.linspace(0.0, T, steps + 1)), steps=steps)
-        back = reverse(forward, ahead.score if score is None else score, initial=ahead.law(T))
+        back = _same_horizon(reverse(forward, ahead.score if score is None else score, initial=ahead.law(T)), T)
         return solve(_walled(back, box), grid, times=[T], steps=steps)
 
     return lambda resolution: refine(lambda k: there_and_back(k * resolution))
+
+
+def _same_horizon(back: Problem, horizon: float) -> Problem:
+    if not np.isclose(back.horizon, horizon, rtol=1e-12):
+        raise ComparisonError(
+            f"reverse= returned a problem with horizon {back.horizon:g}, the forward one has {horizon:g}: pass horizon= on to it."
+        )
+    return back
 
 
 def cheap(problem: Problem, times: Sequence[float]) -> Any:

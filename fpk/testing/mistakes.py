@@ -116,7 +116,7 @@ def _paced(factor: float) -> Change:
 
 
 def _converted(share: float) -> Change:
-    """Share · ½ ∂(g²)/∂x added to the drift: share 1 is the step from Itô's to Stratonovich's reading, 2 that to (g² p)' kept in the drift."""
+    """Share · g g′ added to the drift: ½ g g′ lies between Itô's reading of it and Stratonovich's, g g′ = ∂D/∂x between Itô's and the kinetic one."""
 
     def change(problem: Problem) -> Problem | None:
         f, g = problem.drift, problem.diffusion
@@ -191,10 +191,10 @@ MISTAKES = (
     Mistake("g² × 2 (noise × √2)", _noisy(2**0.5), _noisy(0.5**0.5)),
     Mistake("g² for g", _for_numbers(np.square), _for_numbers(np.sqrt)),
     Mistake("√g for g", _for_numbers(np.sqrt), _for_numbers(np.square)),
-    Mistake("½ g g′ missing in the drift", _converted(-1.0), _converted(1.0)),
-    Mistake("½ g g′ added to the drift", _converted(1.0), _converted(-1.0)),
-    Mistake("g g′ missing in the drift", _converted(-2.0), _converted(2.0)),
-    Mistake("g g′ added to the drift", _converted(2.0), _converted(-2.0)),
+    Mistake("½ g g′ missing in the drift", _converted(-0.5), _converted(0.5)),
+    Mistake("½ g g′ added to the drift", _converted(0.5), _converted(-0.5)),
+    Mistake("g g′ missing in the drift", _converted(-1.0), _converted(1.0)),
+    Mistake("g g′ added to the drift", _converted(1.0), _converted(-1.0)),
     Mistake("time reversed in the coefficients", _backwards, _backwards),
     Mistake("drift matrix transposed", _transposed, _transposed),
     Mistake("noise matrix transposed", _noise_transposed, _noise_transposed),

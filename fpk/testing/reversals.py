@@ -53,11 +53,13 @@ NOISES: dict[str, Callable[[Array], Array]] = {
     "g² for g before dW": np.square,
     "√g for g before dW": np.sqrt,
 }
-#: Which of the coefficients and the score are read at τ instead of T − τ.
+#: What is read at τ instead of T − τ.
 TIMES = {
-    "time not reversed in f and g": (True, False),
-    "time not reversed in the score": (False, True),
-    "time not reversed anywhere": (True, True),
+    "time not reversed in f and g": "fg",
+    "time not reversed in the drift f": "f",
+    "time not reversed in g": "g",
+    "time not reversed in the score": "s",
+    "time not reversed anywhere": "fgs",
 }
 
 
@@ -65,7 +67,7 @@ def reversal(
     *,
     drift: Callable[[Terms], Array] = right,
     noise: Callable[[Array], Array] = np.array,
-    unturned: tuple[bool, bool] = (False, False),
+    unturned: str = "",
 ) -> Reverse:
     """A reverse with another drift, noise or time.
 
@@ -75,26 +77,28 @@ def reversal(
         Terms ↦ the drift in τ.
     noise : callable
         g ↦ the factor of dW̄.
-    unturned : (bool, bool)
-        Whether the coefficients, and the score, are read at τ.
+    unturned : str
+        Which of f, g and s are read at τ.
     """
 
     def reverse(problem: Problem, score: Callable[[Array, float], Array], *, initial: Any) -> Problem:
         T, g = problem.horizon, problem.diffusion
 
-        def at(tau: float, read: bool) -> float:
-            return tau if read else max(T - tau, 0.0)
+        def at(tau: float, what: str) -> float:
+            return tau if what in unturned else max(T - tau, 0.0)
+
+        def noise_at(x: Array, tau: float) -> Array:
+            return np.broadcast_to(g(x, at(tau, "g")), x.shape)
 
         def terms(x: Array, tau: float) -> Terms:
-            t = at(tau, unturned[0])
-            value = np.broadcast_to(g(x, t), x.shape)
-            return Terms(problem.drift(x, t), value, 2 * value * g.gradient(x, t), score(x, at(tau, unturned[1])))
-
-        def spread(x: Array, tau: float) -> Array:
-            return noise(np.broadcast_to(g(x, at(tau, unturned[0])), x.shape))
+            value = noise_at(x, tau)
+            bend = 2 * value * g.gradient(x, at(tau, "g"))
+            return Terms(problem.drift(x, at(tau, "f")), value, bend, score(x, at(tau, "s")))
 
         anywhere = np.zeros((1, 1))
-        diffusion = spread if g.state_dependent else lambda tau: float(spread(anywhere, tau)[0, 0])
+        diffusion: Any = lambda x, tau: noise(noise_at(x, tau))  # noqa: E731
+        if not g.state_dependent:
+            diffusion = lambda tau: float(noise(noise_at(anywhere, tau))[0, 0])  # noqa: E731
         return Problem(lambda x, tau: drift(terms(x, tau)), diffusion, initial=initial, horizon=T)
 
     return reverse
@@ -107,9 +111,10 @@ def known(problem: Problem) -> dict[str, Reverse]:
         for name, drift in DRIFTS.items()
         if problem.diffusion.state_dependent or "∂(g²)" not in name
     }
-    times = {} if problem.steady else {name: reversal(unturned=which) for name, which in TIMES.items()}
-    frozen = {"time not reversed in the score": reversal(unturned=(False, True))} if problem.steady else {}
-    return drifts | {name: reversal(noise=noise) for name, noise in NOISES.items()} | times | frozen
+    moving = "" if problem.drift.steady else "f"
+    moving += "s" if problem.diffusion.steady else "gs"
+    times = {name: reversal(unturned=which) for name, which in TIMES.items() if set(which) <= set(moving)}
+    return drifts | {name: reversal(noise=noise) for name, noise in NOISES.items()} | times
 
 
 def score_times(factor: float) -> Reverse:
