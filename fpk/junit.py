@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from fpk.records import Record
-from fpk.wording import number_text, one_line
+from fpk.wording import UNSEEN, number_text, one_line
 
 #: Longest name, message and text.
 NAME, MESSAGE, TEXT = 300, 1000, 20_000
@@ -93,5 +93,5 @@ def _reason(record: Record) -> str:
 
 
 def _legal(text: str) -> str:
-    """Text without the characters that XML forbids, of bounded length."""
-    return re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text[:TEXT])
+    """Text without the characters that XML forbids and those that are not seen, of bounded length."""
+    return re.sub(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", UNSEEN.sub("", text[:TEXT]))

@@ -6,6 +6,7 @@ plain MathML.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
@@ -21,12 +22,10 @@ from markupsafe import Markup
 
 from fpk.errors import StoreError
 from fpk.sections import verdict_text
-from fpk.wording import number_text, one_line
+from fpk.wording import UNSEEN, number_text, one_line
 
 #: Symbols of the verdicts and of remarks, so that no badge relies on its colour.
 SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "WORDING": "¶"}
-#: Characters that are not seen but do something: they end pages, move terminals or turn the direction of everything after them.
-UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 #: TeX longer than this is shown as it is.
 LONGEST_FORMULA = 1000
 
@@ -141,10 +140,22 @@ def rendered(name: str, context: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        Without :data:`UNSEEN` characters; a lone surrogate, which no file can hold, is a question mark.
+        Without :data:`fpk.wording.UNSEEN` characters; a lone surrogate, which no file can hold, is a question mark.
     """
     text = _environment(name.endswith(".html")).get_template(name).render(context)
     return UNSEEN.sub("\ufffd", text.encode("utf-8", "replace").decode())
+
+
+def json_text(value: object) -> str:
+    r"""Strict JSON on one line that is safe to look at: what is not seen but does something is written as an escape.
+
+    Examples
+    --------
+    >>> print(json_text({"α": "\x1b[31m"}))
+    {"α": "\u001b[31m"}
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return re.sub(f"{UNSEEN.pattern[:-1]}\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def replace_file(path: Path, text: str) -> None:

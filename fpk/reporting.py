@@ -7,7 +7,6 @@ or several; a claim with very many records is told in parts. Texts come from cat
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import Any
 from fpk.changes import Change, changes, grouped_inputs, read_records
 from fpk.junit import junit
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
-from fpk.rendering import SYMBOLS, mathml, rendered, replace_file
+from fpk.rendering import SYMBOLS, json_text, mathml, rendered, replace_file
 from fpk.runs import FACTS, facts, runs_beside
 from fpk.sections import Section, StudyFile, sections_of, studies_of
 from fpk.study import Claim
@@ -91,14 +90,14 @@ def write_report(
     context = _context(judged, claims=claims, command=command, seconds=seconds, size=size)
     context["since"] = told
     files = {
-        "records.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in plain),
+        "records.jsonl": "".join(f"{json_text(row)}\n" for row in plain),
         "verdicts.json": _lines(baseline_rows(records)),
         "junit.xml": junit(records),
         "report.md": _short_markdown(context),
-        FACTS: facts(command, size, seconds, context["counts"]),
+        FACTS: json_text(facts(command, size, seconds, context["counts"])) + "\n",
     }
     for name, text in files.items():
-        replace_file(folder / name, text.encode("utf-8", "replace").decode())
+        replace_file(folder / name, text)
     runs = runs_beside(folder)
     pages = _html(context | {"others": len(runs) > 1})
     if len(runs) > 1:
@@ -110,7 +109,7 @@ def write_report(
 
 
 def _lines(rows: Sequence[Mapping[str, Any]]) -> str:
-    return "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
+    return "[\n" + ",\n".join(map(json_text, rows)) + "\n]\n"
 
 
 def markdown(judged: Sequence[Judged], *, claims: Mapping[str, Claim], command: str, seconds: float, size: str) -> str:

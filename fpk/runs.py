@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from fpk.changes import Row, holds, read_records
@@ -72,18 +73,12 @@ class Run:
     flips: tuple[Flip, ...]
 
 
-def facts(command: str, size: str, seconds: float, counts: dict[str, int]) -> str:
-    """The text of ``run.json``."""
+def facts(command: str, size: str, seconds: float, counts: dict[str, int]) -> dict[str, Any]:
+    """What ``run.json`` says."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    plain = {
-        "schema": "fpk/1",
-        "written": now,
-        "command": command,
-        "size": size,
-        "seconds": round(seconds, 3),
-        "counts": counts,
-    }
-    return json.dumps(plain, ensure_ascii=False) + "\n"
+    return {
+        "schema": "fpk/1", "written": now, "command": command, "size": size, "seconds": round(seconds, 3), "counts": counts,
+    }  # fmt: skip
 
 
 def runs_beside(folder: Path) -> list[Run]:
@@ -113,7 +108,9 @@ def runs_beside(folder: Path) -> list[Run]:
         except StoreError:
             continue
         own = {tuple(str(row.get(name) or "") for name in ("id", "variant", "case")): row for row in rows}
-        out.append(_run(place, told, rows, tuple(_flips(last, own))))
+        run = _run(place, told, rows, tuple(_flips(last, own)))
+        # The page of the report that is being written comes last.
+        out.append(replace(run, link="index.html") if place == folder.resolve() else run)
         last |= {check: (place.name, row) for check, row in own.items()}
     return out[::-1]
 

@@ -12,6 +12,8 @@ from fpk.laws import Array
 from fpk.records import Judged
 from fpk.verdict import Outcome, Verdict
 
+#: Characters that are not seen but do something: they end pages, move terminals or turn the direction of everything after them.
+UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 #: Standard errors that count as noise: those of the rule that confirms (β = 10⁻³).
 NOISE = 3.09
 
@@ -32,8 +34,8 @@ def number_text(value: float | None) -> str:
 
 
 def one_line(text: str, length: int) -> str:
-    """One line, without characters that XML forbids, cut to a length."""
-    clean = " ".join(re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", " ", text).split())
+    """One line, without :data:`UNSEEN` characters and others that XML forbids, cut to a length."""
+    clean = " ".join(re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", " ", UNSEEN.sub(" ", text)).split())
     return clean if len(clean) <= length else clean[: length - 1] + "…"
 
 
