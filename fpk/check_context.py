@@ -70,7 +70,7 @@ class Allowance:
     def __init__(self, budget: float, examples: int = 1) -> None:
         self.budget = budget
         self._planned = examples
-        self._begun = 0  # examples
+        self._begun = 0  # examples, this one included
         self._lot: int | None = None  # of the example that failed
         self._checks = 0  # within the example
 
@@ -96,8 +96,9 @@ class Allowance:
         return self._lot is not None
 
     def begin_example(self) -> None:
-        """Another example of the same test begins."""
-        self._begun += 1
+        """Another example of the same test begins; one that spent nothing does not count."""
+        if self._checks or not self._begun:
+            self._begun += 1
         self._checks = 0
 
     def example_failed(self) -> None:

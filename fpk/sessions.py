@@ -74,8 +74,10 @@ class Comparison:
         if self.inputs:
             told = ", ".join(f"{name} ({many(number, 'check')})" for name, number in grouped_inputs(self.inputs)[:FEW])
             yield f"computed otherwise: {told}"
-        if self.new or self.unseen:
-            yield f"{many(len(self.new), 'new check')}; {self.unseen} of the earlier ones were not run"
+        if self.new:
+            yield f"{many(len(self.new), 'new check')}"
+        if self.unseen:
+            yield f"{self.unseen} of the earlier checks were not run"
 
 
 @dataclass(frozen=True)
