@@ -133,32 +133,27 @@ def address(parts: Mapping[str, Any]) -> str:
     ).hexdigest()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def code_digest(folder: Path) -> str:
-    """Digest of the syntax trees below a folder (or of one file): comments and layout do not count.
-
-    For fpk itself the modules in :data:`TELLING` and :data:`JUDGING` are left out.
-    """
-    own = folder == Path(__file__).parent
-    files = engine_files() if own else [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    """Digest of the syntax trees below a folder (or of one file): comments and layout do not count."""
+    files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
     state = hashlib.sha256()
     for file in files:
         state.update(file.name.encode() + ast.dump(ast.parse(file.read_bytes())).encode())
     return state.hexdigest()
 
 
-def engine_files() -> list[Path]:
-    """Files of fpk's own computing modules."""
-    folder = Path(__file__).parent
-    telling = TELLING | JUDGING
-    return [
-        file for file in sorted(folder.rglob("*.py")) if Path(file.relative_to(folder).parts[0]).stem not in telling
-    ]
+@lru_cache(maxsize=1)
+def engine_modules() -> dict[str, str]:
+    """Digest of each of fpk's own computing modules, by its path: those in :data:`TELLING` and :data:`JUDGING` are left out."""
+    folder, others = Path(__file__).parent, TELLING | JUDGING
+    paths = [file.relative_to(folder) for file in sorted(folder.rglob("*.py"))]
+    return {path.as_posix(): code_digest(folder / path) for path in paths if Path(path.parts[0]).stem not in others}
 
 
 def engine_digest() -> str:
-    """Digest of fpk's own computing modules."""
-    return code_digest(Path(__file__).parent)
+    """Digest of fpk's own computing modules: the address of :func:`engine_modules`."""
+    return address(engine_modules())
 
 
 def judging_digest() -> str:

@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -20,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fpk.catalogue import Catalogue
-from fpk.store import JUDGING, address, code_digest, engine_digest, engine_files, judging_digest
+from fpk.store import JUDGING, address, code_digest, engine_digest, engine_modules, judging_digest
 from fpk.study import Size, Study, seed_for
 
 #: Inputs with a value of their own; the others are digests of code.
@@ -217,12 +216,6 @@ def _imports_in(file: Path, text: bytes) -> set[Path]:
     return {path for path in beside if path.is_file()}
 
 
-def engine_modules() -> dict[str, str]:
-    """Digest of each of fpk's computing modules, by its path below the package."""
-    package = Path(__file__).parent
-    return {file.relative_to(package).as_posix(): code_digest(file) for file in engine_files()}
-
-
 def keep_engine(root: Path) -> None:
     """Keep the digests of the computing modules in a store, once for each engine: a later change can then be told by module.
 
@@ -231,26 +224,23 @@ def keep_engine(root: Path) -> None:
     path = _engine_path(root, engine_digest())
     if path.exists():
         return
-    part = None
+    part = path.with_name(f"{path.stem[:16]}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-                part = Path(file.name)
-                json.dump(engine_modules(), file, indent=0, sort_keys=True)
+            part.write_text(json.dumps(engine_modules(), indent=0, sort_keys=True), encoding="utf-8")
             os.replace(part, path)
         finally:
-            if part is not None:
-                part.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
 
 
 def kept_engine(root: Path, digest: str) -> dict[str, str] | None:
     """The digests of the computing modules of an engine, from the note in a store; None where there is none that can be read."""
     try:
         found = json.loads(_engine_path(root, digest).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) and address(found) == digest else None
 
 
 def _engine_path(root: Path, digest: str) -> Path:

@@ -184,7 +184,7 @@ def test_a_store_keeps_which_modules_its_engine_was_made_of(tiny: Path, tmp_path
     assert not {"reporting.py", "comparison.py", "command_line/run.py"} & set(kept), "these compute no evidence"
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", "\x00"])
+@pytest.mark.parametrize("text", ["", "[1]", "{", "\x00", "{}", '{"problem.py": "another"}'])
 def test_a_damaged_note_counts_as_none(tmp_path: Path, text: str) -> None:
     keep_engine(tmp_path)
     (note,) = (tmp_path / "engines").iterdir()

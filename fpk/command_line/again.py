@@ -98,9 +98,8 @@ def _with_count(found: list[Kept], asked: int, name: str) -> list[Kept]:
 
 def _repeated(catalogue: Catalogue, record: Kept, root: Path) -> dict[str, Any]:
     """A record computed again in a store of its own, and what came out differently."""
-    from fpk.command_line.kept import again
+    from fpk.command_line.kept import again, changes_since
     from fpk.store import Store
-    from fpk.tasks import input_changes
 
     claim, variant, case = record.check
     row = {
@@ -112,7 +111,7 @@ def _repeated(catalogue: Catalogue, record: Kept, root: Path) -> dict[str, Any]:
         "key": record.key,
     }
     task = again(catalogue, record)
-    changed = [change.text for change in input_changes(record.inputs, task.inputs, root)]
+    changed = changes_since(record, task, root)
     with tempfile.TemporaryDirectory(prefix="fpk-rerun-") as folder:
         found = _computed(task, record, Path(folder))
         error = found if isinstance(found, str) else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,20 +76,17 @@ def _spelt(nested: Any) -> Any:
 
 def _replace(path: Path, text: bytes | None, arrays: dict[str, np.ndarray] | None = None) -> None:
     """Write a file beside its place and move it there."""
-    part = None
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            part = Path(file.name)
+        with part.open("wb") as file:
             if text is None:
                 np.savez(file, **(arrays or {}))  # type: ignore[arg-type] # numbers and one text: nothing to pickle
             else:
                 file.write(text)
         os.replace(part, path)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise StoreError(
             f"cannot write {path}: {error}. Free some space or choose another folder with --to."
         ) from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 from fpk.catalogue import Catalogue
 from fpk.errors import StoreError, UnknownName
-from fpk.runner import Done
+from fpk.runner import Done, versions
 from fpk.store import Store
 from fpk.study import Evidence, Size, Study
-from fpk.tasks import Task, task_of, tasks_of
+from fpk.tasks import Task, input_changes, task_of, tasks_of
 
 KEY = re.compile(r"[0-9a-f]{64}")
 #: What may be the beginning of a key.
@@ -195,3 +195,16 @@ def older(store: Store, tasks: Sequence[Task], sizes: Sequence[str]) -> dict[tup
         if record.check in checks and record.task["size"] in sizes and "mutant" not in record.task:
             found.setdefault(record.check, []).append(record)
     return found
+
+
+def changes_since(record: Kept, task: Task, root: Path) -> list[str]:
+    """What changed from a record of the store at ``root`` to a task, in words; libraries too, which no address depends on."""
+    if record.key == task.key:
+        return []
+    known = record.inputs or {name: record.task[name] for name in ("claim", "variant", "case", "size", "seed")}
+    told = [change.text for change in input_changes(known, task.inputs, root)]
+    if not record.inputs:
+        told.append("code or version: an older fpk did not keep which")
+    now = versions()
+    libraries = [f"{n} {v} → {now[n]}" for n, v in record.provenance.get("versions", {}).items() if now.get(n, v) != v]
+    return told + ([f"(no part of the address: {', '.join(libraries)})"] if libraries else [])

@@ -71,7 +71,7 @@ def _row(
 
 def _reason(catalogue: Catalogue, record: Kept, store: Store, root_seed: int) -> dict[str, Any]:
     """Why a run of today would not use a given record."""
-    from fpk.command_line.kept import again, current
+    from fpk.command_line.kept import again, changes_since, current
 
     if record.evidence is None:
         return _row({}, record.key, "damaged")
@@ -85,7 +85,7 @@ def _reason(catalogue: Catalogue, record: Kept, store: Store, root_seed: int) ->
     (task,) = current(catalogue, [(catalogue.study_of(claim), variant, case)], record.task["size"], root_seed)
     if task.key == record.key:
         return _row(record.task, record.key, "stored")
-    return _row(record.task, record.key, "stale", _changes_of(record, task, store), record)
+    return _row(record.task, record.key, "stale", changes_since(record, task, store.root), record)
 
 
 def _reasons(catalogue: Catalogue, store: Store, name: str, quick: bool | None, root_seed: int) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def _reasons(catalogue: Catalogue, store: Store, name: str, quick: bool | None, 
 
 def _state(task: Task, former: Sequence[Kept], store: Store) -> dict[str, Any]:
     """Whether the evidence of a task is stored; if not, what changed since the record that is most like it."""
-    from fpk.command_line.kept import newest
+    from fpk.command_line.kept import changes_since, newest
 
     plain = asdict(task)
     if store.load(task.key) is not None:
@@ -115,21 +115,7 @@ def _state(task: Task, former: Sequence[Kept], store: Store) -> dict[str, Any]:
     most = newest(former, lambda record: (record.task["size"] == task.size, record.task["seed"] == task.seed))
     if most is None:
         return _row(plain, task.key, "never")
-    return _row(plain, task.key, "stale", _changes_of(most, task, store), most)
-
-
-def _changes_of(record: Kept, task: Task, store: Store) -> list[str]:
-    """What changed from a record to a task, in words; libraries too, which no address depends on."""
-    from fpk.runner import versions
-    from fpk.tasks import input_changes
-
-    known = record.inputs or {name: record.task[name] for name in ("claim", "variant", "case", "size", "seed")}
-    told = [change.text for change in input_changes(known, task.inputs, store.root)]
-    if not record.inputs:
-        told.append("code or version: an older fpk did not keep which")
-    now = versions()
-    libraries = [f"{n} {v} → {now[n]}" for n, v in record.provenance.get("versions", {}).items() if now.get(n, v) != v]
-    return told + ([f"(no part of the address: {', '.join(libraries)})"] if libraries else [])
+    return _row(plain, task.key, "stale", changes_since(most, task, store.root), most)
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]]) -> list[str]:
