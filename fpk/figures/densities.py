@@ -19,7 +19,7 @@ from fpk.wording import number_text, one_line
 #: Points kept of a curve.
 CURVE_POINTS = 160
 _LEFT, _RIGHT = 0.15 * WIDTH, 0.98 * WIDTH
-_FIRST: Any = {"colour": "first", "width": 3.2, "opacity": 0.6}
+_FIRST: Any = {"colour": "first", "width": 3.2, "opacity": 0.7}
 _SECOND: Any = {"colour": "second", "width": 1.5, "dash": "6 3"}
 _CONTROL: Any = {"colour": "control", "width": 1.3, "dash": "1.3 2.2"}
 #: Density drawings of one claim, at most.
