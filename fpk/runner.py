@@ -126,11 +126,13 @@ def run(
         left.append(task)
     if not left:
         return
-    alone = jobs <= 1 and scheduler is None and scheduler_file is None
-    finished = _serial(left, store, fresh, compute) if alone else None
-    with contextlib.nullcontext() if alone else connected(min(jobs, len(left)), scheduler, scheduler_file) as client:
-        own = scheduler is None and scheduler_file is None
-        for task, error in finished or clustered(client, left, store.root, compute, fresh=fresh, own=own, say=say):
+    if jobs <= 1 and scheduler is None and scheduler_file is None:
+        for task in left:
+            yield _done(task, store, compute(task, str(store.root), fresh))
+        return
+    own, sharing = scheduler is None and scheduler_file is None, compute is computed
+    with connected(jobs if sharing else min(jobs, len(left)), scheduler, scheduler_file) as client:
+        for task, error in clustered(client, left, store.root, compute, fresh=fresh, own=own, sharing=sharing, say=say):
             yield _done(task, store, error)
 
 
@@ -139,8 +141,3 @@ def _done(task: Task, store: Store, error: str) -> Done:
     if loaded is None:
         return Done(task, None, {}, error or "the stored record vanished or is damaged; run again")
     return Done(task, *loaded)
-
-
-def _serial(tasks: Sequence[Task], store: Store, fresh: bool, compute: Compute) -> Iterator[tuple[Task, str]]:
-    for task in tasks:
-        yield task, compute(task, str(store.root), fresh)

@@ -18,6 +18,7 @@ from typing import Any
 
 from fpk.cluster.places import Place, check_workers, differing, differing_code, placed, sent_code
 from fpk.cluster.processes import Unfinished
+from fpk.cluster.sharing import shared
 from fpk.cluster.watch import PATIENCE, Say, Watch
 from fpk.errors import ClusterError, StoreError
 from fpk.tasks import Task
@@ -28,7 +29,7 @@ Compute = Callable[[Task, str, bool], str]
 AHEAD = 1000
 
 
-def worked(task: Task, compute: Compute, root: str, fresh: bool, place: Place | None) -> None:
+def worked(task: Task, compute: Compute, root: str, fresh: bool, place: Place | None, sharing: bool = False) -> None:
     """Compute a task on a worker, which may have come later than the check of all workers.
 
     Raises
@@ -45,7 +46,8 @@ def worked(task: Task, compute: Compute, root: str, fresh: bool, place: Place | 
             where = f"{worker.address} on {socket.gethostname()}"
             raise Unfinished(f"ClusterError: the worker {where} would not compute the same: {'; '.join(found)}.", False)
     try:
-        text = compute(task, root, fresh)
+        with shared() if sharing else contextlib.nullcontext():
+            text = compute(task, root, fresh)
     except StoreError as error:
         raise Unfinished(str(error), True) from None
     if text:
@@ -53,7 +55,7 @@ def worked(task: Task, compute: Compute, root: str, fresh: bool, place: Place | 
 
 
 def clustered(
-    client: Any, tasks: Sequence[Task], root: Path, compute: Compute, *, fresh: bool, own: bool, say: Say
+    client: Any, tasks: Sequence[Task], root: Path, compute: Compute, *, fresh: bool, own: bool, sharing: bool, say: Say
 ) -> Iterator[tuple[Task, str]]:
     """Hand out the tasks and yield them as they finish, each with its error text (empty when all is well).
 
@@ -67,6 +69,8 @@ def clustered(
     fresh : bool
     own : bool
         Whether the workers are of this process, so that they cannot differ.
+    sharing : bool
+        Whether the blocks of an ensemble may be computed by other workers than its task: not where that has changed its own process.
     say : callable
         Told when nothing moves.
 
@@ -81,7 +85,7 @@ def clustered(
         if place is not None:
             tasks = [replace(task, studies=str(Path(task.studies).resolve())) for task in tasks]
             check_workers(client, place, tasks)
-        work = partial(worked, compute=compute, root=str(root.resolve()), fresh=fresh, place=place)
+        work = partial(worked, compute=compute, root=str(root.resolve()), fresh=fresh, place=place, sharing=sharing)
         suspects = []
         for task, future in _as_finished(client, tasks, work, say):
             if _killed(future):
