@@ -326,10 +326,8 @@ def _fill(axes: Axes, drawn: _Drawn, x: Array, band: Sequence[Array], colour: st
     if len(band) == 2 and len(band[0]):
         lower, upper = (np.clip(np.asarray(ends, float), *drawn.limits) for ends in band)
         fill = axes.fill_between if drawn.upright else axes.fill_betweenx
-        fill(x, lower, upper, color=COLOURS[colour], alpha=strength, lw=0, zorder=1)
         edge = COLOURS["muted" if colour == "noise" else colour]  # the band alone is faint
-        for end in (lower, upper):
-            axes.plot(*drawn.placed(x, end), color=edge, lw=0.6, zorder=1)
+        fill(x, lower, upper, facecolor=(COLOURS[colour], strength), edgecolor=edge, lw=0.6, zorder=1, clip_on=False)
 
 
 def _draw_points(axes: Axes, drawn: _Drawn) -> None:
