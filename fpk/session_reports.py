@@ -10,11 +10,13 @@ from typing import Any
 
 from fpk.errors import StoreError
 from fpk.rendering import SYMBOLS, markdown_text, rendered, replace_file
-from fpk.sessions import SENTENCE, Ended, Row, Session, at, compared, many, rows_of, told_change
+from fpk.sessions import SENTENCE, Ended, Row, Session, at, compared, many, rows_of, told_change, worse
 from fpk.wording import number_text, one_line
 
 #: Bytes of a summary: what code hosts take for one step (2²⁰), and a little air.
 LARGEST_SUMMARY = 1_000_000
+#: Rows and failures that a page shows: it stays below a megabyte.
+MOST_ROWS, MOST_FAILING = 1000, 200
 HEADINGS = ("verdict", "test", "check", "times", "difference", "budget", "standard error", "tolerance", "sees")
 
 
@@ -58,7 +60,8 @@ def write_report(session: Session, folder: Path) -> None:
     lines = [json.dumps(row, ensure_ascii=False) for row in session.rows]
     replace_file(folder / "records.jsonl", "".join(f"{line}\n" for line in lines))
     replace_file(folder / "report.md", markdown(session))
-    context = {"session": session, "title": title(session), "symbols": SYMBOLS, "change": told_change}
+    context = {"session": session, "title": title(session), "change": told_change}
+    context |= {"most_rows": MOST_ROWS, "most_failing": MOST_FAILING}
     replace_file(folder / "index.html", rendered("session.html", context))
 
 
@@ -73,9 +76,9 @@ def append_summary(session: Session, file: Path) -> None:
 
 def title(session: Session) -> str:
     """What a person wants to know first."""
-    changed = len(session.comparison.bad) if session.comparison else 0
+    compared = session.comparison
     parts = [f"{len(session.failing)} of {many(len(session.rows), 'check')} not confirmed"] if session.failing else []
-    parts += [f"{many(changed, 'check')} worse than before"] if changed else []
+    parts += [f"{worse(compared)} than before"] if compared and compared.bad else []
     return ", ".join(parts) or f"{many(len(session.rows), 'check')}: nothing against them"
 
 

@@ -144,6 +144,13 @@ class Session:
         yield from (("red", text) for text in self.trouble)
         if self.rows or not quiet:
             yield ("green" if quiet else "red"), f"fpk: {self.counted}; {self.spent}"
+        if compared and compared.bad:
+            yield "red", f"fpk: the session fails: {worse(compared)} than in the earlier report"
+
+
+def worse(comparison: Comparison) -> str:
+    """How many checks are worse than before, as the beginning of a sentence."""
+    return f"{many(len(comparison.bad), 'check')} {'is' if len(comparison.bad) == 1 else 'are'} worse"
 
 
 def many(number: int, noun: str) -> str:
@@ -173,7 +180,8 @@ def at(row: Row) -> str:
 def told_change(change: Change) -> str:
     """A change in one line."""
     row = change.after or change.before or {}
-    return one_line(f"{row.get('test', change.id)} {change.variant}: {change.text}", SENTENCE)
+    text = change.text.removeprefix(f"{change.kind}; ")
+    return one_line(f"{row.get('test', change.id)} {change.variant}: {text}", SENTENCE)
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------------

@@ -270,9 +270,13 @@ def test_hostile_names_are_inert(tmp_path):
     assert kept["test"] == HOSTILE
 
 
-def test_a_summary_stays_below_what_code_hosts_take(tmp_path):
+def test_pages_and_summaries_stay_below_a_megabyte(tmp_path):
     tests = {f"{ID}[{k}]": ended("failed", sent(f"{ID}[{k}]", case=str(k), verdict="REFUTED")) for k in range(6000)}
-    big = session(tests)
+    big = session(tests, fpk_report=str(tmp_path))
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 1_000_000
+    assert "5000 more are in" in page
+    assert len(rows_in(tmp_path)) == 6000
     assert LARGEST_SUMMARY * 0.99 < len(markdown(big).encode()) <= LARGEST_SUMMARY < 2**20
     assert re.search(r"\d+ lines more", markdown(big))
     assert markdown(big).rstrip().endswith("</details>") is ("<details>" in markdown(big))
@@ -444,6 +448,7 @@ def test_an_earlier_report_is_held_against_the_session(pytester):
             "vanished  test_it.py::test_one assert_residual (2)*",
         ]
     )
+    worse.stdout.fnmatch_lines(["fpk: the session fails: 2 checks are worse than in the earlier report"])
     few = run(pytester, BEFORE, "--fpk-compare=out", "--fpk-undecided=skip", "-k", "nothing_like_this")
     few.stdout.fnmatch_lines(["*3 of the earlier checks were not run"])
     assert few.ret == pytest.ExitCode.NO_TESTS_COLLECTED
