@@ -515,6 +515,33 @@ def test_keys_that_several_records_begin_with_are_not_guessed(stored: Path, tmp_
 # -- list -------------------------------------------------------------------------------------------------------------------
 
 
+def test_list_names_what_is_asked_for(tiny: Path, fpk: Fpk) -> None:
+    edit(
+        tiny,
+        "\n\n@study(",
+        """
+CLAIMS += (Claim("other.sum", "identity", "Two and two.", "", "", {"stated": Outcome.CONFIRMED, "five": Outcome.REFUTED}),)
+
+
+@study("other.sum", variants={"stated": 0.0, "five": 1.0})
+def other(variant, case, size, seed):
+    return Evidence(fpk.residual(np.array([variant]), 1e-9), zero_estimate(1), ("r",))
+
+
+@study(""",
+    )
+    listed = {
+        name: fpk("list", *name.split(), "--studies", tiny, "--json") for name in ("", "other", "other.sum tiny.total")
+    }
+    ids = {name: [row["id"] for row in plain(done)["claims"]] for name, done in listed.items()}
+    assert ids == {
+        "": ["tiny.sum", "other.sum"],
+        "other": ["other.sum"],
+        "other.sum tiny.total": ["tiny.sum", "other.sum"],
+    }
+    assert "Did you mean" in fpk("list", "othr.sum", "--studies", tiny).stderr
+
+
 def test_json_goes_to_stdout_alone(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
     edit(stored, "    first = ", "    print('half way')\n    first = ")
     done = fpk("rerun", "tiny.sum", "--studies", stored, "--json")

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 
 @main.command("list")
+@click.argument("names", nargs=-1)
 @study_options
-def list_claims(studies: Path, store: Path, as_json: bool) -> None:
-    """List the claims with their studies, and which of them run only when named."""
+def list_claims(names: tuple[str, ...], studies: Path, store: Path, as_json: bool) -> None:
+    """List the claims (all, or the NAMES of claims, dotted beginnings, studies) with their studies, and which run only when named."""
     from fpk.catalogue import load_catalogue
 
     catalogue = load_catalogue(studies)
-    rows = [_listed(catalogue, id) for id in catalogue.claims] + [_remarked(remark) for remark in catalogue.remarks]
+    wanted = {study.claim for study in catalogue.selected(names)} if names else set(catalogue.claims)
+    rows = [_listed(catalogue, id) for id in catalogue.claims if id in wanted]
+    rows += [_remarked(remark) for remark in catalogue.remarked(names)]
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "claims": rows}, ensure_ascii=False))
         return
