@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 import fpk
+from fpk.check_context import SURROUNDINGS
 from fpk.errors import ComparisonError
 from fpk.testing import assert_decays
 from fpk.testing.distances import DISTANCES, distances
@@ -142,6 +143,15 @@ def outcome_of(values, **options) -> str:
         return str(failure.verdict.outcome)
 
 
+@pytest.fixture
+def outside():
+    """No surrounding test: what is counted here is not to be counted as its checks."""
+    token = SURROUNDINGS.set(None)
+    yield
+    SURROUNDINGS.reset(token)
+
+
+@pytest.mark.usefixtures("outside")
 def test_sampled_values_are_refuted_no_more_often_than_alpha_and_mostly_if_wrong():
     """At equality (the worst case of the claim): at most alpha = .05 of 400, a test of level 1e-6; half the rate: power over .99 of 50."""
     truth, noise = np.exp(-3 * TIMES), 2e-3
@@ -149,6 +159,11 @@ def test_sampled_values_are_refuted_no_more_often_than_alpha_and_mostly_if_wrong
     found = [outcome_of(noisy(seed, truth, noise), rate=3.0, **options) for seed in range(400)]
     assert found.count("REFUTED") <= stats.binom.isf(1e-6, 400, 0.05)
     assert [outcome_of(noisy(s, np.sqrt(truth), noise), rate=3.0, **options) for s in range(50)] == ["REFUTED"] * 50
+
+
+def test_a_value_that_noise_takes_below_zero_is_no_nonsense():
+    values = np.exp(-3 * TIMES) - np.array([0, 0, 0, 0, 0.013])  # five standard errors below 0
+    assert outcome_of(values, rate=2.0, standard_errors=np.full(5, 1e-3)) == "CONFIRMED"
 
 
 def test_covariances_of_values_count():

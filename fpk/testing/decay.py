@@ -30,6 +30,8 @@ from fpk.wording import number_text
 
 #: Rates that differ by less than this share of one another are one rate.
 STEADY = 0.1
+#: Values further below 0 than errors are with this probability are no distances.
+IMPOSSIBLE = 1e-9
 REMEDIES = {
     Outcome.CONFIRMED: "",
     Outcome.REFUTED: "look for a factor in the drift, or claim the rate that was found; if it holds only up to a constant, say so with constant=.",
@@ -131,8 +133,12 @@ class Series:
     @property
     def doubt(self) -> Array:
         """How large a value may be that is 0."""
+        return self.reach(BETA)
+
+    def reach(self, tail: float) -> Array:
+        """What an error exceeds with this probability."""
         noise = 0.0 if self.covariance is None else np.sqrt(np.diag(self.covariance))
-        return self.bound + normal_quantile(BETA) * noise
+        return self.bound + normal_quantile(tail) * noise
 
     @property
     def rates(self) -> Array:
@@ -179,10 +185,11 @@ def _series(
     series = Series(t, v, bound, _covariance(len(t), standard_errors, covariance), source)
     if not np.all(bound >= 0):
         raise ComparisonError(f"bounds must be ≥ 0, got {np.asarray(bounds).tolist()}.")
-    if np.any(v < -series.doubt):
-        k = int(np.argmin(v + series.doubt))
+    least = v + series.reach(IMPOSSIBLE)
+    if np.any(least < 0):
+        k = int(np.argmin(least))
         raise ComparisonError(
-            f"what decays is ≥ 0, got {v[k]:.4g} ± {series.doubt[k]:.2g} at t={t[k]:g}: pass sizes or squares."
+            f"what decays is ≥ 0, got {v[k]:.4g} at t={t[k]:g}, beyond its error: pass sizes or squares."
         )
     if v[0] <= series.doubt[0]:
         raise ComparisonError(

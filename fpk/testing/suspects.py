@@ -112,7 +112,7 @@ class Lineup:
                 *([f"or {len(found) - NAMED} others"] if len(found) > NAMED else []),
             ]
         if not fits:
-            return []
+            return [f"{self._left} known mistakes were not tried, for time"] if self._left else []
         nearest = min(fits, key=lambda fit: fit.distance)
         untried = f" ({self._left} others were not tried, for time)" if self._left else ""
         return [
