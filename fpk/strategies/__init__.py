@@ -23,10 +23,11 @@ from fpk.strategies.densities import gaussians, mixtures
 from fpk.strategies.domains import boundaries, grids
 from fpk.strategies.equations import linear_problems, noising_problems, problems, smooth_problems
 from fpk.strategies.intervals import walled_problems
-from fpk.strategies.motions import Swing, WavyDrift, WavyNoise, Wells, diffusions, drifts
+from fpk.strategies.motions import diffusions, drifts
 from fpk.strategies.noise_paths import Decay, Power, schedules
 from fpk.strategies.ranges import numbers
 from fpk.strategies.tensors import spd_tensors
+from fpk.strategies.waves import Swing, WavyDrift, WavyNoise, Wells
 
 __all__ = [
     "Decay",

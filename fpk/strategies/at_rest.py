@@ -6,16 +6,17 @@ import math
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 
 from fpk.coefficients import GradientDrift, Linear
 from fpk.errors import NoClosedForm
 from fpk.laws import Gaussian, Law, TabulatedLaw
 from fpk.problem import Problem
-from fpk.strategies.motions import Wells, rounded_below, told_wave
+from fpk.strategies.motions import rounded_below, waves
 from fpk.strategies.parts import SIZES, noises, posed, starts
-from fpk.strategies.ranges import checked_dimensions, checked_positive, numbers
+from fpk.strategies.ranges import checked_dimensions, checked_positive, numbers, of_dimensions
 from fpk.strategies.tensors import spd_tensors
+from fpk.strategies.waves import Wells
 
 #: How far beyond its mean, in noises √(g²/2k) of the weakest pull, the Gibbs law is tabulated.
 FAR = 12.0
@@ -66,28 +67,19 @@ def langevin_problems(
         drift = _wells(most) if d == 1 else _quadratic(d, most, condition)
         return posed(drift, noises(d, ("constant",)), starts(d), horizon)
 
-    return st.integers(min_dimension, max_dimension).flatmap(of_dimension)
+    return of_dimensions(min_dimension, max_dimension, of_dimension)
 
 
-@st.composite
-def _wells(draw: DrawFn, lipschitz: float) -> GradientDrift:
-    stiffness, wave = draw(numbers(lipschitz / 10, lipschitz / 2)), draw(numbers(0.3, 3.0))
-    given = {
-        "tilt": draw(numbers(-1.0, 1.0)),
-        "height": draw(numbers(0.0, min(1.0, lipschitz / 2 / wave))),
-        "wave": wave,
-        "phase": draw(numbers(0.0, 6.28)),
-    }
-    return draw(st.builds(GradientDrift, st.builds(Wells, st.just(stiffness), **told_wave(given))))
+def _wells(lipschitz: float) -> SearchStrategy[GradientDrift]:
+    parts = st.tuples(numbers(lipschitz / 10, lipschitz * 2 / 3), numbers(-1.0, 1.0), waves(lipschitz / 3, moving=False))
+    return st.builds(GradientDrift, parts.map(lambda drawn: Wells(drawn[0], drawn[1], **drawn[2])))
 
 
-@st.composite
-def _quadratic(draw: DrawFn, d: int, lipschitz: float, condition: float) -> Linear:
-    tensor = draw(spd_tensors(min_dimension=d, max_dimension=d, condition=condition, scale=1.0))
-    size = draw(numbers(lipschitz / 3, lipschitz))
-    shift = draw(st.lists(numbers(-1.0, 1.0), min_size=d, max_size=d))
-    parts = [rounded_below(-tensor, size), *([np.array(shift)] if any(shift) else [])]
-    return draw(st.builds(Linear, *(st.just(part) for part in parts)))
+def _quadratic(d: int, lipschitz: float, condition: float) -> SearchStrategy[Linear]:
+    tensors = spd_tensors(min_dimension=d, max_dimension=d, condition=condition, scale=1.0)
+    slopes = st.tuples(tensors, numbers(lipschitz / 3, lipschitz)).map(lambda drawn: rounded_below(-drawn[0], drawn[1]))
+    shifts = st.lists(numbers(-1.0, 1.0), min_size=d, max_size=d).map(np.array)
+    return st.builds(Linear, slopes) | st.builds(Linear, slopes, shifts)
 
 
 def gibbs_law(problem: Problem) -> Law:

@@ -5,15 +5,18 @@ p = Σ_m w_m N(μ_m, Σ_m),   |μ_m,i| ≤ reach,   min_std² ≤ λ(Σ_m) ≤ m
 
 from __future__ import annotations
 
+import itertools
+import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 
 from fpk.errors import ProblemError
-from fpk.laws import Gaussian, GaussianMixture
-from fpk.strategies.ranges import checked_dimensions, checked_positive, checked_range, numbers
+from fpk.laws import Array, Gaussian, GaussianMixture
+from fpk.strategies.ranges import checked_dimensions, checked_positive, checked_range, numbers, of_dimensions
 from fpk.strategies.tensors import spd_tensors
 
 
@@ -105,42 +108,44 @@ def mixtures(
             "components need 1 <= min_components <= max_components <= 10, "
             f"got min_components={min_components!r} and max_components={max_components!r}."
         )
-    return _mixtures(min_dimension, max_dimension, min_components, max_components, reach, (min_std, max_std))
+    counts = range(min_components, max_components + 1)
+    stds = (min_std, max_std)
+    return of_dimensions(
+        min_dimension,
+        max_dimension,
+        lambda d: st.one_of([law for count in counts for law in _of_components(d, count, reach, stds)]),
+    )
 
 
-@st.composite
-def _mixtures(
-    draw: DrawFn, low: int, high: int, fewest: int, most: int, reach: float, stds: tuple[float, float]
-) -> GaussianMixture:
-    d, count = draw(st.integers(low, high)), draw(st.integers(fewest, most))
-    means = [[draw(numbers(-reach, reach)) for _ in range(d)] for _ in range(count)]
-    if d > 1 and draw(st.booleans()):
-        wide = [_covariance(draw, d, stds) for _ in means]
-        return _built(draw, means, "covariance", wide)
-    return _built(draw, means, "std", [draw(numbers(*stds)) for _ in means])
+def _of_components(d: int, count: int, reach: float, stds: tuple[float, float]) -> list[SearchStrategy[Any]]:
+    """Laws with round components, and in more dimensions with components of any shape."""
+    places = numbers(-reach, reach)
+    means = places if d == 1 else st.lists(places, min_size=d, max_size=d)
+    widths = numbers(*stds)
+    shapes = st.tuples(
+        spd_tensors(min_dimension=d, max_dimension=d, condition=(stds[1] / stds[0]) ** 2, scale=1.0), widths
+    )
+    covariances = shapes.map(partial(_covariance, stds[0]))
+    if count == 1:
+        return [st.builds(Gaussian, means, widths), *([st.builds(Gaussian, means, covariance=covariances)] * (d > 1))]
+
+    def each(part: SearchStrategy[Any]) -> SearchStrategy[Any]:
+        return st.lists(part, min_size=count, max_size=count)
+
+    round_ones = st.builds(GaussianMixture, _weights(count), each(means), stds=each(widths))
+    any_shape = st.builds(GaussianMixture, _weights(count), each(means), covariances=each(covariances))
+    return [round_ones, *([any_shape] * (d > 1))]
 
 
-def _covariance(draw: DrawFn, d: int, stds: tuple[float, float]) -> list[list[float]]:
-    """A covariance with standard deviations in the range, whatever rounding did to its tensor."""
-    largest = draw(numbers(*stds))
-    tensor = draw(spd_tensors(min_dimension=d, max_dimension=d, condition=(largest / stds[0]) ** 2, scale=1.0))
-    return (np.round(largest**2 * tensor, 6)).tolist()
+def _covariance(least: float, drawn: tuple[Array, float]) -> list[list[float]]:
+    """The tensor with a width as its largest standard deviation, or the smallest width with which none is below the least."""
+    tensor, width = drawn
+    wide = max(width**2, least**2 / float(np.linalg.eigvalsh(tensor)[0]))
+    return np.round(wide * tensor, 4).tolist()
 
 
-def _built(draw: DrawFn, means: list[list[float]], kind: str, widths: list[Any]) -> GaussianMixture:
-    """The law, by a call that hypothesis shows."""
-    centres = [mean[0] for mean in means] if len(means[0]) == 1 else means
-    if len(means) == 1:
-        return draw(st.builds(Gaussian, st.just(centres[0]), **{kind: st.just(widths[0])}))
-    return draw(st.builds(GaussianMixture, _weights(len(means)), st.just(centres), **{f"{kind}s": st.just(widths)}))
-
-
-@st.composite
-def _weights(draw: DrawFn, count: int) -> list[float]:
-    """Tenths that sum to ten, about equal first."""
-    left, tenths = 10, []
-    for others in range(count - 1, 0, -1):
-        most, even = left - others, left // (others + 1)
-        tenths.append(1 + (even - 1 + draw(st.integers(0, most - 1))) % most)
-        left -= tenths[-1]
-    return [part / 10 for part in (*tenths, left)]
+def _weights(count: int) -> SearchStrategy[list[float]]:
+    """Tenths that sum to ten, about equal first: the places of count − 1 cuts between ten of them."""
+    even = tuple(round(10 * i / count) for i in range(1, count))
+    cuts = sorted(itertools.combinations(range(1, 10), count - 1), key=lambda places: math.dist(places, even))
+    return st.sampled_from([[part / 10 for part in np.diff([0, *places, 10]).tolist()] for places in cuts])

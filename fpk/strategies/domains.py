@@ -26,8 +26,8 @@ from fpk.fokker_planck.boxes import fitted_grid
 from fpk.grids import Grid, ProductGrid
 from fpk.laws import Array, GaussianMixture, Law, as_law
 from fpk.problem import Boundary, Problem
-from fpk.strategies.motions import WavyDrift, WavyNoise, Wells
 from fpk.strategies.ranges import checked_at_least_one, checked_kinds, checked_positive, numbers
+from fpk.strategies.waves import WavyDrift, WavyNoise, Wells
 
 #: Kinds of boundaries, the simplest first.
 BOUNDARIES = ("open", "no_flux", "absorbing", "periodic")
@@ -162,8 +162,8 @@ def _grids(draw: DrawFn, box: Box, finer: float, wider: float, stretched: bool, 
 def _stretched(draw: DrawFn, grid: Grid) -> Grid:
     """As many more cells as the widest ones need to be no wider than those of the uniform grid."""
     width = grid.upper - grid.lower
-    focus = draw(numbers(grid.lower + width / 4, grid.upper - width / 4))
-    breadth = draw(numbers(width / 4, width))
+    focus = round(grid.lower + width * draw(numbers(0.25, 0.75)), 3)
+    breadth = round(width * draw(numbers(0.25, 1.0)), 3)
     tried = replace(grid, focus=focus, breadth=breadth)
     cells = math.ceil(grid.cells * tried.widths.max() / grid.spacing * 1.05)
     given = {"cells": cells, "focus": focus, "breadth": breadth}

@@ -30,7 +30,7 @@ from fpk.strategies.domains import BOUNDARIES
 from fpk.strategies.intervals import walled_problems
 from fpk.strategies.noise_paths import schedules
 from fpk.strategies.parts import drifts_of, noises, posed, starts
-from fpk.strategies.ranges import checked_dimensions, checked_kinds, checked_positive
+from fpk.strategies.ranges import checked_dimensions, checked_kinds, checked_positive, of_dimensions
 
 
 def linear_problems(
@@ -65,10 +65,12 @@ def linear_problems(
     """
     checked_dimensions(min_dimension, max_dimension)
     checked_positive(lipschitz=lipschitz, horizon=horizon)
-    return st.integers(min_dimension, max_dimension).flatmap(
+    return of_dimensions(
+        min_dimension,
+        max_dimension,
         lambda d: posed(
             drifts_of(d, lipschitz, "linear"), noises(d, ("constant", "matrix", "time")), starts(d), horizon
-        )
+        ),
     )
 
 
@@ -111,8 +113,11 @@ def noising_problems(
     checked_positive(horizon=horizon)
     paths = schedules() if schedule is None else schedule
     told = {} if horizon == 1 else {"horizon": st.just(horizon)}
-    dimensions = st.integers(min_dimension, max_dimension)
-    return dimensions.flatmap(lambda d: st.builds(noising, paths, starts(d) if initial is None else initial, **told))
+    return of_dimensions(
+        min_dimension,
+        max_dimension,
+        lambda d: st.builds(noising, paths, starts(d) if initial is None else initial, **told),
+    )
 
 
 def smooth_problems(
@@ -145,8 +150,8 @@ def smooth_problems(
     """
     checked_dimensions(min_dimension, max_dimension)
     checked_positive(lipschitz=lipschitz, horizon=horizon)
-    return st.integers(min_dimension, max_dimension).flatmap(
-        lambda d: posed(drifts_of(d, lipschitz, "wavy"), noises(d), starts(d), horizon)
+    return of_dimensions(
+        min_dimension, max_dimension, lambda d: posed(drifts_of(d, lipschitz, "wavy"), noises(d), starts(d), horizon)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,9 +13,10 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from fpk.laws import Gaussian
 from fpk.problem import Boundary, Problem
 from fpk.strategies.domains import BOUNDARIES, boundaries
-from fpk.strategies.motions import WavyDrift, WavyNoise, diffusions, drifts
+from fpk.strategies.motions import diffusions, drifts
 from fpk.strategies.parts import posed
 from fpk.strategies.ranges import checked_kinds, checked_positive, numbers
+from fpk.strategies.waves import WavyDrift, WavyNoise
 
 
 def walled_problems(
@@ -47,11 +49,10 @@ def walled_problems(
     """
     checked_positive(lipschitz=lipschitz, horizon=horizon)
     chosen = checked_kinds("kinds", kinds, BOUNDARIES[1:])
-    drift = WavyDrift(min(1.0, lipschitz)) if chosen[0] != "periodic" else WavyDrift(0.0)
+    rate = min(1.0, lipschitz) if chosen[0] != "periodic" else 0.0
+    drift, initial = st.builds(WavyDrift, st.just(rate)), st.builds(Gaussian, st.just(0.0), st.just(0.1))
     walls = st.builds(Boundary, st.just(chosen[0]), st.just(-1.0), st.just(1.0))
-    simplest = posed(
-        st.just(drift), st.just(1.0), st.builds(Gaussian, st.just(0.0), st.just(0.1)), horizon, boundary=walls
-    )
+    simplest = posed(drift, st.just(1.0), initial, horizon, boundary=walls)
     return simplest | _walled(boundaries(kinds=chosen), lipschitz, horizon)
 
 
@@ -59,24 +60,28 @@ def walled_problems(
 def _walled(draw: DrawFn, walls: SearchStrategy[Boundary], lipschitz: float, horizon: float) -> Problem:
     boundary = draw(walls)
     if boundary.kind == "periodic":
-        drift, diffusion = _around(draw, boundary, lipschitz)
+        drift, diffusion = draw(_around(boundary, lipschitz))
     else:
-        drift, diffusion = drifts(lipschitz=lipschitz, kinds=["wavy"]), diffusions()
+        drift, diffusion = draw(_between(lipschitz))
     half, middle = (boundary.upper - boundary.lower) / 2, (boundary.upper + boundary.lower) / 2
-    initial = st.builds(Gaussian, numbers(middle - 0.3 * half, middle + 0.3 * half), numbers(0.06 * half, 0.11 * half))
-    return draw(posed(drift, diffusion, initial, horizon, boundary=st.just(boundary)))
+    mean = round(middle + half * draw(numbers(-0.3, 0.3)), 3)
+    std = round(half * draw(numbers(0.6, 1.1)) / 10, 4)
+    initial = st.builds(Gaussian, st.just(mean), st.just(std))
+    return draw(posed(st.just(drift), st.just(diffusion), initial, horizon, boundary=st.just(boundary)))
 
 
-def _around(draw: DrawFn, ring: Boundary, lipschitz: float) -> tuple[SearchStrategy[Any], SearchStrategy[Any]]:
+@lru_cache(maxsize=64)
+def _between(lipschitz: float) -> SearchStrategy[tuple[Any, Any]]:
+    return st.tuples(drifts(lipschitz=lipschitz, kinds=["wavy"]), diffusions())
+
+
+@st.composite
+def _around(draw: DrawFn, ring: Boundary, lipschitz: float) -> tuple[Any, Any]:
     """Drift and noise with whole numbers of waves around the ring."""
     once = 2 * math.pi / (ring.upper - ring.lower)
-    wave = once * draw(st.integers(1, 2))
-    given = {
-        "shift": numbers(-1.0, 1.0),
-        "height": numbers(0.0, min(1.0, lipschitz / wave)),
-        "wave": st.just(wave),
-        "phase": numbers(0.0, 6.28),
-        "speed": numbers(0.0, 6.0),
-    }
-    swinging = st.builds(WavyNoise, numbers(0.5, 1.5), numbers(0.0, 0.5), st.just(once), numbers(0.0, 6.0))
-    return st.builds(WavyDrift, st.just(0.0), **given), numbers(0.5, 1.5) | swinging
+    wave, share = once * draw(st.integers(1, 2)), draw(numbers(0.0, 1.0))
+    height = math.floor(1000 * share * min(1.0, lipschitz / wave)) / 1000
+    turning = {"wave": wave, "phase": draw(numbers(0.0, 6.28)), "speed": draw(numbers(0.0, 6.0))} if height else {}
+    drift = WavyDrift(0.0, draw(numbers(-1.0, 1.0)), height, **turning)
+    level, ripple = draw(numbers(0.5, 1.5)), draw(numbers(0.0, 0.5))
+    return drift, WavyNoise(level, ripple, once, draw(numbers(0.0, 6.0))) if ripple else level

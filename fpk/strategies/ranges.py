@@ -7,9 +7,9 @@ range, its ends included, and shrinks towards 0, then towards 1 and other whole 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Collection
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -18,8 +18,10 @@ from fpk.errors import ProblemError
 
 #: Dimensions that grids exist in.
 MOST_DIMENSIONS = 3
+Drawn = TypeVar("Drawn")
 
 
+@lru_cache(maxsize=1024)
 def numbers(low: float, high: float) -> SearchStrategy[float]:
     """Floats in [low, high] with few digits.
 
@@ -42,6 +44,12 @@ def numbers(low: float, high: float) -> SearchStrategy[float]:
 
 def _rounded(digits: int, low: float, high: float, x: float) -> float:
     return float(min(max(round(x, digits), low), high)) + 0.0  # never −0.0
+
+
+def of_dimensions(low: int, high: int, make: Callable[[int], SearchStrategy[Drawn]]) -> SearchStrategy[Drawn]:
+    """What ``make`` makes for each of the dimensions, the lowest first; made once, as making strategies costs more than drawing from them."""
+    made = {d: make(d) for d in range(low, high + 1)}
+    return made[low] if low == high else st.integers(low, high).flatmap(made.__getitem__)
 
 
 def checked_range(name: str, low: float, high: float, *, least: float = 0.0) -> None:

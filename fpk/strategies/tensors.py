@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from fpk.laws import Array
-from fpk.strategies.ranges import checked_at_least_one, checked_dimensions, numbers
+from fpk.strategies.ranges import checked_at_least_one, checked_dimensions, numbers, of_dimensions
 
 DECIMALS = 4
 
@@ -51,12 +51,11 @@ def spd_tensors(
     """
     checked_dimensions(min_dimension, max_dimension)
     checked_at_least_one(condition=condition, scale=scale)
-    return _tensors(min_dimension, max_dimension, condition, scale)
+    return of_dimensions(min_dimension, max_dimension, lambda d: _tensors(d, condition, scale))
 
 
 @st.composite
-def _tensors(draw: DrawFn, low: int, high: int, condition: float, scale: float) -> Array:
-    d = draw(st.integers(low, high))
+def _tensors(draw: DrawFn, d: int, condition: float, scale: float) -> Array:
     largest = draw(numbers(1 / scale, scale))
     ratios = [draw(numbers(1.0, condition)) for _ in range(d - 1)]
     angles = [draw(numbers(0.0, 3.14)) for _ in range(d * (d - 1) // 2)]
