@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,30 @@ INTERRUPTED = 130
 HELP = ("-h", "--help")
 #: Options that mean something of their own in a command, and take no setting.
 APART = {("mutants", "--quick")}
+#: The commands as people look for them, and what ``fpk --help`` says of each.
+SECTIONS = {
+    "Begin": {
+        "demo": "A tour in a minute.",
+        "doctor": "Is this installation well, and what is set where?",
+        "completion": "Let the shell complete commands and options.",
+    },
+    "Verify": {
+        "run": "Compute, judge and report: everything, or what is named.",
+        "report": "Write the report, or certificates, from what is stored.",
+        "diff": "What is different between two reports.",
+        "rerun": "Compute stored records again, bit for bit.",
+    },
+    "Look": {
+        "list": "The claims.",
+        "explain": "One claim: formula, routes, controls, last verdicts.",
+        "why": "Why a record would be computed anew.",
+        "store": "Look at, check, tidy and export what is stored.",
+    },
+    "Examine the examination": {
+        "plan": "How much work settles a claim.",
+        "mutants": "Which claims notice which mistakes in fpk itself.",
+    },
+}
 # One thread for linear algebra, unless the user says otherwise: the matrices here are small, threads of several processes wait for each other
 # (a hundred times as long), and the last bits of a product depend on their number. Read when numpy is imported, which is later.
 for _library in ("OPENBLAS", "MKL"):
@@ -47,6 +72,16 @@ class Commands(click.Group):
             click.echo("\nfpk: interrupted; what was finished is kept.", err=True)
             sys.exit(INTERRUPTED)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands in :data:`SECTIONS`, and any others at the end."""
+        told = {name for commands in SECTIONS.values() for name in commands}
+        others = {name: self.commands[name].get_short_help_str() for name in self.commands if name not in told}
+        for title, commands in {**SECTIONS, "Other": others}.items():
+            rows = [(f"{name:10s}", text) for name, text in commands.items() if name in self.commands]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_spacing=4)
+
     def _defaults(self, ctx: click.Context) -> dict[str, Any]:
         """The settings that somebody made, as defaults of every command's options."""
         try:
@@ -70,16 +105,20 @@ def _made(name: str, command: click.Command, made: Mapping[str, Value]) -> dict[
     cls=Commands,
     context_settings={"help_option_names": list(HELP), "max_content_width": 110},
     epilog="""\b
-  fpk demo                        a tour, a minute
-  fpk run --quick                 verify everything in studies/, report in reports/latest/index.html
-  fpk run --quick S0.E12          one claim; fpk list names them
-  fpk explain S0.E12 --quick      what it says, and what was found
+Examples:
+  fpk demo                     a tour
+  fpk run --quick              verify all of studies/; the report is reports/latest/index.html
+  fpk run --quick S0.E12       one claim
+  fpk explain --quick S0.E12   what it says, and what was found
+  fpk COMMAND --help           options and examples of a command
 
 \b
-Options get their defaults from FPK_* variables (FPK_JOBS=2) and from [tool.fpk] in pyproject.toml
-(jobs = 2); fpk doctor shows each and where it comes from.
-Exit codes: 0 every record holds; 1 one contradicts its expectation; 2 wrong usage; 3 something is
-undecided; 4 a case crashed; 130 interrupted, with everything finished kept.""",
+Defaults of options: FPK_* variables (FPK_JOBS=2), then [tool.fpk] in pyproject.toml (jobs = 2).
+fpk doctor shows each, and where it comes from.
+
+\b
+Exit codes: 0 every record holds; 1 a record contradicts its expectation; 2 wrong usage; 3 something
+is undecided; 4 a case crashed; 130 interrupted, with everything finished kept.""",
 )
 @click.version_option(package_name="fpk")
 def main() -> None:
@@ -92,6 +131,15 @@ def setting(name: str, *short: str, **more: Any) -> Callable[[Any], Any]:
     more.setdefault("show_default", found.default is not None)
     into = (more.pop("into"),) if "into" in more else ()
     return click.option(*short, found.flag, *into, default=found.default, **more)
+
+
+def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Ids that begin like this, for the shell: those of the last report, as reading the studies takes seconds."""
+    try:
+        rows = json.loads(Path(configured()["report"].value, "verdicts.json").read_text(encoding="utf-8"))
+        return sorted({row["id"] for row in rows if row["id"].startswith(incomplete)})
+    except Exception:  # completion is a courtesy, and has nowhere to complain
+        return []
 
 
 def study_options(command: Any) -> Any:
@@ -118,7 +166,8 @@ jobs_option = setting(
 size_option = click.option(
     "--quick/--full", default=BY_NAME["quick"].default, help="Same claims and controls, smaller sizes.  [default: full]"
 )
-seed_option = setting("seed", help="Root seed: a whole number, or random (drawn, and printed).")
+seed_option = setting("seed", metavar="N|random", help="Root seed; random draws one and tells it.")
+stored_seed_option = setting("seed", metavar="N", help="Root seed of the run.")
 alpha_option = setting("alpha", type=click.FloatRange(*ALPHAS), help="False-alarm probability of each record.")
 since_option = setting(
     "since",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import alpha_option, main, seed_option, size_option, study_options
+from fpk.command_line.group import alpha_option, known_names, main, size_option, stored_seed_option, study_options
 from fpk.command_line.telling import remarks_of, stored_seed
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def _listed(catalogue: Catalogue, id: str) -> dict[str, Any]:
 
 
 @main.command()
-@click.argument("name")
+@click.argument("name", shell_complete=known_names)
 @study_options
 @size_option
-@seed_option
+@stored_seed_option
 @alpha_option
 def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, **how: Any) -> None:
     """Explain a claim: formula, source, routes, controls, and the verdicts and charts stored last."""

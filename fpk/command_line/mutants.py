@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import INTERRUPTED, jobs_option, main, report_option, study_options
+from fpk.command_line.group import INTERRUPTED, jobs_option, known_names, main, report_option, study_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ Examples:
   fpk mutants S0.E12            which mistakes this claim refutes
   fpk mutants "½ missing on g²" which claims refute this mistake"""
 )
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=known_names)
 @study_options
 @click.option("--quick/--full", default=True, help="Size of the computations.  [default: quick]")
 @jobs_option

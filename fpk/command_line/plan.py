@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from fpk.command_line.group import jobs_option, main, seed_option, study_options
+from fpk.command_line.group import jobs_option, known_names, main, seed_option, study_options
 from fpk.command_line.run import computed, root_seed
 
 
@@ -17,7 +17,7 @@ Examples:
   fpk plan S0.E12        how many particles, or which grid, settle this claim
   fpk plan calibration   the same for all claims whose ids begin with calibration."""
 )
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=known_names)
 @study_options
 @jobs_option
 @seed_option

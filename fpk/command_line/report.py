@@ -11,11 +11,12 @@ import click
 
 from fpk.command_line.group import (
     alpha_option,
+    known_names,
     main,
     report_option,
-    seed_option,
     since_option,
     size_option,
+    stored_seed_option,
     study_options,
 )
 from fpk.command_line.look import stored
@@ -31,10 +32,10 @@ Examples:
   fpk report --quick S0.E12 --certificate   reports/latest/certificates: the numbers behind a claim, and a
                                             script that reaches its verdicts from them with numpy alone"""
 )
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=known_names)
 @study_options
 @size_option
-@seed_option
+@stored_seed_option
 @alpha_option
 @report_option()
 @since_option

@@ -17,6 +17,7 @@ from fpk.command_line.group import (
     INTERRUPTED,
     alpha_option,
     jobs_option,
+    known_names,
     main,
     report_option,
     seed_option,
@@ -53,7 +54,7 @@ Examples:
 
 What is stored is not computed again: an interrupted run goes on where it was."""
 )
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=known_names)
 @study_options
 @size_option
 @jobs_option
@@ -127,7 +128,9 @@ def _computable(chosen: Sequence[Study], catalogue: Catalogue, names: Sequence[s
     listed = ", ".join(claim.id for claim in about[:6]) + (f" and {len(about) - 6} more" if len(about) > 6 else "")
     text = f"{len(about)} of {len(chosen)} claims are skipped{why} ({listed})."
     if len(skipped) == len(chosen) and not catalogue.remarked(names):
-        raise ProblemError(f"nothing to compute: {text} Install what is missing, or name other claims (fpk list).")
+        raise ProblemError(
+            f"nothing to compute: {text} Install what is missing (fpk doctor tells how), or name other claims (fpk list)."
+        )
     click.echo(f"fpk: {text}", err=True)
     return [study for study in chosen if study.checks]
 
