@@ -7,6 +7,7 @@ next one but reported, so that it can be computed alone.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 from fpk.errors import ClusterError, ProblemError
 
+#: Seconds a scheduler is given to answer.
+ANSWER = 10.0
 #: What Dask says when a worker has died or is being closed.
 DEATHS = (
     "marked as failed because",
@@ -107,18 +110,23 @@ def _joined(scheduler: str | None, scheduler_file: Path | None) -> Iterator[Any]
 
     if scheduler is not None and scheduler_file is not None:
         raise ProblemError("--scheduler and --scheduler-file name one scheduler each: give one of them.")
-    if scheduler_file is not None and not scheduler_file.exists():
-        start = f"dask scheduler --scheduler-file {scheduler_file}"
-        raise ClusterError(
-            f"{scheduler_file} does not exist: start a scheduler with {start}, where it can be seen from here."
-        )
-    named: Any = {"address": scheduler} if scheduler_file is None else {"scheduler_file": str(scheduler_file)}
+    address = scheduler if scheduler_file is None else _address_in(scheduler_file)
     try:
-        client = Client(**named, timeout=10)
-    except (OSError, ValueError, TypeError) as error:
-        asked = scheduler or scheduler_file
+        client = Client(address, timeout=ANSWER)
+    except (OSError, ValueError) as error:
+        asked = address if scheduler_file is None else f"{address}, which {scheduler_file} names"
         raise ClusterError(
             f"no scheduler answers at {asked} ({type(error).__name__}: {error}). Start one with dask scheduler, and give the address it prints."
         ) from error
     with client:
         yield client
+
+
+def _address_in(scheduler_file: Path) -> str:
+    start = f"start a scheduler with dask scheduler --scheduler-file {scheduler_file}, where it can be seen from here."
+    try:
+        return str(json.loads(scheduler_file.read_text())["address"])
+    except FileNotFoundError as error:
+        raise ClusterError(f"{scheduler_file} does not exist: {start}") from error
+    except (OSError, LookupError, ValueError, TypeError) as error:
+        raise ClusterError(f"{scheduler_file} names no scheduler ({type(error).__name__}: {error}): {start}") from error

@@ -78,7 +78,7 @@ def differing(place: Place, threads: int) -> tuple[str, ...]:
     there, own = json.loads(place.versions), versions()
     found = [f"{name} is {own.get(name)}, here {there[name]}" for name in there if own.get(name) != there[name]]
     if place.engine != engine_digest():
-        found.append(f"the code of fpk differs (there in {Path(__file__).parent})")
+        found.append(f"the code of fpk differs (there in {Path(__file__).parents[1]})")
     if not Path(place.root, place.token).exists():
         found.append(f"the store {place.root} is not seen there")
     elif not os.access(place.root, os.W_OK):

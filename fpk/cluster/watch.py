@@ -5,6 +5,7 @@ Nothing is ever killed for taking long. A stall is when no task has finished for
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,9 +40,10 @@ class Watch:
             text = f"the scheduler does not answer ({error}); its tasks go on once it does, or stop here and start again: what is finished is kept."
         else:
             text = stall(workers, processing, waiting, self._silent(workers))
-        if text and text != self._told:
+        about = re.sub(r"\d+", "", text)  # more seconds, fewer tasks: no news
+        if text and about != self._told:
             self.say(text)
-        self._told = text
+        self._told = about
 
     def _silent(self, workers: Mapping[str, Any]) -> dict[str, float]:
         """Seconds since the last sign of life of the workers that have not given any for long, by our own clock."""
@@ -72,7 +74,7 @@ def stall(
     silent : mapping
         Workers without a sign of life, and for how many seconds.
     """
-    left = f"{len(waiting)} tasks wait"
+    left = "1 task waits" if len(waiting) == 1 else f"{len(waiting)} tasks wait"
     if not workers:
         start = "dask worker ADDRESS --nthreads 1 (or --scheduler-file FILE)"
         return f"{left} and no worker is connected. Start one: {start}. The run goes on when it comes."
@@ -91,8 +93,10 @@ def stall(
     if paused:
         return f"{left} and {few(paused)} is paused for lack of memory. Give the workers more (dask worker --memory-limit 0 takes the limit away)."
     others = sum(len(keys) for keys in processing.values())
-    return f"{left}; {len(workers)} workers are " + (
-        f"busy with {others} tasks of others. The run goes on after them." if others else "idle: look at the scheduler."
+    return f"{left}; workers: {len(workers)}, " + (
+        f"busy with tasks of others: {others}. The run goes on after them."
+        if others
+        else "all idle: look at the scheduler."
     )
 
 
