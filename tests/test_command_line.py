@@ -187,6 +187,116 @@ def test_two_workers_give_the_records_of_one(tiny: Path) -> None:
     assert serial == parallel
 
 
+SKIPPED = """
+MORE = (Claim("clients.thing", "identity", "A.", "x", "s", {"stated": Outcome.CONFIRMED, "x": Outcome.REFUTED},
+              assumptions="thinglib is not installed: skipped. More."),)
+CLAIMS += MORE
+
+
+@study("clients.thing", variants={"stated": 0, "x": 1}, cases=())
+def thing(variant, case, size, seed):
+    raise AssertionError
+"""
+
+
+def test_a_run_says_in_one_line_what_is_skipped_for_want_of_which_library(tiny: Path) -> None:
+    tiny.write_text(tiny.read_text() + SKIPPED)
+    done = fpk(tiny.parent, "run", tiny, "--json")
+    assert document(done)["counts"]["hold"] == 3
+    lines = [line for line in done.stderr.splitlines() if "skipped" in line]
+    assert lines == ["fpk: 1 of 2 claims are skipped: thinglib not installed (clients.thing)."]
+    alone = fpk(tiny.parent, "run", "--studies", tiny, "clients.thing")
+    assert alone.returncode == 2, "a run that examines nothing is not green"
+    assert "nothing to compute: 1 of 1 claims are skipped: thinglib not installed" in alone.stderr
+
+
+def test_a_run_says_what_changed_since_an_earlier_report_even_in_its_own_place(tiny: Path) -> None:
+    fpk(tiny.parent, "run", tiny)
+    changed(tiny, *SPOILT[1])
+    done = fpk(tiny.parent, "run", tiny, "--since", "reports/latest")
+    assert done.returncode == 1
+    text = (tiny.parent / "reports/latest/report.md").read_text()
+    assert "since" in text.lower()
+    assert re.search(r"CONFIRMED.*REFUTED", text)
+
+
+def test_a_folder_without_a_report_is_refused_before_anything_is_computed(tiny: Path) -> None:
+    (tiny.parent / "empty").mkdir()
+    for since in ("empty", "absent"):
+        done = fpk(tiny.parent, "run", tiny, "--since", since)
+        assert done.returncode == 2
+        assert since in done.stderr
+        assert "Traceback" not in done.stderr
+    assert calls(tiny) == []
+
+
+def test_a_random_seed_is_told_and_repeats_the_run(tiny: Path) -> None:
+    first = fpk(tiny.parent, "run", tiny, "--seed", "random", "--json")
+    told = re.search(r"--seed (\d+)", first.stderr)
+    assert told is not None
+    again = fpk(tiny.parent, "run", tiny, "--seed", told[1], "--json")
+    assert [c["key"] for c in document(again)["claims"]] == [c["key"] for c in document(first)["claims"]]
+    assert len(calls(tiny)) == 3
+    assert fpk(tiny.parent, "report", "--studies", tiny, "--seed", told[1]).returncode == 0
+    assert "nothing is stored" in fpk(tiny.parent, "report", "--studies", tiny, "--quick").stderr
+    assert "give the one that the run told" in fpk(tiny.parent, "report", "--studies", tiny, "--seed", "random").stderr
+
+
+def test_the_level_of_a_run_is_that_of_its_records_and_its_report(tiny: Path) -> None:
+    ran = document(fpk(tiny.parent, "run", tiny, "--alpha", "1e-9", "--json"))
+    assert {c["alpha"] for c in ran["claims"]} == {1e-9}
+    again = document(fpk(tiny.parent, "report", "--studies", tiny, "--json", FPK_ALPHA="1e-9"))
+    assert {c["alpha"] for c in again["claims"]} == {1e-9}
+
+
+def test_a_cluster_that_does_not_answer_is_named(tiny: Path) -> None:
+    (tiny.parent / "nobody.json").write_text("{")
+    for option in (("--scheduler", "nonsense://here"), ("--scheduler-file", "nobody.json")):
+        done = fpk(tiny.parent, "run", tiny, *option)
+        assert done.returncode == 2, done.stderr
+        assert option[1] in done.stderr
+        assert "Traceback" not in done.stderr
+    assert calls(tiny) == []
+    here = fpk(tiny.parent, "run", tiny, "-j", "1", FPK_SCHEDULER="nonsense://here")
+    assert here.returncode == 0, "what the command line says of where to compute goes before settings"
+
+
+# -- certificates -----------------------------------------------------------------------------------------------------------
+
+
+def test_certificates_stand_beside_the_report_and_are_checked_by_their_own_script(tiny: Path) -> None:
+    fpk(tiny.parent, "run", tiny)
+    before = (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns
+    done = fpk(tiny.parent, "report", "tiny.sum", "--studies", tiny, "--certificate")
+    assert done.returncode == 0, done.stderr
+    assert "1 certificates in reports/latest/certificates" in done.stderr
+    assert "check with: python reports/latest/certificates/certificate_check.py" in done.stderr
+    assert (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns == before, "the report is left alone"
+    folder = tiny.parent / "reports/latest/certificates"
+    for command in ([folder / "certificate_check.py"], ["-m", "fpk.certificates", folder / "tiny.sum.json"]):
+        checked = subprocess.run(
+            [sys.executable, *map(str, command)], env=environment(), capture_output=True, text=True
+        )
+        assert checked.returncode == 0, checked.stderr
+        assert "tiny.sum.json: all verdicts follow from the numbers (1 CONFIRMED, 2 REFUTED; " in checked.stdout
+
+
+# -- completion -------------------------------------------------------------------------------------------------------------
+
+
+def test_shells_complete_commands_and_the_ids_of_the_last_report(tmp_path: Path) -> None:
+    script = fpk(tmp_path, "completion", SHELL="/bin/zsh").stdout
+    assert script.startswith("#compdef fpk")
+    assert "_FPK_COMPLETE=fish_complete" in fpk(tmp_path, "completion", "fish").stdout
+    unknown = fpk(tmp_path, "completion", SHELL="/bin/tcsh")
+    assert unknown.returncode == 2
+    assert "bash, zsh, fish" in unknown.stderr
+    asked = {"_FPK_COMPLETE": "bash_complete", "COMP_CWORD": "2", "COMP_WORDS": "fpk explain S0"}
+    assert fpk(tmp_path, **asked).stdout.strip() == "", "without a report there is nothing to offer"
+    (tmp_path / "verdicts.json").write_text('[{"id": "S0.E12"}, {"id": "S0.E12"}, {"id": "S1.E1"}]')
+    assert fpk(tmp_path, **asked, FPK_REPORT=".").stdout.split() == ["plain,S0.E12"]
+
+
 # -- usage errors -----------------------------------------------------------------------------------------------------------
 
 
@@ -436,9 +546,11 @@ def test_a_start_imports_nothing_heavy_and_costs_a_tenth_of_a_second(action: str
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = fpk(tmp_path, "--help")
     assert done.returncode == 0
-    for command in ("run", "list", "explain", "report", "demo", "doctor"):
+    from fpk.command_line import main
+
+    for command in main.commands:
         assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE)
-        assert fpk(tmp_path, command, "-h").returncode == 0
+    assert fpk(tmp_path, "run", "-h").returncode == 0
 
 
 # -- interruptions ----------------------------------------------------------------------------------------------------------
@@ -531,6 +643,14 @@ def test_a_terminal_gets_colours_and_a_pipe_none(tiny: Path) -> None:
     assert COLOUR.search(on_a_terminal(tiny.parent, "run", tiny))
     done = fpk(tiny.parent, "run", tiny)
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_in_ci_no_progress_bar_fills_the_log(tiny: Path) -> None:
+    shown = on_a_terminal(tiny.parent, "run", tiny, CI="true")
+    assert "3 of 3 records hold" in shown
+    assert "\r" not in shown.replace("\r\n", "")
+    assert "\x1b[?25l" not in shown
+    assert "\x1b[?25l" in on_a_terminal(tiny.parent, "run", tiny), "a terminal has one"
 
 
 def test_no_color_is_respected_on_a_terminal(tiny: Path) -> None:

@@ -87,7 +87,7 @@ def run(
 
     if names and Path(names[0]).exists():
         studies, names = Path(names[0]), names[1:]
-    before = earlier(since)
+    before, how = earlier(since), how | _elsewhere()
     how["root"] = root_seed(how.pop("seed"))
     catalogue = load_catalogue(studies)
     chosen = _computable(catalogue.selected(names), catalogue, names)
@@ -100,6 +100,13 @@ def run(
         click.echo(json.dumps(as_document(records), ensure_ascii=False))
     told(judged, written, time.perf_counter() - begun)
     sys.exit(exit_code(records))
+
+
+def _elsewhere() -> dict[str, None]:
+    """Where to compute is said by one of three options: one on the command line goes before others that are only settings."""
+    context, options = click.get_current_context(), ("jobs", "scheduler", "scheduler_file")
+    said = {name for name in options if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
+    return {name: None for name in options if said and name not in said}
 
 
 def root_seed(text: str) -> int:
