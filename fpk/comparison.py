@@ -64,6 +64,14 @@ def compare(
     ------
     ComparisonError
         If the two have no common times, or neither can say what its law looks like and no panel is given.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> spring = fpk.problems.ornstein_uhlenbeck(rate=1.0, diffusion=1.0, initial=fpk.Gaussian(2.0, 0.3))
+    >>> grid = fpk.solve(spring, fpk.Grid(-5, 7, cells=96), times=[0.7])
+    >>> print(fpk.compare(grid, fpk.exact(spring, times=[0.7]), tolerance=0.01).outcome)
+    CONFIRMED
     """
     panel = panel_between(first, second) if panel is None else panel
     return settle(
@@ -135,7 +143,32 @@ def settle(
 def vanishes(
     residual: Estimate, *, effect: float | None = None, tolerance: float | None = None, agreement: float = np.inf
 ) -> Verdict:
-    """The verdict on an identity: does a residual vanish within its bound?"""
+    """The verdict on an identity: does a residual vanish within its bound?
+
+    Parameters
+    ----------
+    residual : Estimate
+        What should vanish, as :func:`fpk.residual` makes it.
+    effect : float, optional
+        Theory mode: the smallest effect that must not be overlooked; the tolerance is a third of it.
+    tolerance : float, optional
+        Residuals up to this count as none.
+    agreement : float, default infinity
+        A confirmed residual must also be explained by its error (bound and five standard errors), or by this many times it and fall under
+        refinement.
+
+    Returns
+    -------
+    Verdict
+
+    Examples
+    --------
+    >>> import fpk
+    >>> x = np.linspace(0.1, 1, 10)
+    >>> found = fpk.residual(np.sin(x) ** 2 + np.cos(x) ** 2 - 1, 1e-15, proven=True)
+    >>> print(fpk.vanishes(found, tolerance=1e-12).outcome)
+    CONFIRMED
+    """
     zero = zero_estimate(len(residual.value))
     return settle(residual, zero, effect=effect, tolerance=tolerance, kind="identity", agreement=agreement)
 

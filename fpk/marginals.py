@@ -170,6 +170,15 @@ def residual(
         Whether the bound is a theorem (or exact arithmetic).
     source : str
         Where it came from.
+
+    Returns
+    -------
+    Estimate
+
+    Examples
+    --------
+    >>> residual(np.array([1e-14, -2e-14]), 1e-13, source="mass").bias_bound.shape
+    (2,)
     """
     values = np.atleast_1d(np.asarray(values, float))
     bound = np.broadcast_to(np.asarray(bound, float), values.shape) + ROUND_OFF

@@ -242,10 +242,21 @@ def law_panel(laws: Mapping[float, Law], *, degree: int = DEGREE, directions: Se
     directions : sequence of arrays of shape (d,), optional
         Fixed slices; default the coordinate axes.
 
+    Returns
+    -------
+    Panel
+        Frozen: later solutions are asked the same functionals, whatever their laws.
+
     Raises
     ------
     ComparisonError
         If there is no law.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> fpk.law_panel({0.5: fpk.Gaussian(0.0, 1.0)}, degree=2).names
+    ('φ1 at t=0.5', 'φ2 at t=0.5')
     """
     if not laws:
         raise ComparisonError("a panel needs at least one time with a reference law.")

@@ -32,6 +32,12 @@ class Boundary:
     ``open`` is the whole line (a grid then has to be wide enough, and is checked); ``no_flux`` reflects, ``periodic`` wraps around,
     ``absorbing`` removes.
 
+    Parameters
+    ----------
+    kind : ``"open"`` (default), ``"no_flux"``, ``"periodic"`` or ``"absorbing"``
+    lower, upper : float
+        Where the walls are; infinite, their default, for ``open``.
+
     Raises
     ------
     ProblemError
@@ -237,6 +243,10 @@ def noising(schedule: Schedule, initial: Any, *, horizon: float = 1.0, name: str
         The data law, at t = 0.
     horizon : float, default 1
     name : str, optional
+
+    Returns
+    -------
+    Problem
 
     Examples
     --------

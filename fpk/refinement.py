@@ -130,10 +130,22 @@ def refine(route: Callable[[int], Marginals], *, levels: Sequence[int] = (1, 2, 
     levels : sequence of int, default (1, 2, 4)
         Each twice the one before; at least three.
 
+    Returns
+    -------
+    RefinedMarginals
+
     Raises
     ------
     ComparisonError
         If the levels are not three or more of ratio 2.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> spring = fpk.problems.ornstein_uhlenbeck(rate=1.0, diffusion=1.0, initial=fpk.Gaussian(2.0, 0.3))
+    >>> refined = fpk.refine(lambda k: fpk.solve(spring, fpk.Grid(-5, 7, cells=64 * k), times=[0.7]))
+    >>> refined.finest.grid.cells
+    256
     """
     if len(levels) < 3 or any(b != 2 * a for a, b in itertools.pairwise(levels)):
         raise ComparisonError(

@@ -34,7 +34,7 @@ from fpk.study import Evidence
 TELLING = {
     "catalogue", "store", "records", "runner", "figures", "reporting", "sections", "svg", "tables", "wording", "command_line", "tour", "diagnosis",
     "mutants", "kill_matrix", "formulas", "formula_kinds", "testing", "pytest_plugin", "check_context", "configuration",
-    "cluster", "tasks", "changes", "certificates", "certificate_check", "cards", "exports", "notebook", "strategies", "compile_ahead",
+    "cluster", "tasks", "changes", "certificates", "certificate_check", "cards", "exports", "notebook", "reference", "strategies", "compile_ahead",
     "sessions", "session_reports", "hypothesis_examples",
     "junit", "runs", "rendering",
 }  # fmt: skip

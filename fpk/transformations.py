@@ -62,6 +62,19 @@ def probability_flow(problem: Problem, score: Score) -> Problem:
     problem : Problem
     score : callable
         s(x, t) = ∇ log p_t(x), shape (n, d).
+
+    Returns
+    -------
+    Problem
+        With the drift v and no noise.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> spring = fpk.Problem("-x", 1.0, initial=fpk.Gaussian(1.0, 0.5))
+    >>> flow = fpk.probability_flow(spring, fpk.exact(spring, times=[1.0]).score)
+    >>> flow.drift(np.array([[2.0]]), 0.0)  # −x + ½ (x − 1)/0.25
+    array([[0.]])
     """
     return _derived(problem, velocity(problem, score), 0.0, name=f"probability flow of {problem.name or 'the problem'}")
 
@@ -76,6 +89,18 @@ def with_noise(problem: Problem, score: Score, *, noise: Any) -> Problem:
         s(x, t) = ∇ log p_t(x), shape (n, d).
     noise : number, callable or expression
         The free diffusion h ≥ 0, in the time of ``problem``. h = 0 is the probability flow, h = g gives ``problem`` back.
+
+    Returns
+    -------
+    Problem
+
+    Examples
+    --------
+    >>> import fpk
+    >>> spring = fpk.Problem("-x", 1.0, initial=fpk.Gaussian(1.0, 0.5))
+    >>> same = fpk.with_noise(spring, fpk.exact(spring, times=[1.0]).score, noise=1.0)
+    >>> same.drift(np.array([[2.0]]), 0.5)
+    array([[-2.]])
     """
     h = Coefficient(noise, problem.dimension, "diffusion")
 
@@ -100,6 +125,20 @@ def reverse_time(problem: Problem, score: Score, *, initial: Any, noise: Any = N
     noise : number, callable or expression, optional
         Diffusion h of the reverse process, in *forward* time; default g (then the path laws agree too), 0 is the reversed
         probability flow.
+
+    Returns
+    -------
+    Problem
+        In its own time τ = T − t, which runs forward.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> spring = fpk.Problem("-x", 1.0, initial=fpk.Gaussian(1.0, 0.5))
+    >>> law = fpk.exact(spring, times=[1.0])
+    >>> back = fpk.reverse_time(spring, law.score, initial=law.law(1.0))
+    >>> back.drift(np.array([[2.0]]), 1.0)  # x + g² s = x − (x − 1)/0.25 at τ = T, t = 0
+    array([[-2.]])
     """
     T = problem.horizon
     h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")

@@ -47,7 +47,7 @@ LAYERS = (
     ("reporting",),
     ("sessions", "hypothesis_examples"),
     ("session_reports",),
-    ("tour", "pytest_plugin", "compile_ahead"),
+    ("tour", "pytest_plugin", "compile_ahead", "reference"),
     ("command_line",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
