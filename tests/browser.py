@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-#: Width, height and colours of the pictures; print is the width of a sheet of A4 without its margins.
+#: Width, height, colours and medium of the pictures; print is a sheet of A4.
 VIEWS = {
     "desktop": (1280, 1000, "light", "screen"),
     "phone": (390, 844, "light", "screen"),
     "dark": (1280, 1000, "dark", "screen"),
-    "print": (680, 1009, "light", "print"),
+    "print": (794, 1123, "light", "print"),
 }
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe")  # fmt: skip
@@ -131,6 +131,8 @@ def pictures(page: Path, folder: Path, views: Sequence[str] = tuple(VIEWS)) -> l
     with Browser(program) as browser:
         for name in views:
             browser.show(page, *VIEWS[name])
+            if name == "print":
+                browser.run("document.body.style.padding = '15mm'")  # the margins of a sheet are not the page's
             written.append(folder / ("report.png" if name == "desktop" else f"report-{name}.png"))
             written[-1].write_bytes(browser.picture())
     return written

@@ -17,6 +17,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -415,8 +416,29 @@ def test_axe_finds_nothing(pages: dict[str, str], folder: Path) -> None:
 
 @needs_chromium
 def test_nothing_is_wider_than_a_phone_or_a_sheet_of_paper(pages: dict[str, str], folder: Path) -> None:
+    """390 pixels, and A4 without margins of 15 mm."""
     with browser.Browser(browser.chromium()) as window:
-        for view in ("phone", "print"):
+        for width, medium in ((390, "screen"), (680, "print")):
             for name in pages:
-                window.show(folder / name, *browser.VIEWS[view])
-                assert window.run("document.documentElement.scrollWidth") <= browser.VIEWS[view][0], (name, view)
+                window.show(folder / name, width, 900, "light", medium)
+                assert window.run("document.documentElement.scrollWidth") <= width, (name, medium)
+
+
+@needs_chromium
+def test_the_keyboard_reaches_the_skip_link_first_and_the_results_next(pages: dict[str, str], folder: Path) -> None:
+    with browser.Browser(browser.chromium()) as window:
+        window.show(folder / "whole/index.html", *browser.VIEWS["desktop"])
+        press(window, "Tab", 9)
+        where = "JSON.stringify([document.activeElement.className, document.activeElement.getBoundingClientRect().left >= 0])"
+        assert window.run(where) == '["skip",true]'
+        press(window, "Enter", 13, text="\r")
+        assert window.run("document.activeElement.id") == "main"
+        press(window, "Tab", 9)
+        outlined = "getComputedStyle(document.activeElement).outlineStyle + document.querySelector('main').contains(document.activeElement)"
+        assert window.run(outlined) == "solidtrue"
+
+
+def press(window: Any, key: str, code: int, **more: str) -> None:
+    """A key goes down and up."""
+    for kind in ("keyDown", "keyUp"):
+        window("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
