@@ -10,6 +10,7 @@ import gc
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -341,15 +342,21 @@ def test_a_run_killed_at_every_stage_of_a_record_comes_to_the_same(place: Place,
     assert_same_report(place, serial)
 
 
-def test_an_interrupted_run_says_how_many_are_kept(place: Place) -> None:
-    place.fault("hold", "1/0/a")
-    stopped = place.start()
-    until(lambda: bool(place.calls()["1/0/a"]))
-    stopped.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=needs_dask)])
+def test_an_interrupted_run_says_how_many_are_kept_and_nothing_else(place: Place, jobs: str) -> None:
+    """Ctrl-C on a terminal goes to every process of the run."""
+    place.fault("hold", "1/0/a", "1/1/a")
+    stopped = place.start("-j", jobs)
+    until(lambda: bool(place.calls()["1/0/a"] if jobs == "1" else place.calls()["1/1/a"]))
+    os.killpg(stopped.pid, signal.SIGINT)
     _, told = stopped.communicate(timeout=DEADLINE)
     assert stopped.returncode == 130
-    assert f"interrupted after {len(place.whole())} of {RECORDS}" in told
-    assert "Traceback" not in told
+    said = re.search(rf"interrupted after (\d+) of {RECORDS}; they are kept, the same command goes on\.", told)
+    assert said, told
+    assert 0 <= len(place.whole()) - int(said[1]) <= int(jobs) - 1, (
+        "a worker may have finished one that was not heard of"
+    )
+    assert len(told.strip().splitlines()) == 1, told
 
 
 # -- disks that fill up, files that are damaged -----------------------------------------------------------------------------
@@ -439,3 +446,63 @@ def test_two_runs_at_once_on_one_store_come_to_the_same(place: Place, serial: Pl
     assert_same_bits(place.store, serial.store)
     assert_same_report(place, serial)
     assert (place.folder / "other" / "verdicts.json").read_bytes() == serial.verdicts()
+
+
+# -- names ------------------------------------------------------------------------------------------------------------------
+
+HOSTILE = '''"""A study whose every name and text is chosen by an enemy."""
+
+import numpy as np
+
+import fpk
+from fpk.marginals import zero_estimate
+from fpk.study import Claim, Evidence, study
+from fpk.verdict import Outcome
+
+SCRIPT = "<script>document.title='gone'</script>"
+NAMES = (
+    "../../escape", "/etc/escape", SCRIPT, "x" * 5000, "a\\\\..\\\\b\\n\\r\\x00c", "$(touch escape)`touch escape`", "con", "-j", "\\u202egnp.exe",
+)
+CLAIMS = tuple(
+    Claim(name, "identity", SCRIPT, SCRIPT, SCRIPT, {"stated": Outcome.CONFIRMED, name: Outcome.REFUTED}, {name: SCRIPT})
+    for name in NAMES
+)
+
+
+def register(name):
+    def part(variant, case, size, seed):
+        return Evidence(fpk.residual(np.array([variant]), 1e-9, source=name + SCRIPT), zero_estimate(1), (name + SCRIPT,))
+
+    part.__name__ = name
+    study(name, variants={"stated": 0.0, name: 1.0}, cases=(name,))(part)
+
+
+for name in NAMES:
+    register(name)
+'''
+HOSTILE_NAMES = 9
+
+
+def files_below(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+
+
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=needs_dask)])
+def test_hostile_names_are_stored_and_shown_and_do_nothing(tmp_path: Path, jobs: str) -> None:
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    place = Place(inner)
+    (inner / "many.py").write_text(HOSTILE)
+    found = place.run("-j", jobs)
+    assert found.returncode == 0, found.stderr[-2000:]
+    assert f"{2 * HOSTILE_NAMES} of {2 * HOSTILE_NAMES} records hold" in found.stderr
+    assert len(place.whole()) == 2 * HOSTILE_NAMES
+    written = files_below(tmp_path)
+    homes = {path.parts[2] if len(path.parts) > 2 else path for path in written}
+    assert homes == {"many.py", ".fpk", "report"}, "nothing is written elsewhere"
+    assert all(len(part) < 100 for path in written for part in path.parts)
+    for page in (inner / "report").rglob("*.html"):
+        assert "<script" not in page.read_text().lower()
+    again = place.run("-j", jobs)
+    assert again.returncode == 0
+    assert files_below(tmp_path) == written
