@@ -107,28 +107,39 @@ def with_tables(text: str) -> str:
     waiting = text.split("\n")
     while waiting:
         line = waiting.pop(0)
-        ends = [k for k, other in enumerate(waiting) if other.strip() == line.strip()] if RULE.fullmatch(line) else []
-        if not ends:
+        size = _height(line, waiting)
+        if size is None:
             out.append(line)
             continue
-        size = ends[min(1, len(ends) - 1)]  # the second rule is below the names of the columns, the third is the last
         out += ["", *_table(line, waiting[:size]), ""]
         waiting = waiting[size + 1 :]
     return "\n".join(out)
 
 
+def _height(rule: str, lines: list[str]) -> int | None:
+    """How many lines of a table there are below its first rule, before the last; None where it is no rule, or nothing closes it."""
+    if not RULE.fullmatch(rule):
+        return None
+    ends = (
+        k for k, line in enumerate(lines) if line.strip() == rule.strip() and not "".join(lines[k + 1 : k + 2]).strip()
+    )
+    return next(ends, None)
+
+
 def _table(rule: str, lines: list[str]) -> list[str]:
     """The lines of a table of Markdown, its columns as wide as the rule says; a line that begins with nothing goes on with the last."""
     starts = [found.start() for found in re.finditer("=+", rule)]
-    rows: list[list[str]] = []
+    named = any(RULE.fullmatch(line) for line in lines)
+    rows: list[list[str]] = [] if named else [[""] * len(starts)]
     for line in (line for line in lines if line.strip() and not RULE.fullmatch(line)):
         cells = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
         if cells[0] or not rows:
             rows.append(cells)
         else:
             rows[-1] = [f"{old} {new}".strip() for old, new in zip(rows[-1], cells, strict=True)]
-    shown = [f"{' ' * starts[0]}| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows]
-    return [shown[0], f"{' ' * starts[0]}|{'---|' * len(starts)}", *shown[1:]]
+    margin = " " * starts[0]
+    shown = [f"{margin}| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows]
+    return [shown[0], f"{margin}|{'---|' * len(starts)}", *shown[1:]]
 
 
 @contextmanager

@@ -76,6 +76,11 @@ def test_tables_of_docstrings_become_tables() -> None:
         r"^\| ``assert_conserved``, ``assert_positive`` \| what a grid solution promises \|$", table, re.MULTILINE
     )
     assert "===" not in table
+    assert "|  |  |\n|---|---|\n| ``assert_marginals" in table  # nothing names these columns
+    two = reference.with_tables(import_module("fpk.fokker_planck").__doc__ or "")
+    assert two.count("|---|---|") == 2
+    assert "===" not in two
+    assert "Around the forward solve" in two
     assert reference.with_tables("a = b\n=====\nc") == "a = b\n=====\nc"  # no columns, no table
     assert reference.with_tables("== ==\nleft open") == "== ==\nleft open"
 
