@@ -161,7 +161,10 @@ def test_only_comparison_and_orders_make_verdicts() -> None:
 
 
 def test_studies_never_judge() -> None:
-    """A study hands over evidence; comparing inside it would hide the numbers from the records. (In calibration, verdicts are the numbers; examples are programs.)"""
+    """A study hands over evidence; comparing inside it would hide the numbers from the records.
+
+    In calibration verdicts are the numbers; examples are programs.
+    """
     for file in sorted(f for f in STUDIES.rglob("*.py") if f.parent.name not in ("calibration", "examples")):
         for name in ("compare", "settle", "vanishes", "below_zero"):
             assert not calls_of(file, name), f"{named(file)} calls {name}"
