@@ -64,7 +64,7 @@ def mathml(tex: str) -> Markup:
 
 
 def _tex(tex: str) -> Markup:
-    return Markup("<code>{}</code>").format(tex)
+    return Markup("<code>{}</code>").format(tex[: 10 * LONGEST_FORMULA])
 
 
 def _plain(element: ElementTree.Element) -> bool:

@@ -35,8 +35,9 @@ def number_text(value: float | None) -> str:
 
 def one_line(text: str, length: int) -> str:
     """One line, without :data:`UNSEEN` characters and others that XML forbids, cut to a length."""
-    clean = " ".join(re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", " ", UNSEEN.sub(" ", text)).split())
-    return clean if len(clean) <= length else clean[: length - 1] + "…"
+    head = text[: 20 * length + 200]  # enough, however much of it is space
+    clean = " ".join(re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", " ", UNSEEN.sub(" ", head)).split())
+    return clean if len(clean) <= length and len(head) == len(text) else clean[: length - 1] + "…"
 
 
 def noise(verdict: Verdict) -> Array:

@@ -298,6 +298,32 @@ def test_markdown_is_cut_to_what_code_hosts_show_and_keeps_what_does_not_hold() 
     assert text.count("<details open>") == 1
 
 
+def test_texts_of_megabytes_are_cut_on_every_page(reports: Path) -> None:
+    names = (
+        "id",
+        "case",
+        "study",
+        "statement",
+        "formula",
+        "source",
+        "note",
+        "reason",
+        "remedy",
+        "error",
+        "functional",
+        "mde_model",
+    )
+    long = dict.fromkeys(names, "long text " * 60_000)
+    pair = {"pair": [long["id"]] * 2, "versions": {"numpy": long["id"]}}
+    records = [record(**(long | pair | {"variant": v, "verdict": o})) for v, o in (("stated", "REFUTED"), ("b", None))]
+    written(
+        reports / "latest", *records, command=long["id"], since=[records[0].record.as_json() | {"verdict": "CONFIRMED"}]
+    )
+    assert max(len(text.encode()) for text in pages_of(reports).values()) <= reporting.LARGEST_PAGE
+    for name in ("report.md", "junit.xml"):
+        assert (reports / "latest" / name).stat().st_size <= reporting.LARGEST_MARKDOWN
+
+
 # -- hostile texts -----------------------------------------------------------------------------------------------------
 
 UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
