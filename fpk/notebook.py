@@ -115,7 +115,8 @@ def _particles(run: Any) -> Card:
         ("standard deviation", last.std(0).tolist() if len(last) else None),
     ]
     counted = [np.histogram(x, bins=60, density=True) for x in last.T[:CURVES] if len(x)]
-    bars = [Curve(f"of x{i}", (edges[1:] + edges[:-1]) / 2, p) for i, (p, edges) in enumerate(counted)]
+    names = ["density"] if run.dimension == 1 else [f"of x{i}" for i in range(len(counted))]
+    bars = [Curve(name, (edges[1:] + edges[:-1]) / 2, p) for name, (p, edges) in zip(names, counted, strict=False)]
     return Card("Particles", rows, curves=bars)
 
 
