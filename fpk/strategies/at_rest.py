@@ -71,7 +71,9 @@ def langevin_problems(
 
 
 def _wells(lipschitz: float) -> SearchStrategy[GradientDrift]:
-    parts = st.tuples(numbers(lipschitz / 10, lipschitz * 2 / 3), numbers(-1.0, 1.0), waves(lipschitz / 3, moving=False))
+    parts = st.tuples(
+        numbers(lipschitz / 10, lipschitz * 2 / 3), numbers(-1.0, 1.0), waves(lipschitz / 3, moving=False)
+    )
     return st.builds(GradientDrift, parts.map(lambda drawn: Wells(drawn[0], drawn[1], **drawn[2])))
 
 

@@ -201,7 +201,7 @@ def problems(
         smooth_problems(lipschitz=lipschitz, **sizes),
     ]
     drawn = [_simplest(min_dimension, lipschitz, horizon), *open_ones] * ("open" in chosen)
-    drawn += [walled_problems(kinds=walled, lipschitz=lipschitz, horizon=horizon)] if walled else []
+    drawn += [walled_problems(kinds=[kind], lipschitz=lipschitz, horizon=horizon) for kind in walled]
     if not drawn:
         raise ProblemError(
             f"walls exist in one dimension, got kinds={kinds!r} with min_dimension={min_dimension}. Add 'open', or draw from one dimension on."
