@@ -120,6 +120,12 @@ def test_rerun_of_a_key_or_its_beginning_is_of_that_record_alone(stored: Path, t
     assert calls(stored)[3:] == ["2.1", "2.1"]
 
 
+def test_several_names_are_each_computed_once(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    found = plain(fpk("rerun", "tiny", keys(tmp_path)["sign"], "tiny.sum", "--studies", stored, "--json"))
+    assert len(found["records"]) == len(calls(stored)) - 3 == 3
+    assert len(plain(fpk("why", "tiny", keys(tmp_path)["sign"], "--studies", stored, "--json"))["checks"]) == 4
+
+
 def test_rerun_takes_seed_and_size_from_the_record(tiny: Path, tmp_path: Path, fpk: Fpk) -> None:
     edit(tiny, "1.0 + 1.0 - variant, 0.0", "1.0 + 1.0 - variant, 1e-14 * (seed % 999) + (size.name == 'quick')")
     fpk("run", tiny, "--quick", "--seed", "77")

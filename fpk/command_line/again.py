@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import main, study_options
+from fpk.command_line.group import known_names, main, study_options
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -27,18 +27,30 @@ size_choice = click.option(
 )
 
 
-@main.command()
-@click.argument("name")
+@main.command(
+    epilog="""\b
+Examples:
+  fpk rerun --quick S0.E12                    all records of a claim
+  fpk rerun S0.E19 --variant stated --case grid
+  fpk rerun 0cdb8dd668e8                      one record by its key (fpk store ls S0.E12 lists them)"""
+)
+@click.argument("names", nargs=-1, required=True, shell_complete=known_names)
 @click.option("--variant", help="Only this variant of the claim.")
 @click.option("--case", help="Only this case of the claim.")
 @study_options
 @size_choice
 def rerun(
-    name: str, variant: str | None, case: str | None, studies: Path, store: Path, as_json: bool, quick: bool | None
+    names: tuple[str, ...],
+    variant: str | None,
+    case: str | None,
+    studies: Path,
+    store: Path,
+    as_json: bool,
+    quick: bool | None,
 ) -> None:
     """Compute stored records again and compare them bit for bit.
 
-    NAME is the id of a claim (or a dotted beginning), or a key or its first six or more characters. Claim, variant, case, size and seed are taken
+    NAMES are ids of claims (or dotted beginnings), or keys or their first six or more characters. Claim, variant, case, size and seed are taken
     from the stored record, everything else from the code as it is now. The store is only read.
 
     Exit codes: 0 all numbers are the same bits, 1 some are not, 4 a case crashed.
@@ -47,9 +59,10 @@ def rerun(
     from fpk.store import Store
 
     catalogue = load_catalogue(studies)
-    records = _stored(Store(store), catalogue, name, variant=variant, case=case, quick=quick)
+    chosen = {"variant": variant, "case": case, "quick": quick}
+    records = [record for name in names for record in _stored(Store(store), catalogue, name, **chosen)]
     rows = []
-    for record in records:
+    for record in {record.key: record for record in records}.values():
         row = _repeated(catalogue, record, store)
         rows.append(row)
         if not as_json:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import main, study_options
+from fpk.command_line.group import main, setting
+from fpk.command_line.store import json_option
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -26,13 +27,20 @@ COUNTED = {
 place = click.Path(exists=True, path_type=Path)
 
 
-@main.command()
+@main.command(
+    epilog="""\b
+Examples:
+  fpk run --quick --report reports/before     before an edit
+  fpk run --quick                             after it
+  fpk diff reports/before reports/latest      what it changed"""
+)
 @click.argument("before", type=place)
 @click.argument("after", type=place)
-@study_options
+@setting("studies", type=click.Path(path_type=Path), help="Folder (or file) of studies; only stores need it.")
+@json_option
 @click.option("--quick/--full", default=None, help="Of stores: compare this size only.  [default: full, else quick]")
 @click.option("--all", "whole", is_flag=True, help=f"List everything, not only {LISTED} lines of each kind.")
-def diff(before: Path, after: Path, studies: Path, store: Path, as_json: bool, quick: bool | None, whole: bool) -> None:
+def diff(before: Path, after: Path, studies: Path, as_json: bool, quick: bool | None, whole: bool) -> None:
     """Compare two sets of records, from BEFORE to AFTER: verdicts that flipped, records that vanished or are new, inputs, numbers.
 
     Each is the folder of a report, a baseline's verdicts.json, or a store (judged with --studies).
@@ -41,7 +49,6 @@ def diff(before: Path, after: Path, studies: Path, store: Path, as_json: bool, q
     """
     from fpk.changes import changes
 
-    del store  # both are arguments
     found = changes(_rows(before, studies, quick), _rows(after, studies, quick))
     bad = sum(change.bad for change in found)
     if as_json:

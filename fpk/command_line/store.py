@@ -41,7 +41,7 @@ def _opened(folder: Path) -> Store:
 # -- ls ---------------------------------------------------------------------------------------------------------------------
 
 
-@store_group.command("ls")
+@store_group.command("ls", short_help="Count the records of every study, or list those of a claim.")
 @click.argument("name", required=False)
 @store_option
 @json_option
@@ -143,7 +143,7 @@ def _age(seconds: float) -> str:
 # -- gc ---------------------------------------------------------------------------------------------------------------------
 
 
-@store_group.command("gc")
+@store_group.command("gc", short_help="Remove what no study addresses any more.")
 @study_options
 @click.option("--delete/--dry-run", default=False, help="Remove them, or only say what would go.  [default: dry run]")
 def gc(studies: Path, store: Path, as_json: bool, delete: bool) -> None:
@@ -233,7 +233,7 @@ def _forget_engines(store: Path, kept: Iterable[Kept]) -> None:
 # -- verify -----------------------------------------------------------------------------------------------------------------
 
 
-@store_group.command("verify")
+@store_group.command("verify", short_help="Find damaged records.")
 @store_option
 @json_option
 @click.option("--delete", is_flag=True, help="Remove the damaged records, so that they are computed anew.")
@@ -277,7 +277,7 @@ def _whole(record: Kept) -> bool:
 # -- export -----------------------------------------------------------------------------------------------------------------
 
 
-@store_group.command("export")
+@store_group.command("export", short_help="Copy records for numpy or json alone.")
 @click.argument("names", nargs=-1)
 @store_option
 @click.option(

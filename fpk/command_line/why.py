@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.command_line.again import size_choice
-from fpk.command_line.group import main, study_options
+from fpk.command_line.group import known_names, main, study_options
 from fpk.errors import FpkError, ProblemError
 
 if TYPE_CHECKING:
@@ -34,15 +34,20 @@ STATES = {
 }
 
 
-@main.command()
-@click.argument("name")
+@main.command(
+    epilog="""\b
+Examples:
+  fpk why --quick S0.E19        what an edit of today makes stale, and which edit it was
+  fpk why 0cdb8dd668e8          the same for one stored record"""
+)
+@click.argument("names", nargs=-1, required=True, shell_complete=known_names)
 @study_options
 @size_choice
 @click.option("--seed", default="0", show_default=True, help="Root seed of the run that is asked about.")
-def why(name: str, studies: Path, store: Path, as_json: bool, quick: bool | None, seed: str) -> None:
+def why(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, quick: bool | None, seed: str) -> None:
     """Say whether fpk run would use a stored record or compute it anew, and which of its inputs changed.
 
-    NAME is the id of a claim (or a dotted beginning), or a key or its first six or more characters.
+    NAMES are ids of claims (or dotted beginnings), or keys or their first six or more characters.
     """
     from fpk.catalogue import load_catalogue
     from fpk.command_line.kept import by_key, key_like
@@ -51,10 +56,12 @@ def why(name: str, studies: Path, store: Path, as_json: bool, quick: bool | None
     if not (seed.isascii() and seed.isdecimal()):
         raise ProblemError(f"--seed takes the whole number ≥ 0 that fpk run was given, got {seed[:60]!r}.")
     catalogue, place = load_catalogue(studies), Store(store)
-    if key_like(name, catalogue):
-        rows = [_reason(catalogue, by_key(place, name), place, int(seed))]
-    else:
-        rows = _reasons(catalogue, place, name, quick, int(seed))
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        if key_like(name, catalogue):
+            rows.append(_reason(catalogue, by_key(place, name), place, int(seed)))
+        else:
+            rows += _reasons(catalogue, place, name, quick, int(seed))
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "checks": rows}, ensure_ascii=False))
     else:
