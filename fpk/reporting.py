@@ -172,7 +172,7 @@ def _several(context: dict[str, Any], parts: Sequence[tuple[Section, list[str]]]
     told = context | {"bodies": [], "links": links, "pages": pages, "places": studies}
     index = rendered("report.html", told)
     if len(index.encode()) > LARGEST_PAGE:
-        index = rendered("report.html", told | {"brief": True})
+        index = rendered("report.html", told | {"brief": True, "most": MOST // 5})
     out = {"index.html": index}
     for k, page in enumerate(pages):
         around = {"before": pages[k - 1] if k else None, "after": pages[k + 1] if k + 1 < len(pages) else None}
@@ -236,11 +236,13 @@ def _context(
     records = [j.record for j in judged]
     failing = sorted((r for r in records if not r.holds), key=_urgency)
     remarks = [r for r in records if r.kind == WORDING]
+    tables = charted(judged)
     sections = list(sections_of([j for j in judged if j.record.kind != WORDING], claims, size))
     return {
         "sections": sections,
         "studies": studies_of(sections),
-        "tables": charted(judged)[:MOST],
+        "tables": tables[:MOST],
+        "tables_left": len(tables[MOST:]),
         "answers": [part for matrix in answered(judged) for part in _in_parts(matrix)],
         "failing": failing,
         "most": MOST,

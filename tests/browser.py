@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ VIEWS = {
 }
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe")  # fmt: skip
+#: Seconds without a word after which a browser counts as stuck.
+PATIENCE = 120
 #: Chromium reads commands from descriptor 3 and writes answers to 4: this puts the pipes there and becomes the browser.
 _LAUNCH = """
 import fcntl, os, sys
@@ -78,9 +81,11 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self.rest:
-            data = os.read(self.back, 1 << 20)
+            ready, _, _ = select.select([self.back], [], [], PATIENCE)
+            data = os.read(self.back, 1 << 20) if ready else b""
             if not data:
-                raise RuntimeError("the browser has gone; can it be started by hand with --headless --no-sandbox?")
+                why = "has gone" if ready else f"has said nothing for {PATIENCE} s"
+                raise RuntimeError(f"the browser {why}; can it be started by hand with --headless --no-sandbox?")
             self.rest += data
         text, _, self.rest = self.rest.partition(b"\0")
         return json.loads(text)

@@ -298,6 +298,15 @@ def test_markdown_is_cut_to_what_code_hosts_show_and_keeps_what_does_not_hold() 
     assert text.count("<details open>") == 1
 
 
+def test_an_index_of_very_many_failures_names_some_and_counts_the_others(reports: Path) -> None:
+    records = [record(f"S0.E{k}", verdict="REFUTED", reason="é" * 5000, remedy="ü" * 5000) for k in range(400)]
+    written(reports / "latest", *records)
+    pages = pages_of(reports / "latest")
+    assert max(len(text.encode()) for text in pages.values()) <= reporting.LARGEST_PAGE
+    shown = pages["index.html"].count('<article class="failure">')
+    assert f"And {len(records) - shown} more" in pages["index.html"]
+
+
 def test_texts_of_megabytes_are_cut_on_every_page(reports: Path) -> None:
     names = (
         "id",
