@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fpk.testing.failure_text import held
+from fpk.testing.failure_text import held, sampled
 from fpk.verdict import Outcome, Verdict
 
 #: Suspects named at most.
@@ -54,8 +54,12 @@ def examined(found: Examined, check: str, *, alpha: float) -> Verdict:
     verdict = next(f.verdict for f in found.findings if f.verdict.outcome is found.outcome)
     if found.outcome is not Outcome.CONFIRMED:
         verdict = replace(verdict, reason="\n".join([verdict.reason, *map(str, found.findings)]))
-    spent = alpha if any(np.any(f.verdict.standard_error > 0) for f in found.findings) else 0.0
-    return concluded(verdict, found.suspects, check, alpha=spent)
+    return concluded(verdict, found.suspects, check, alpha=shared(found, alpha))
+
+
+def shared(found: Examined, alpha: float) -> float:
+    """What the findings spent of the level they share: nothing if none of them is about samples."""
+    return alpha if any(sampled(finding.verdict) for finding in found.findings) else 0.0
 
 
 def concluded(verdict: Verdict, suspects: Sequence[Any], check: str, *, alpha: float | None = None) -> Verdict:

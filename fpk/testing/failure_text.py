@@ -101,13 +101,17 @@ def collected(verdict: Verdict, check: str, *, suspects: Sequence[str] = (), alp
     """Tell the running test the verdict, as one row of plain values; its alpha is what was spent: 0 where nothing was sampled."""
     surroundings = SURROUNDINGS.get()
     if surroundings:
-        sampled = verdict.kind == "order" or bool(np.any(verdict.standard_error > 0))
         row = {key: plain(value) for key, value in verdict.as_dict().items()}
         told = {
-            "alpha": float(verdict.alpha if sampled else 0.0) if alpha is None else alpha,
+            "alpha": (float(verdict.alpha) if sampled(verdict) else 0.0) if alpha is None else alpha,
             "suspects": list(suspects),
         }
         surroundings.collect({"check": check} | row | told)
+
+
+def sampled(verdict: Verdict) -> bool:
+    """Whether noise was involved, so that a refutation may be a false alarm. Orders keep theirs in the budget, and have the level 0 without any."""
+    return verdict.alpha > 0 and (verdict.kind == "order" or bool(np.any(verdict.standard_error > 0)))
 
 
 def call_text(name: str, *arguments: str, **options: Any) -> str:

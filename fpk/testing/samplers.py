@@ -7,6 +7,7 @@ from typing import Any
 
 from fpk.battery import Examination, examine_sampler
 from fpk.errors import Refuted, Undecided
+from fpk.testing.examined import NAMED, shared
 from fpk.testing.failure_text import call_text, collected, listed, rerun, spent
 from fpk.verdict import Outcome
 
@@ -50,7 +51,7 @@ def assert_sampler(sampler: Callable[..., Any], *, alpha: float | None = None, *
     check = call_text("assert_sampler", "sampler", **declared, alpha=alpha)
     found = examine_sampler(sampler, alpha=alpha, **declared)
     told = next(f for f in found.findings if f.verdict.outcome is found.outcome)
-    collected(told.verdict, check, suspects=[str(s) for s in found.suspects[:3]], alpha=alpha)
+    collected(told.verdict, check, suspects=[str(s) for s in found.suspects[:NAMED]], alpha=shared(found, alpha))
     if found.outcome is Outcome.CONFIRMED:
         return found
     text = "\n".join([f"{found.outcome}: {check}", "", str(found), "", *listed([("rerun", rerun(check))])])
