@@ -3,7 +3,7 @@
 A check *spends* ``alpha``: the probability of refuting something true. A session with a budget A hands it out beforehand, so that nothing depends
 on the order of tests or on what other tests find:
 
-* each of the N tests that were collected may spend a = A/N, its checks together;
+* each of the N tests that were collected and not deselected may spend a = A/N, its checks together;
 * the j-th check of a test may spend a/(j (j + 1)). As Σ 1/(j (j + 1)) = 1, any number of checks spends at most a;
 * a test that hypothesis runs with up to M examples gives each of them a share of its own: a/(M b (b + 1)) for the examples in the b-th lot of M, so
   the first M have a/(2 M) each and all of them at most a. Within an example the checks share as above;

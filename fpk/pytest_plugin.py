@@ -284,7 +284,7 @@ class Gathering:
         """Keep outcome and rows of a test; the last of its reports has them all."""
         test = self.tests.setdefault(report.nodeid, Test())
         test.outcome = _outcome(report, test.outcome)
-        test.rows = [str(value) for name, value in report.user_properties if name == PROPERTY]
+        test.rows = [str(value) for name, value in getattr(report, "user_properties", ()) if name == PROPERTY]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -324,7 +324,9 @@ class Gathering:
 
 def _outcome(report: pytest.TestReport, before: str) -> str:
     """How a test ended, as far as its reports have come."""
-    if report.failed or before == "failed":
+    if (
+        report.failed or before == "failed" or report.outcome == "rerun"
+    ):  # a second attempt that passes does not undo the first
         return "failed"
     if report.skipped:
         reason = getattr(report, "wasxfail", None)

@@ -39,14 +39,19 @@ def finished(
     ran = {id: ended.outcome for id, ended in tests.items()}
     comparison = None if before is None else compared(before, rows, ran, is_gone)
     session = Session(rows, len({row["test"] for row in rows}), option.fpk_alpha, comparison)
-    trouble = []
-    for target, write in ((option.fpk_report, write_report), (option.fpk_summary, append_summary)):
-        try:
-            if target and (rows or target == option.fpk_report):
-                write(session, Path(target))
-        except (StoreError, OSError) as error:
-            trouble.append(f"fpk: {error}")
-    return replace(session, trouble=tuple(trouble))
+    report = _tried(write_report, session, option.fpk_report)
+    summary = _tried(append_summary, session, option.fpk_summary if rows else None)
+    return replace(session, trouble=tuple(f"fpk: {why}" for why in (report, summary) if why), unwritten=bool(report))
+
+
+def _tried(write: Callable[[Session, Path], None], session: Session, target: str | None) -> str:
+    """Why something could not be written; empty if it was, or was not asked for."""
+    try:
+        if target:
+            write(session, Path(target))
+    except (StoreError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def write_report(session: Session, folder: Path) -> None:

@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from fpk.changes import Change, blinder, changes, grouped_inputs, read_records
+from fpk.changes import Change, blinder, changes, grouped_inputs, holds, read_records
 from fpk.check_context import GRAVEST
 from fpk.errors import StoreError
 from fpk.wording import number_text, one_line
@@ -92,6 +92,10 @@ class Session:
     budget : float or None
         What the session was allowed to spend on false alarms.
     comparison : Comparison or None
+    trouble : tuple of str
+        What could not be written, and why.
+    unwritten : bool
+        Whether the report is among that; a summary is not worth failing for.
     """
 
     rows: list[Row]
@@ -99,11 +103,12 @@ class Session:
     budget: float | None = None
     comparison: Comparison | None = None
     trouble: tuple[str, ...] = ()
+    unwritten: bool = False
 
     @property
     def holds(self) -> bool:
-        """Whether nothing differs badly from the earlier session, and everything could be written; failed tests are told by pytest."""
-        return not self.trouble and not (self.comparison and self.comparison.bad)
+        """Whether nothing differs badly from the earlier session, and its report could be written; failed tests are told by pytest."""
+        return not self.unwritten and not (self.comparison and self.comparison.bad)
 
     @cached_property
     def failing(self) -> list[Row]:
@@ -132,7 +137,7 @@ class Session:
     def lines(self) -> Iterator[tuple[str, str]]:
         """(style, line) for the terminal: every check that does not hold, what changed, and a count; nothing where there was no check."""
         compared = self.comparison
-        quiet = not self.failing and self.holds
+        quiet = not self.failing and self.holds and not self.trouble
         if not quiet:
             yield "title", "fpk"
         for row in self.failing:
@@ -284,7 +289,7 @@ def compared(
     for change in changes(before, after):
         found.setdefault(change.kind, []).append(change)
     flips, lost = found.get("flipped", []), found.get("vanished", [])
-    mended = [c for c in flips if c.before and c.after and not c.before["holds"] and c.after["holds"]]
+    mended = [c for c in flips if c.before and c.after and not holds(c.before) and holds(c.after)]
     vanished = [c for c in lost if c.before and _vanished(c.before["test"], ran, is_gone)]
     return Comparison(
         flipped=[c for c in flips if c not in mended],

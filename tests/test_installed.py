@@ -53,9 +53,12 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installed = run(sys.executable, *install, cwd=folder)
     assert installed.returncode == 0, installed.stderr
     purelib = Path(run(own, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).stdout.strip())
-    (purelib / "dependencies.pth").write_text(
-        f"{sysconfig.get_path('purelib')}\n"
-    )  # after its own, so the wheel is found first
+    others = folder / "dependencies"  # not those of this package: the plugin must be found by what the wheel says
+    others.mkdir()
+    for entry in {path for name in ("purelib", "platlib") for path in Path(sysconfig.get_path(name)).iterdir()}:
+        if "fpk" not in entry.name:
+            (others / entry.name).symlink_to(entry)
+    (purelib / "dependencies.pth").write_text(f"{others}\n")
     return own
 
 

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fpk.check_context import Allowance, Checks
 from fpk.laws import Gaussian
+from fpk.pytest_plugin import Test, _outcome
 from fpk.session_reports import LARGEST_SUMMARY, append_summary, finished, markdown
 from fpk.sessions import compared, earlier, rows_of
 from fpk.testing import assert_residual, assert_same_law
@@ -72,6 +73,7 @@ def rows_in(folder: Path) -> list[dict]:
 STEPS = st.lists(st.sampled_from(["check", "check", "example", "assertion at no cost"]), max_size=200)
 
 
+@example(steps=["check", "check", "example"] * 100, planned=3, hypothesis_runs=True)
 @given(steps=STEPS, planned=st.integers(1, 20), hypothesis_runs=st.booleans())
 def test_checks_never_spend_more_than_their_test_may(steps, planned, hypothesis_runs):
     """Every check spends all that it is offered, in any order of examples and checks."""
@@ -138,8 +140,8 @@ def sent(test: str = "test_a.py::test_it", case: str = "", **changed) -> str:
     return json.dumps(checks.rows()[0] | {"test": test, "case": case, "rerun": f"pytest {test}"})
 
 
-def ended(outcome: str = "passed", *rows: str) -> SimpleNamespace:
-    return SimpleNamespace(outcome=outcome, rows=list(rows) or [sent()])
+def ended(outcome: str = "passed", *rows: str) -> Test:
+    return Test(outcome, list(rows) or [sent()])
 
 
 def session(tests, before=None, **option):
@@ -206,8 +208,9 @@ def test_a_row_holds_if_confirmed_or_if_its_test_wanted_it_so(outcome, verdict, 
 
 
 def compare(before, after, *, gone=()):
-    sides = [rows_of(tests, 0) for tests in (before, after)]
-    return compared(*sides, {test: e.outcome for test, e in after.items()}, lambda test: test in gone)
+    return compared(
+        rows_of(before, 0), rows_of(after, 0), {test: e.outcome for test, e in after.items()}, lambda test: test in gone
+    )
 
 
 ID = "test_a.py::test_it"
@@ -221,9 +224,9 @@ ID = "test_a.py::test_it"
         (ended(), ended("skipped", sent(verdict="UNDECIDED")), "flipped"),
         (ended("passed", sent(verdict="REFUTED")), ended(), "flipped"),  # a wrong variant is no longer seen
         (ended("failed", sent(verdict="REFUTED")), ended(), "mended"),
-        (ended(), SimpleNamespace(outcome="passed", rows=[]), "vanished"),
-        (ended(), SimpleNamespace(outcome="skipped", rows=[]), "vanished"),
-        (ended(), SimpleNamespace(outcome="failed", rows=[]), "unseen"),  # red already
+        (ended(), Test("passed"), "vanished"),
+        (ended(), Test("skipped"), "vanished"),
+        (ended(), Test("failed"), "unseen"),  # red already
         (ended(), ended("passed", sent(mde=0.11)), "blunted"),
         (ended(), ended("passed", sent(mde=math.inf)), "blunted"),
         (ended("passed", sent(mde=0.2)), ended("passed", sent(mde=0.3)), ""),  # was blunt before
@@ -297,6 +300,17 @@ def test_what_cannot_be_written_is_said_and_hides_nothing(tmp_path):
     assert not found.holds
     assert any("cannot write" in line for _, line in found.lines())
     assert "1 CONFIRMED" in (tmp_path / "summary.md").read_text(encoding="utf-8")
+    unsummed = session({ID: ended()}, fpk_summary=str(tmp_path))
+    assert unsummed.holds  # a summary is not worth a red session
+    assert any("Is a directory" in line for _, line in unsummed.lines())
+
+
+def test_a_second_attempt_does_not_undo_a_refutation():
+    """As plugins that repeat failed tests report it."""
+    first = pytest.TestReport(ID, ("test_a.py", 0, "test_it"), {}, "failed", None, "call")
+    first.outcome = "rerun"  # type: ignore[assignment]
+    second = pytest.TestReport(ID, ("test_a.py", 0, "test_it"), {}, "passed", None, "call")
+    assert _outcome(second, _outcome(first, "not run")) == "failed"
 
 
 # -- pytest within pytest --------------------------------------------------------------------------------------------------
@@ -345,9 +359,28 @@ def test_wrong(n):
         )
     )
     assert right["counts"] == {"CONFIRMED": 20}
-    assert 0 < sampled["spent"] <= 0.5e-4  # half of the session's budget, for one of two tests
+    # Half of the session's budget for one of two tests, half of that for the planned examples, half of that for the first check of each.
+    assert sampled["spent"] == pytest.approx(1e-4 / 8)
     assert wrong["counts"]["REFUTED"] > 1
     assert wrong["difference"] > 90
+
+
+def test_what_checks_need_is_loaded_before_the_first_example(pytester):
+    """Else the first example spends its deadline on it, and hypothesis calls the test unreliable."""
+    text = """
+import sys
+from hypothesis import given, strategies as st
+import fpk.testing
+
+def test_plain():
+    assert "scipy.stats" not in sys.modules
+
+@given(st.just(0))
+def test_given(n):
+    assert "scipy.stats" in sys.modules
+"""
+    pytester.makepyfile(test_it=text)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist").assert_outcomes(passed=2)
 
 
 def test_the_budget_is_split_over_tests_and_what_runs_again_has_the_same_share(pytester):
