@@ -19,6 +19,14 @@ from fpk.laws import Gaussian, GaussianMixture, ScipyLaw, as_law
 from fpk.schedules import OTSchedule
 
 LEVELS = np.array([1e-6, 1e-3, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 1 - 1e-6])
+
+
+def mixed(x, density, score):
+    """The score of the mean of a density and that of N(2, 1)."""
+    other = np.exp(-((x - 2) ** 2) / 2) / np.sqrt(2 * np.pi)
+    return (density * score + other * (2 - x)) / (density + other)
+
+
 #: Laws and ∂ log p on paper.
 SCORES = {
     "gamma": (stats.gamma(2.0), lambda x: 1 / x - 1),
@@ -30,8 +38,8 @@ SCORES = {
     "narrow gumbel": (stats.gumbel_r(3.0, 0.01), lambda x: (np.exp(-(x - 3) / 0.01) - 1) / 0.01),
     "uniform": (stats.uniform(2.0, 3.0), lambda x: 0 * x),
     "mixture, newer kind": (
-        stats.Mixture([stats.Normal(mu=-1.0), stats.Normal(mu=2.0)], weights=[0.5, 0.5]),
-        lambda x: GaussianMixture([0.5, 0.5], [-1.0, 2.0], stds=1.0).score(x[:, None])[:, 0],
+        stats.Mixture([stats.Logistic(), stats.Normal(mu=2.0)], weights=[0.5, 0.5]),
+        lambda x: mixed(x, 0.25 / np.cosh(x / 2) ** 2, -np.tanh(x / 2)),
     ),
 }
 
@@ -90,6 +98,14 @@ def test_a_normal_law_of_scipy_is_a_gaussian_and_so_has_exact_marginals(given):
     assert isinstance(problem.initial, Gaussian)
     np.testing.assert_allclose(problem.initial.covariance, [[0.09]], rtol=1e-15)
     np.testing.assert_allclose(fpk.exact(problem, times=[0.7]).law(0.7).mean, [2 * np.exp(-0.7)], rtol=1e-12)
+
+
+def test_a_mixture_of_normal_laws_is_one_of_gaussians():
+    law = as_law(stats.Mixture([stats.Normal(mu=-1.0, sigma=0.2), stats.Normal(mu=2.0)], weights=[0.3, 0.7]))
+    assert isinstance(law, GaussianMixture)
+    same = GaussianMixture([0.3, 0.7], [-1.0, 2.0], stds=[0.2, 1.0])
+    x = np.linspace(-3, 5, 9)[:, None]
+    np.testing.assert_allclose(law.score(x), same.score(x), rtol=1e-14)
 
 
 @pytest.mark.parametrize("shape", [(300,), (2, 300)])

@@ -4,7 +4,7 @@
 what is given                                              what it becomes
 ========================================================== ==============================================================
 ``norm(...)``, ``multivariate_normal(...)``, ``Normal()``  :class:`Gaussian`: the same law with an exact score
-``gaussian_kde(data)``                                     :class:`GaussianMixture`, one component for each datum: exact too
+``gaussian_kde(data)``, a ``Mixture`` of normal laws       :class:`GaussianMixture`, of a kernel estimate one component for each datum
 other frozen continuous laws, ``rv_histogram``             :class:`ScipyLaw`
 ``make_distribution(...)()``, ``Mixture``, ``truncate``    :class:`ScipyLaw`
 ========================================================== ==============================================================
@@ -169,11 +169,22 @@ def _on_the_line(law: Any) -> Law:
         raise ProblemError(f"{law!r} is {shape} laws at once: give one, with a single number for each parameter.")
     if hasattr(law, "pmf") and law.pmf(law.median()) > 0:
         raise _discrete(law)
-    name = getattr(getattr(law, "dist", None), "name", type(law).__name__)
-    if name in ("norm", "Normal", "StandardNormal"):
-        spread = law.std() if hasattr(law, "std") else law.standard_deviation()
-        return Gaussian(float(law.mean()), float(spread))
+    if _is_normal(law):
+        return Gaussian(float(law.mean()), _deviation(law))
+    parts = getattr(law, "components", ())
+    if parts and all(map(_is_normal, parts)):
+        means = [float(part.mean()) for part in parts]
+        return GaussianMixture(np.asarray(law.weights, float), means, stds=[_deviation(part) for part in parts])
     return ScipyLaw(law)
+
+
+def _is_normal(law: Any) -> bool:
+    name = getattr(getattr(law, "dist", None), "name", type(law).__name__)
+    return name in ("norm", "Normal", "StandardNormal")
+
+
+def _deviation(law: Any) -> float:
+    return float(law.std() if hasattr(law, "std") else law.standard_deviation())
 
 
 def _discrete(law: Any) -> ProblemError:
