@@ -122,6 +122,16 @@ def test_a_run_stopped_half_way_goes_on_where_it_stopped(tiny: Path, tmp_path: P
     assert calls(tiny) == ["2.0", "2.1", "-2.0"]
 
 
+def test_a_run_uses_what_another_has_stored_meanwhile(tiny: Path, tmp_path: Path) -> None:
+    _, tasks = tasks_in(tiny)
+    store = Store(tmp_path / ".fpk")
+    slow = run(tasks, store)
+    next(slow)
+    assert len(list(run(tasks, store))) == 3
+    assert all(done.evidence is not None for done in slow)
+    assert calls(tiny) == ["2.0", "2.1", "-2.0"]
+
+
 def test_a_fresh_run_computes_everything_again(tiny: Path, tmp_path: Path) -> None:
     _, tasks = tasks_in(tiny)
     store = Store(tmp_path / ".fpk")

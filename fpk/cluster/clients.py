@@ -60,6 +60,7 @@ def _local(jobs: int) -> Iterator[Any]:
         f"{scheduler}.worker-saturation": 1.0,
         f"{scheduler}.allowed-failures": 0,
         f"{scheduler}.worker-ttl": None,
+        "distributed.worker.profile.enabled": False,
     }
     here: Any = {
         "n_workers": jobs,

@@ -130,7 +130,7 @@ def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> None:
     answers = client.run(introduced, place, studies, on_error="return")
     differences: dict[str, list[str]] = {}
     for worker, answer in answers.items():
-        for text in (f"{type(answer).__name__}: {answer}",) if isinstance(answer, BaseException) else answer:
+        for text in (str(answer) or repr(answer),) if isinstance(answer, BaseException) else answer:
             differences.setdefault(text, []).append(worker)
     if differences:
         bad = {worker for workers in differences.values() for worker in workers}
