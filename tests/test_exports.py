@@ -95,6 +95,12 @@ def test_a_grid_solution_has_its_coordinates_and_its_budgets(xarray):
     assert "WellBalanced6" in dataset.attrs["scheme"]
 
 
+def test_masses_of_the_cells_of_a_stretched_grid_add_up(xarray):
+    dataset = exports.to_xarray(RESULTS["stretched"](), budgets=False)
+    assert dataset.x_width.values.min() < 0.2 * dataset.x_width.values.max()
+    np.testing.assert_allclose((dataset.density * dataset.x_width).sum("x"), 1.0, atol=1e-9)
+
+
 def test_axes_of_a_product_grid_are_not_mixed_up(xarray):
     dataset = exports.to_xarray(RESULTS["plane"](), budgets=False)
     assert dataset.density.dims == ("t", "x", "y")
