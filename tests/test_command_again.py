@@ -398,6 +398,41 @@ def test_verify_lists_damaged_records_and_removes_them_only_when_told(stored: Pa
     assert plain(fpk("store", "verify", "--json"))["records"] == 2
 
 
+def test_a_record_that_may_not_be_read_is_not_taken_for_damaged(
+    stored: Path, tmp_path: Path, fpk: Fpk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Store(tmp_path / ".fpk").path(keys(tmp_path)["sign"])
+
+    def refused(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Path, *args: Any, **kwargs: Any) -> Any:
+            if self.name == path.name:
+                raise PermissionError(13, "Permission denied")
+            return method(self, *args, **kwargs)
+
+        return call
+
+    for name in ("open", "read_bytes"):
+        monkeypatch.setattr(Path, name, refused(getattr(Path, name)))
+    done = fpk("store", "verify", "--delete")
+    assert done.exit_code == 2
+    assert "Permission denied" in done.stderr
+    assert path.exists()
+
+
+def test_records_that_somebody_else_saved_are_listed_and_left_alone(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    store, key = Store(tmp_path / ".fpk"), "ab" * 32
+    evidence, _ = store.load(keys(tmp_path)["sign"]) or pytest.fail("not stored")
+    store.save(key, evidence, {})
+    assert "(not of fpk run)" in fpk("store", "ls").stdout
+    assert plain(fpk("store", "verify", "--json"))["records"] == 4
+    assert plain(fpk("store", "gc", "--studies", stored, "--delete", "--json"))["elsewhere"] == 1
+    assert len(plain(fpk("store", "export", "--to", "out", "--json"))["files"]) == 4
+    assert "not computed any more" in fpk("why", key, "--studies", stored).stdout
+    done = fpk("rerun", key, "--studies", stored)
+    assert done.exit_code == 2
+    assert "unknown claim (of the record)" in done.stderr
+
+
 @pytest.mark.parametrize("how", ["empty", "truncated", "moved", "swapped inputs"])
 def test_verify_notices(stored: Path, tmp_path: Path, fpk: Fpk, how: str) -> None:
     store, key = Store(tmp_path / ".fpk"), keys(tmp_path)["stated"]
