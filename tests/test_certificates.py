@@ -16,13 +16,13 @@ import pytest
 from scipy import stats
 
 from fpk.catalogue import Catalogue
-from fpk.certificate_check import _Pair, bounded, digest_of, fisher, ordered, problems, settled
+from fpk.certificate_check import ERRATUM, _Pair, bounded, digest_of, fisher, ordered, problems, settled
 from fpk.certificates import _side, certificates, file_name, write_certificates
 from fpk.comparison import below_zero, settle
 from fpk.difference import effect_size
 from fpk.marginals import Estimate, zero_estimate
 from fpk.orders import order_of
-from fpk.records import Judged, judged
+from fpk.records import ERRATUM_AGREEMENT, Judged, judged
 from fpk.runner import Done
 from fpk.study import Claim, Evidence, Size, Study
 from fpk.tasks import task_of
@@ -184,7 +184,8 @@ def _shapes(s: float) -> tuple[Estimate, Estimate]:
 SIDES: dict[str, Sides] = {
     "estimated budgets": _certain(),
     "a proven budget": _certain(proven=True),
-    "a difference that shrinks": _certain(coarser=1.9),
+    "a difference that hardly halves": _certain(coarser=2.01),
+    "a difference that does not halve": _certain(coarser=1.99),
     "known covariance": _noisy(3_000_000),
     "Hotelling's, skewed": _noisy(60),
     "Hotelling's, averaged": _noisy(60, averaged=True),
@@ -225,12 +226,13 @@ def test_the_checker_changes_its_mind_where_the_judges_do(sort: str) -> None:
     sound = pair(0.0)
     unit = float(np.max(sound.se + np.where(np.isinf(sound.b), 0, sound.b)))
     room = float(np.max(np.where(np.isinf(sound.b), 0, sound.b) + sound.quantile(1e-3) * sound.se))
-    for agreement, share, level in ((np.inf, 3.0, 1e-6), (np.inf, 3.0, 1e-9), (3.0, 60.0, 1e-6)):
+    for erratum, share, level in ((False, 3.0, 1e-6), (False, 3.0, 1e-9), (True, 60.0, 1e-6)):
+        their, our = (ERRATUM_AGREEMENT, ERRATUM) if erratum else (np.inf, np.inf)
         met = agree_where_it_flips(
-            lambda s, a=agreement, d=share * room, level=level: str(
+            lambda s, a=their, d=share * room, level=level: str(
                 settle(*make(s), effect=3 * d, agreement=a, alpha=level).outcome
             ),
-            lambda s, a=agreement, d=share * room, level=level: settled(pair(s), d, level, 1e-3, a),
+            lambda s, a=our, d=share * room, level=level: settled(pair(s), d, level, 1e-3, a),
             unit * np.geomspace(1e-2, 1e3, 40),
         )
         assert len(met) > 1, (sort, met)
