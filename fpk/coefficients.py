@@ -252,8 +252,8 @@ class Coefficient:
             self.linear = Linear(0.0, given)
             return lambda x, t: given(t)
         raise ProblemError(
-            f"the {self.name} must take (x, t), or only (t); this one takes {[p.name for p in required]}. "
-            "Fix other arguments with functools.partial."
+            f"the {self.name} must take (x, t), or only (t); this one takes {[p.name for p in required]}. Fix other arguments with "
+            "functools.partial; modules of torch are given as written_for('torch', module) of fpk.array_libraries."
         )
 
     def _understood_expressions(self, given: Sequence[Any]) -> Callable[[Array, float], Any]:
@@ -317,10 +317,10 @@ class Coefficient:
                 total = np.add.reduce(value, None)
         except FloatingPointError as error:
             raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, RuntimeError) as error:
             raise ProblemError(
                 f"the {self.name} cannot be computed from a numpy array of shape {x.shape} and t={t!r}: {error}. "
-                "If it is written for another library: fpk.array_libraries.written_for('torch', f)."
+                "If it is written for another library: fpk.array_libraries.written_for('torch', f), for its shorter numbers with dtype='float32'."
             ) from error
         if value.dtype != float:
             value = self._real(value, t)

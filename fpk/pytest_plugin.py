@@ -328,10 +328,19 @@ def _outcome(report: pytest.TestReport, before: str) -> str:
         report.failed or before == "failed" or report.outcome == "rerun"
     ):  # a second attempt that passes does not undo the first
         return "failed"
+    if before == "undecided" or (
+        report.skipped and _told_undecided(report)
+    ):  # also where it is a part of a test that passes
+        return "undecided"
     if report.skipped:
-        reason = getattr(report, "wasxfail", None)
-        return "skipped" if reason is None or reason.startswith(UNDECIDED) else "xfailed"
+        return "xfailed" if hasattr(report, "wasxfail") else "skipped"
     return "passed" if report.passed and report.when == "call" else before
+
+
+def _told_undecided(report: pytest.TestReport) -> bool:
+    """Whether it was skipped or expected to fail because a check could not tell."""
+    told = getattr(report, "wasxfail", None) or report.longrepr
+    return str(told[2] if isinstance(told, tuple) else told).startswith(UNDECIDED)
 
 
 def _earlier(folder: str) -> Sequence[dict[str, Any]]:

@@ -287,14 +287,11 @@ def _diagonalised(x: Array, y: Array, covariance: Array, p: Array, gap: float = 
     """Data, mean shape and correction variances, (m, L) each, in axes where Σ is 1 and the corrections are uncorrelated."""
     whiten = np.linalg.inv(np.linalg.cholesky(covariance))
     shapes = x ** (p[:, None, None] + gap * np.arange(TERMS + 1)[:, None]) @ whiten.T
-    corrections = CORRECTION * shapes[:, 1:]
-    variances, axes = np.linalg.eigh(corrections.transpose(0, 2, 1) @ corrections)
-    rotate = axes.transpose(0, 2, 1)
-    return (
-        (rotate @ (y @ whiten.T)[..., None])[..., 0],
-        (rotate @ shapes[:, 0, :, None])[..., 0],
-        np.maximum(variances, 0),
-    )
+    # Not from products of the corrections, whose rounding would explain whatever a large C asks for.
+    _, singular, rotate = np.linalg.svd(CORRECTION * shapes[:, 1:])
+    variances = np.zeros(rotate.shape[:2])
+    variances[:, : singular.shape[1]] = singular**2
+    return (rotate @ (y @ whiten.T)[..., None])[..., 0], (rotate @ shapes[:, 0, :, None])[..., 0], variances
 
 
 def _deviance(C: Array, y: Array, mean: Array, variances: Array) -> tuple[Array, Array]:

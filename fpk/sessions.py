@@ -30,7 +30,7 @@ Row = dict[str, Any]
 SENTENCE = 300
 #: Inputs that are named.
 FEW = 8
-PASSED, RAN = ("passed", "xfailed"), ("passed", "xfailed", "skipped")
+PASSED, RAN = ("passed", "xfailed"), ("passed", "xfailed", "skipped", "undecided")
 
 
 class Ended(Protocol):

@@ -69,18 +69,27 @@ class Task:
 
 def tasks_of(catalogue: Catalogue, studies: Sequence[Study], *, size: Size, root_seed: int) -> list[Task]:
     """All tasks of the studies, in order."""
-    return [
-        task_of(catalogue, study, variant, case, size=size, seed=seed_for(root_seed, f"{study.claim}/{variant}/{case}"))
-        for study in studies
-        for variant, case in study.checks
-    ]
+    out = []
+    for study in studies:
+        code = code_of(study)
+        for variant, case in study.checks:
+            seed = seed_for(root_seed, f"{study.claim}/{variant}/{case}")
+            out.append(_task(catalogue, study, code, variant, case, size, seed))
+    return out
 
 
 def task_of(catalogue: Catalogue, study: Study, variant: str, case: str, *, size: Size, seed: int) -> Task:
     """One task of a study, with a seed of its own instead of the one derived from a root."""
+    return _task(catalogue, study, code_of(study), variant, case, size, seed)
+
+
+def _task(
+    catalogue: Catalogue, study: Study, code: Mapping[str, Any], variant: str, case: str, size: Size, seed: int
+) -> Task:
     plain = {"study": study.name, "claim": study.claim, "variant": variant, "case": case, "size": size.name}
-    inputs: dict[str, Any] = plain | {"seed": seed, "version": study.version} | code_of(study)
-    return Task(str(catalogue.path.resolve()), study.claim, variant, case, size.name, seed, address_of(inputs), inputs)
+    inputs: dict[str, Any] = plain | {"seed": seed, "version": study.version} | dict(code)
+    key = address_of(inputs)
+    return Task(str(catalogue.path.resolve()), study.claim, variant, case, size.name, seed, key, inputs)
 
 
 def code_of(study: Study) -> dict[str, Any]:

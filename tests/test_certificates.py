@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ import pytest
 from scipy import stats
 
 from fpk.catalogue import Catalogue
-from fpk.certificate_check import digest_of, fisher, problems
-from fpk.certificates import certificates, file_name, write_certificates
+from fpk.certificate_check import ERRATUM, _Pair, bounded, digest_of, fisher, ordered, problems, settled
+from fpk.certificates import _side, certificates, file_name, write_certificates
+from fpk.comparison import below_zero, settle
+from fpk.difference import effect_size
 from fpk.marginals import Estimate, zero_estimate
-from fpk.records import Judged, judged
+from fpk.orders import order_of
+from fpk.records import ERRATUM_AGREEMENT, Judged, judged
 from fpk.runner import Done
 from fpk.study import Claim, Evidence, Size, Study
 from fpk.tasks import task_of
@@ -120,75 +124,199 @@ def test_every_verdict_follows_from_the_numbers(whole: dict[str, dict[str, Any]]
     assert problems(whole[name]) == []
 
 
-def random_pair(rng: np.random.Generator) -> tuple[Outcome, Evidence]:
-    """Two sides of any sort: certain or sampled, coupled, of one scheme, large, with few samples, with budgets unknown or proven."""
-    K, n = int(rng.integers(1, 9)), int(rng.choice([6, 40, 2000, 3_000_000]))
-    mix, shift = rng.standard_normal((K, K + 1)), rng.standard_normal(K) * 10.0 ** rng.uniform(-4, 0)
-    blocks = rng.standard_normal((40, K)) * 0.01
-    coupled, scheme = bool(rng.integers(2)), rng.choice(["a", "b"], 2)
+#: Sides with a difference of s times a fixed direction, each of a sort of its own.
+Sides = Callable[[float], tuple[Estimate, Estimate]]
+WAY = np.array([0.2, -1.0, 0.6, 0.0, 0.4])
 
-    def side(k: int) -> Estimate:
-        certain = rng.random() < 0.3
-        covariance = mix @ mix.T / min(n, 10_000)
-        extra = {
-            "block_means": blocks + shift * k + 1e-3 * rng.standard_normal((40, K)),
-            "noise_key": "z" if coupled else f"z{k}",
-        }
-        extra |= {"coarse_block_means": extra["block_means"] + 1e-4} if rng.random() < 0.7 else {}
-        bias = np.where(rng.random(K) < 0.1, np.inf, 10.0 ** rng.uniform(-6, -2, K))
+
+def _covariance(n: float, *, collinear: bool = False) -> Any:
+    mix = np.eye(5) + 0.5 * np.tri(5)
+    mix[4] = mix[3] + (1e-3 if collinear else 0.5) * mix[0]
+    return mix @ mix.T / n
+
+
+def _noisy(
+    n: int, *, K: int = 5, diagonal: bool = False, unknown: bool = False, collinear: bool = False, **more: Any
+) -> Sides:
+    C_ = np.kron(np.eye(K // 5), _covariance(n, collinear=collinear))
+    bias = np.full(K, 0.3 / np.sqrt(n))
+    bias[2] = np.inf if unknown else bias[2]
+    made = {"covariance": np.diag(C_) if diagonal else C_, "samples": n} | more
+    return lambda s: (Estimate(s * np.tile(WAY, K // 5), bias, **made), Estimate(np.zeros(K), np.full(K, 1e-6)))
+
+
+def _certain(**more: Any) -> Sides:
+    coarser = more.pop("coarser", None)
+    return lambda s: (
+        Estimate(s * WAY, np.full(5, 1e-3), coarser=None if coarser is None else coarser * s * WAY, **more),
+        Estimate(np.zeros(5), np.full(5, 1e-4), proven=True),
+    )
+
+
+def _blockwise(*, coarse: bool) -> Sides:
+    noise, drawn = np.random.default_rng(5).standard_normal((2, 64, 5)) * [[[1e-2]], [[1e-3]]]
+
+    def side(s: float, own: float) -> Estimate:
+        blocks = noise + own * drawn + s * WAY
+        more = {"coarse_block_means": blocks + own * np.array([0.01, 0.002, 0.0, 0.0, 0.0])} if coarse else {}
         return Estimate(
-            shift * k, bias, covariance=None if certain else np.diag(covariance) if rng.random() < 0.2 else covariance,
-            samples=None if certain else n, averaged=bool(rng.integers(2)), coarser=shift * k * 3 if rng.random() < 0.5 else None,
-            proven=bool(rng.integers(2)), step_bias=np.minimum(bias, 1e-4) if rng.random() < 0.5 else None, scheme=str(scheme[k]),
-            thresholds=np.linspace(0, 1, 5) + 0.2 * k * rng.random(), threshold_bound=np.full(5, 1e-3),
-            **({} if certain else extra),
+            blocks.mean(0), np.full(5, 5e-3), covariance=_covariance(6400), samples=6400, block_means=blocks, noise_key="z",
+            step_bias=np.array([3e-3, np.inf, 0.0, 5e-3, 4e-3]), **more,
         )  # fmt: skip
 
-    return (R if rng.random() < 0.7 else C), held(side(0), side(1))
+    return lambda s: (side(s, 1.0), side(0.0, 0.0))
 
 
-def test_the_checker_agrees_with_the_judges_on_whatever_sides_there_are(seed: int) -> None:
-    """No sampling is tested here: the same numbers go through two programs, so one disagreement is one too many."""
-    rng, seen = np.random.default_rng(seed), set()
-    for k in range(150):
-        forms = {"stated": (C, random_pair(rng)[1])}
-        K = len(forms["stated"][1].names)
-        while len(forms) < 3:
-            expected, pair = random_pair(rng)
-            if len(pair.names) == K:
-                forms[f"form {len(forms)}"] = (R if len(forms) == 1 else expected, pair)
-        kind = ("equality", "identity", "bound")[k % 3]
-        certificate = certified(kind, forms, id="err:some" if k % 2 else "some")
-        assert problems(certificate) == [], (k, kind)
-        seen |= {(kind, form["verdict"], form["method"]) for form in certificate["forms"]}
-    assert {verdict for _, verdict, _ in seen} == {"CONFIRMED", "REFUTED", "UNDECIDED"}
-    assert {method for kind, _, method in seen if kind == "equality"} == {
-        "deterministic",
-        "coupled",
-        "discrete law",
-        "independent",
-    }
+def _two_schemes(one: str, other: str) -> Sides:
+    make = _noisy(500, scheme=one, step_bias=np.full(5, 0.01))
+    return lambda s: (make(s)[0], replace(_noisy(900, scheme=other)(0.0)[0], averaged=True))
 
 
-def test_the_checker_agrees_on_orders_whatever_the_errors_are(seed: int) -> None:
-    rng, seen = np.random.default_rng(seed), set()
-    for k in range(30):
-        h, p = 2.0 ** -np.arange(int(rng.integers(3, 7))), rng.choice([1.0, 1.8, 2.0, 2.3])
-        size = h**p * (1 + rng.normal(0, 0.5) * h)
-        relative = 10.0 ** rng.uniform(-4, -1)
-        e = size * (1 + relative * rng.standard_normal(len(h))) if k % 2 else size
-        noise = np.diag((relative * size) ** 2) if k % 2 else None
-        floor = np.full(len(h), rng.choice([1e-12, 1e-3]))
-        first = Estimate(e, floor, covariance=noise, samples=None if noise is None else 1000)
-        steps = Estimate(h, np.zeros(len(h)))
-        turned = slice(None, None, -1) if noise is None and k % 4 else slice(None)
-        first, steps = Estimate(e[turned], floor, covariance=noise, samples=first.samples), Estimate(h[turned], 0 * h)
-        certificate = certified(
-            "order", {"stated": (C, Evidence(first, steps, ("2.0",))), "wrong": (R, Evidence(first, steps, ("7.0",)))}
+def _shapes(s: float) -> tuple[Estimate, Estimate]:
+    first, second = _noisy(3000)(0.0)
+    F = np.linspace(0, 1, 200)
+    return (
+        replace(first, thresholds=F + s * F * (1 - F), threshold_bound=np.full(200, 1e-3)),
+        replace(second, thresholds=F, threshold_bound=np.full(200, 1e-4)),
+    )
+
+
+SIDES: dict[str, Sides] = {
+    "estimated budgets": _certain(),
+    "a proven budget": _certain(proven=True),
+    "a difference that hardly halves": _certain(coarser=2.01),
+    "a difference that does not halve": _certain(coarser=1.99),
+    "known covariance": _noisy(3_000_000),
+    "Hotelling's, skewed": _noisy(60),
+    "Hotelling's, averaged": _noisy(60, averaged=True),
+    "an unknown budget": _noisy(800, unknown=True),
+    "a nearly collinear panel": _noisy(800, collinear=True),
+    "variances": _noisy(800, diagonal=True),
+    "fewer samples than functionals": _noisy(5),
+    "a large panel": _noisy(800, K=100),
+    "coupled": _blockwise(coarse=False),
+    "coupled with a coarser step": _blockwise(coarse=True),
+    "one scheme": _two_schemes("a", "a"),
+    "two schemes": _two_schemes("a", "b"),
+    "shapes": _shapes,
+}
+
+
+def agree_where_it_flips(theirs: Callable[[float], str], ours: Callable[[float], str], places: Any) -> set[str]:
+    """Both programs change their minds at the same places to a part in 10⁴, from one of these numbers to the next; the outcomes met."""
+    outcomes = [theirs(place) for place in places]
+    for low, high, before, after in zip(places[:-1], places[1:], outcomes[:-1], outcomes[1:], strict=True):
+        if before == after:
+            continue
+        for _ in range(14):
+            middle = (low + high) / 2
+            low, high = (middle, high) if theirs(middle) == before else (low, middle)
+        assert (ours(low * (1 - 1e-4)), ours(high * (1 + 1e-4))) == (before, theirs(high)), (low, before, after)
+    return set(outcomes)
+
+
+@pytest.mark.parametrize("sort", SIDES)
+def test_the_checker_changes_its_mind_where_the_judges_do(sort: str) -> None:
+    """The same numbers go through two programs, and every rule has a place where the verdict depends on it."""
+    make = SIDES[sort]
+
+    def pair(s: float) -> Any:
+        return _Pair(json.loads(json.dumps({"first": _side(make(s)[0]), "second": _side(make(s)[1])})))
+
+    sound = pair(0.0)
+    unit = float(np.max(sound.se + np.where(np.isinf(sound.b), 0, sound.b)))
+    room = float(np.max(np.where(np.isinf(sound.b), 0, sound.b) + sound.quantile(1e-3) * sound.se))
+    for erratum, share, level in ((False, 3.0, 1e-6), (False, 3.0, 1e-9), (True, 60.0, 1e-6)):
+        their, our = (ERRATUM_AGREEMENT, ERRATUM) if erratum else (np.inf, np.inf)
+        met = agree_where_it_flips(
+            lambda s, a=their, d=share * room, level=level: str(
+                settle(*make(s), effect=3 * d, agreement=a, alpha=level).outcome
+            ),
+            lambda s, a=our, d=share * room, level=level: settled(pair(s), d, level, 1e-3, a),
+            unit * np.geomspace(1e-2, 1e3, 40),
         )
-        assert problems(certificate) == [], k
-        seen |= {(form["verdict"], noise is None) for form in certificate["forms"]}
-    assert len(seen) == 6
+        assert len(met) > 1, (sort, met)
+    assert pair(37 * unit).effect == pytest.approx(effect_size(*make(37 * unit)), rel=1e-9)
+
+
+@pytest.mark.parametrize("make", [_certain(), _noisy(60), _noisy(3_000_000)])
+def test_bounds_are_judged_the_same_up_to_their_edges(make: Sides) -> None:
+    sound = make(0.0)[0]
+    K, spread = len(sound.value), float(np.max(sound.standard_error + sound.bias_bound))
+
+    def lowered(s: float) -> Estimate:
+        return replace(sound, value=np.full(K, (s - 20) * spread))
+
+    def ours(s: float) -> str:
+        return bounded(
+            _Pair(json.loads(json.dumps({"first": _side(lowered(s)), "second": _side(zero_estimate(K))}))), 1e-6, 1e-3
+        )
+
+    def theirs(s: float) -> str:
+        return str(below_zero(lowered(s)).outcome)
+
+    assert len(agree_where_it_flips(theirs, ours, np.linspace(1, 60, 60))) == 3
+    assert [ours(1.0), ours(20.0), ours(60.0)] == ["CONFIRMED", "UNDECIDED", "REFUTED"]
+
+
+def _levels(
+    noise: float, *, wild: float = 0.0, floor: float = 1e-12, count: int = 6, power: float = 2.0
+) -> dict[str, Any]:
+    h = 0.5 ** np.arange(count)
+    errors = h**power * (1 + 0.6 * h - 0.3 * h**2) * (1 + wild * (h == h[2]))
+    covariance = None if noise == 0 else (noise * np.outer(h, h) ** 2) * (np.eye(count) + 0.3)
+    return {"h": h, "e": errors, "C": covariance, "floor": floor}
+
+
+def _their_order(levels: Mapping[str, Any], claimed: float) -> str:
+    found = order_of(levels["h"], levels["e"], order=claimed, floor=levels["floor"], covariance=levels["C"], alpha=1e-6)
+    return str(found.outcome)
+
+
+def _our_order(levels: Mapping[str, Any], claimed: float) -> str:
+    h, samples = levels["h"], None if levels["C"] is None else 500
+    first = Estimate(
+        levels["e"][::-1],
+        np.full(len(h), levels["floor"]),
+        covariance=None if samples is None else levels["C"][::-1, ::-1],
+        samples=samples,
+    )
+    form = {"first": _side(first), "second": _side(Estimate(h[::-1], 0 * h)), "panel": {"names": [str(claimed)]}}
+    form = json.loads(json.dumps(form))
+    return ordered(_Pair(form), form, 1e-6)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        _levels(0.0), _levels(0.0, count=4), _levels(0.0, count=3), _levels(0.0, wild=0.1), _levels(0.0, wild=0.9), _levels(0.0, floor=2e-5),
+        _levels(1e-6), _levels(1e-4), _levels(1e-3, count=4), _levels(1e-4, wild=0.05),
+    ],
+)  # fmt: skip
+def test_orders_are_enclosed_alike(levels: dict[str, Any]) -> None:
+    """The claimed order moves up from 2: its verdict changes at both ends of the interval and the tolerance."""
+    met = agree_where_it_flips(
+        lambda p: _their_order(levels, p),
+        lambda p: _our_order(levels, p),
+        np.linspace(2.0, 6.0, 9 if levels["C"] is not None else 161),
+    )
+    assert "REFUTED" in met
+
+
+@pytest.mark.parametrize(
+    ("make", "low", "high", "claimed"),
+    [
+        (lambda s: _levels(1e-6, wild=s), 1e-4, 1.0, 7.0),  # no power law fits
+        (lambda s: _levels(s), 1e-7, 1.0, 4.0),  # the finest error drowns
+        (lambda s: _levels(0.0, floor=s), 1e-9, 1e-2, 7.0),  # too few levels are clear of the floor
+    ],
+)
+def test_levels_say_nothing_from_the_same_place_on(
+    make: Callable[[float], dict[str, Any]], low: float, high: float, claimed: float
+) -> None:
+    places = np.geomspace(low, high, 8)
+    met = agree_where_it_flips(lambda s: _their_order(make(s), claimed), lambda s: _our_order(make(s), claimed), places)
+    assert {"REFUTED", "UNDECIDED"} <= met
 
 
 @pytest.mark.parametrize("degrees", [(1, 1), (1, 5), (3, 40), (30, 1e4), (96, np.inf), (1, np.inf)])
@@ -219,7 +347,7 @@ def _budget(c: dict[str, Any]) -> None:
     stated(c)["first"]["bias_bound"] = [0.5] * 6
 
 
-def _covariance(c: dict[str, Any]) -> None:
+def _variance(c: dict[str, Any]) -> None:
     stated(c)["first"]["covariance"][0][0] *= 1e4
 
 
@@ -258,7 +386,7 @@ def _shape(c: dict[str, Any]) -> None:
 TELLING: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a value": (_value, "stated: the verdict is CONFIRMED, but REFUTED follows"),
     "a budget": (_budget, "stated: the verdict is CONFIRMED, but UNDECIDED follows"),
-    "a covariance": (_covariance, "stated: the verdict is CONFIRMED, but UNDECIDED follows"),
+    "a covariance": (_variance, "stated: the verdict is CONFIRMED, but UNDECIDED follows"),
     "the tolerance": (_tolerance, "follows from the controls"),
     "the numbers of a control": (_control, "follows from the controls"),
     "a verdict": (_verdict, "g² + 30 %: the verdict is UNDECIDED, but REFUTED follows"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -272,6 +273,17 @@ def test_diff_shows_a_flip_first_and_fails(stored: Path, tmp_path: Path, fpk: Fp
     assert back.exit_code == 0, "a flip to what is expected is no failure"
 
 
+def test_diff_of_stores_compares_one_size_with_itself(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    shutil.copytree(tmp_path / ".fpk", tmp_path / "both")
+    fpk("run", stored, "--store", "both")  # the full size, written later
+    assert fpk("diff", ".fpk", "both", "--studies", stored, "--quick").stdout == "nothing changed\n"
+    found = plain(fpk("diff", ".fpk", "both", "--studies", stored, "--json"))
+    assert found["counts"]["inputs"] == 3, "quick is all the one has, full comes first in the other"
+    done = fpk("diff", ".fpk", "both", "--studies", stored, "--full")
+    assert done.exit_code == 2
+    assert "the store .fpk holds nothing" in done.stderr
+
+
 def test_diff_counts_what_is_too_much_to_list(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
     rows = [
         {"id": f"c{k}", "variant": "stated", "case": "", "expected": "CONFIRMED", "verdict": "CONFIRMED"}
@@ -355,12 +367,14 @@ def test_gc_keeps_records_of_other_studies_and_damaged_ones(stored: Path, tmp_pa
 
 def test_gc_keeps_what_fpk_mutants_uses(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
     from fpk.catalogue import load_catalogue
-    from fpk.kill_matrix import TRACE, mutated, mutated_tasks
+    from fpk.kill_matrix import mutated, mutated_tasks
+    from fpk.mutants import MUTANTS
     from fpk.study import Size
 
     catalogue = load_catalogue(stored)
     clean = tasks.tasks_of(catalogue, catalogue.studies, size=Size("quick"), root_seed=0)
-    (task,) = mutated_tasks(clean, [TRACE])
+    light = next(name for name, mutant in MUTANTS.items() if mutant.target.startswith("problem:"))
+    (task,) = mutated_tasks(clean, [light])
     assert mutated(task, str(tmp_path / ".fpk")) == ""
     assert plain(fpk("store", "gc", "--studies", stored, "--json"))["used"] == 4
     assert plain(fpk("rerun", task.key, "--studies", stored, "--json"))["records"][0]["equal"]
@@ -396,6 +410,41 @@ def test_verify_lists_damaged_records_and_removes_them_only_when_told(stored: Pa
     assert fpk("store", "verify", "--delete").exit_code == 0
     assert not path.exists()
     assert plain(fpk("store", "verify", "--json"))["records"] == 2
+
+
+def test_a_record_that_may_not_be_read_is_not_taken_for_damaged(
+    stored: Path, tmp_path: Path, fpk: Fpk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Store(tmp_path / ".fpk").path(keys(tmp_path)["sign"])
+
+    def refused(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Path, *args: Any, **kwargs: Any) -> Any:
+            if self.name == path.name:
+                raise PermissionError(13, "Permission denied")
+            return method(self, *args, **kwargs)
+
+        return call
+
+    for name in ("open", "read_bytes"):
+        monkeypatch.setattr(Path, name, refused(getattr(Path, name)))
+    done = fpk("store", "verify", "--delete")
+    assert done.exit_code == 2
+    assert "Permission denied" in done.stderr
+    assert path.exists()
+
+
+def test_records_that_somebody_else_saved_are_listed_and_left_alone(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    store, key = Store(tmp_path / ".fpk"), "ab" * 32
+    evidence, _ = store.load(keys(tmp_path)["sign"]) or pytest.fail("not stored")
+    store.save(key, evidence, {})
+    assert "(not of fpk run)" in fpk("store", "ls").stdout
+    assert plain(fpk("store", "verify", "--json"))["records"] == 4
+    assert plain(fpk("store", "gc", "--studies", stored, "--delete", "--json"))["elsewhere"] == 1
+    assert len(plain(fpk("store", "export", "--to", "out", "--json"))["files"]) == 4
+    assert "not computed any more" in fpk("why", key, "--studies", stored).stdout
+    done = fpk("rerun", key, "--studies", stored)
+    assert done.exit_code == 2
+    assert "unknown claim (of the record)" in done.stderr
 
 
 @pytest.mark.parametrize("how", ["empty", "truncated", "moved", "swapped inputs"])

@@ -37,6 +37,8 @@ SCORES = {
     "t without variance": (stats.t(2.0), lambda x: -3 * x / (2 + x**2)),
     "narrow gumbel": (stats.gumbel_r(3.0, 0.01), lambda x: (np.exp(-(x - 3) / 0.01) - 1) / 0.01),
     "uniform": (stats.uniform(2.0, 3.0), lambda x: 0 * x),
+    "truncated, newer kind": (stats.truncate(stats.Normal(), lb=-1.0, ub=2.0), lambda x: -x),
+    "exponential of a normal": (stats.exp(stats.Normal()), lambda x: -(np.log(x) + 1) / x),
     "mixture, newer kind": (
         stats.Mixture([stats.Logistic(), stats.Normal(mu=2.0)], weights=[0.5, 0.5]),
         lambda x: mixed(x, 0.25 / np.cosh(x / 2) ** 2, -np.tanh(x / 2)),
@@ -250,7 +252,11 @@ def test_torch_modules_and_derivatives_are_functions_too():
 
 def test_a_function_of_another_library_is_told_how_it_is_given():
     torch = pytest.importorskip("torch")
-    for drift in (lambda x, t: torch.sin(x), lambda x, t: x.exp()):
+    layer = torch.nn.Linear(1, 1)
+    with pytest.raises(ProblemError, match=r"written_for\('torch', module\)"):
+        fpk.Problem(layer, 1.0, initial=fpk.Gaussian(0.0, 1.0))
+    short = written_for("torch", lambda x, t: layer(x))  # float32 parameters, float64 positions
+    for drift in (lambda x, t: torch.sin(x), lambda x, t: x.exp(), lambda x, t: layer(torch.zeros(3, 1)), short):
         problem = fpk.Problem(drift, 1.0, initial=fpk.Gaussian(0.0, 1.0))
         with pytest.raises(ProblemError, match=r"drift .*shape \(3, 1\).*written_for\('torch', f\)"):
             problem.drift(np.zeros((3, 1)), 0.5)

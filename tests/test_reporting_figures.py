@@ -152,6 +152,15 @@ def test_noisy_levels_have_bars_of_three_standard_errors() -> None:
     assert np.allclose(np.abs(found), per_e * np.log((1 + 3.09 * 0.05) / (1 - 3.09 * 0.05)), atol=0.3)
 
 
+def test_a_control_is_drawn_where_its_errors_are_wrong_and_not_where_its_claim_is() -> None:
+    other_claim = settled(
+        "order", {("stated", ""): levels(H**2), ("one order too high", ""): levels(1.01 * H**2, order=3.0)}
+    )
+    assert "one order too high" not in order_figures(other_claim)[0]
+    other_errors = settled("order", {("stated", ""): levels(H**2), ("half the field", ""): levels(H)})
+    assert "to be refuted: half the field" in order_figures(other_errors)[0]
+
+
 @pytest.mark.parametrize(
     "stated",
     [

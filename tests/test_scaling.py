@@ -336,6 +336,20 @@ def test_a_scheduler_that_is_not_there_is_told_with_what_to_do(
         list(run(tasks, store, scheduler="tcp://127.0.0.1:9", scheduler_file=tmp_path / "gone.json"))
 
 
+@needs_dask
+def test_workers_that_cannot_be_started_are_told_without_a_traceback(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import distributed
+
+    def failing(**options: Any) -> None:
+        raise RuntimeError("Cluster failed to start: Nanny failed to start.")
+
+    monkeypatch.setattr(distributed, "LocalCluster", failing)
+    with pytest.raises(ClusterError, match=r"2 worker processes could not be started \(Cluster failed.*smaller -j"):
+        list(run(tasks_in(tiny), Store(tmp_path / ".fpk"), jobs=2))
+
+
 def test_what_is_stored_needs_no_workers(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks, store = tasks_in(tiny), Store(tmp_path / ".fpk")
     list(run(tasks, store))

@@ -195,6 +195,7 @@ def test_rows_have_the_fields_of_records_and_a_name_of_their_own():
         ("passed", "REFUTED", True),
         ("xfailed", "REFUTED", True),
         ("failed", "REFUTED", False),
+        ("undecided", "UNDECIDED", False),
         ("skipped", "UNDECIDED", False),
     ],
 )
@@ -429,6 +430,15 @@ def test_what_cannot_be_told_ends_as_asked(pytester, mode, kind):
     result.stdout.fnmatch_lines(["UNDECIDED test_it.py::test_cannot_tell assert_same_law at test_it.py:*"])
     if mode != "fail":
         result.stdout.fnmatch_lines([f"{kind.upper()[:5]}*UNDECIDED: *"])
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9,), reason="the fixture subtests is of pytest 9")
+def test_a_part_that_could_not_be_told_was_not_wanted_so(pytester):
+    """The whole test passes, and its part is skipped."""
+    text = "def test_parts(subtests):\n    with subtests.test(part=1):\n        law(0, n=1000, tolerance=0.01)"
+    result = run(pytester, text, "--fpk-undecided=skip", "--fpk-report=out")
+    assert result.ret == 0
+    assert [(r["verdict"], r["holds"]) for r in rows_in(pytester.path / "out")] == [("UNDECIDED", False)]
 
 
 def test_markers_and_settings_say_the_same_as_options(pytester, monkeypatch):

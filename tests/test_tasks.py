@@ -128,6 +128,25 @@ def test_a_file_and_its_folder_give_the_same_inputs(tmp_path: Path) -> None:
     assert set(whole[0].inputs["files"]) == {"__init__.py", "question.py", "_shared.py", "beside.py", "deep/well.py"}
 
 
+def test_each_study_has_the_files_it_imports_and_no_others(tmp_path: Path) -> None:
+    second = FOLDER["catalogue.py"].replace(
+        "CLAIMS = (",
+        "CLAIMS = (Claim('two', 'identity', '', '', '', {'stated': Outcome.CONFIRMED, 'wrong': Outcome.REFUTED}), ",
+    )
+    alone = (
+        FOLDER["question.py"]
+        .replace('"one"', '"two"')
+        .replace("from . import beside\n", "")
+        .replace(" * beside.FACTOR", "")
+    )
+    tasks = folder_tasks(tmp_path, {"catalogue.py": second, "second.py": alone})
+    found = {task.claim: set(task.inputs["files"]) for task in tasks}
+    assert found == {
+        "two": {"second.py", "_shared.py"},
+        "one": {"question.py", "_shared.py", "beside.py", "deep/well.py"},
+    }
+
+
 def test_a_decorated_study_function_is_addressed_by_its_file(tmp_path: Path) -> None:
     """functools.lru_cache and the like have no code object of their own."""
     text = (

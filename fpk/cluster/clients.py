@@ -71,12 +71,16 @@ def _local(jobs: int) -> Iterator[Any]:
         "preload": ["fpk.cluster.processes"],
     }
     free = {"dashboard_address": "127.0.0.1:0"}  # any free port: two runs at a time are no warning
-    with (
-        dask.config.set(settings),  # type: ignore[attr-defined]
-        _told_once(),
-        LocalCluster(**here, scheduler_kwargs=free) as cluster,
-        Client(cluster) as client,
-    ):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set(settings))  # type: ignore[attr-defined]
+        stack.enter_context(_told_once())
+        try:
+            cluster = stack.enter_context(LocalCluster(**here, scheduler_kwargs=free))
+        except (OSError, RuntimeError) as error:  # killed while they begin, no memory, no ports
+            raise ClusterError(
+                f"{jobs} worker processes could not be started ({error.__cause__ or error}). Try again, with a smaller -j, or without."
+            ) from error
+        client = stack.enter_context(Client(cluster))
         try:
             yield client
         finally:  # workers that are being closed complain that their scheduler is gone

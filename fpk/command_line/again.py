@@ -114,6 +114,7 @@ def _repeated(catalogue: Catalogue, record: Kept, root: Path) -> dict[str, Any]:
     from fpk.command_line.kept import again, changes_since
     from fpk.store import Store
 
+    task = again(catalogue, record)
     claim, variant, case = record.check
     row = {
         "id": claim,
@@ -123,7 +124,6 @@ def _repeated(catalogue: Catalogue, record: Kept, root: Path) -> dict[str, Any]:
         "seed": record.task["seed"],
         "key": record.key,
     }
-    task = again(catalogue, record)
     changed = changes_since(record, task, root)
     with tempfile.TemporaryDirectory(prefix="fpk-rerun-") as folder:
         found = _computed(task, record, Path(folder))

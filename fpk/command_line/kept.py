@@ -69,9 +69,20 @@ class Kept:
 
 
 def kept(store: Store, key: str) -> Kept:
-    """The record of a whole key."""
-    found = store.load(key)
-    return Kept(key, store.path(key), *(found or (None, {})))
+    """The record of a whole key.
+
+    Raises
+    ------
+    StoreError
+        If its file may not be read: whether it is damaged is not known then.
+    """
+    found, path = store.load(key), store.path(key)
+    if found is None and path.exists():
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error}. Its owner can make it readable.") from error
+    return Kept(key, path, *(found or (None, {})))
 
 
 def keys_of(store: Store) -> list[str]:
@@ -192,7 +203,7 @@ def older(store: Store, tasks: Sequence[Task], sizes: Sequence[str]) -> dict[tup
     checks = {(task.claim, task.variant, task.case) for task in tasks}
     found: dict[tuple[str, str, str], list[Kept]] = {}
     for record in everything(store):
-        if record.check in checks and record.task["size"] in sizes and "mutant" not in record.task:
+        if record.check in checks and record.task.get("size") in sizes and "mutant" not in record.task:
             found.setdefault(record.check, []).append(record)
     return found
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from fpk.records import Judged
     from fpk.study import Remark
 
+#: What is left out is named up to this many.
+FEW = 8
+
 
 @main.command("list")
 @click.argument("names", nargs=-1)
@@ -132,8 +135,11 @@ def stored(
     loaded = [(task, Store(store).load(task.key)) for task in tasks]
     missing = {(task.claim, task.case) for task, found in loaded if found is None}
     if len(missing) < len({(task.claim, task.case) for task in tasks}):
-        for claim, case in sorted(missing):
-            click.echo(f"fpk: not stored, so left out: {claim}{f' · {case}' if case else ''}", err=True)
+        named = [f"{claim}{f' · {case}' if case else ''}" for claim, case in sorted(missing)]
+        for name in named[:FEW]:
+            click.echo(f"fpk: not stored, so left out: {name}", err=True)
+        if len(named) > FEW:
+            click.echo(f"fpk: not stored, so left out: {len(named) - FEW} more (fpk run computes them)", err=True)
     whole = [
         Done(task, *found) for task, found in loaded if found is not None and (task.claim, task.case) not in missing
     ]

@@ -83,7 +83,8 @@ def _study(record: Kept) -> str:
         return "(damaged)"
     if "mutant" in record.task:
         return "(planted mistakes)"
-    return record.inputs.get("study") or f"{record.check[0].partition('.')[0]} (older)"
+    beginning = record.check[0].partition(".")[0]
+    return record.inputs.get("study") or (f"{beginning} (older)" if beginning else "(not of fpk run)")
 
 
 def _counts(records: Iterable[Kept]) -> list[dict[str, Any]]:
@@ -120,7 +121,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
 def _lines(rows: Sequence[dict[str, Any]]) -> list[str]:
     names = [" · ".join(part for part in (r["id"], r["variant"], r["case"], r["mutant"]) if part) for r in rows]
     return [
-        f"{r['key'][:12]}  {r['size']:5s}  {_size(r['bytes']):>9s}  {_age(r['age']):>6s}  {name}"
+        f"{r['key'][:12]}  {r['size'] or '':5s}  {_size(r['bytes']):>9s}  {_age(r['age']):>6s}  {name}"
         for r, name in zip(rows, names, strict=True)
     ]
 
@@ -189,7 +190,8 @@ def gc(studies: Path, store: Path, as_json: bool, delete: bool) -> None:
 
 def _is_of(record: Kept, studies: Path) -> bool:
     """Whether a record was computed from a study at or below a path."""
-    return bool(record.task) and Path(record.task["studies"]).resolve().is_relative_to(studies.resolve())
+    path = record.task.get("studies")
+    return bool(path) and Path(path).resolve().is_relative_to(studies.resolve())
 
 
 def _addressed(record: Kept, catalogue: Catalogue) -> bool:

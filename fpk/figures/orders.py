@@ -115,11 +115,9 @@ def _described(stated: Judged, levels: _Levels) -> str:
 
 
 def _nearest_control(own: Sequence[Judged], stated: _Levels) -> Judged | None:
-    """The control whose order is closest to the claimed one, among those with errors of their own."""
+    """The control whose order is closest to the claimed one; where another order is claimed of the same errors there is nothing to draw."""
     controls = [j for j in own if j.record.expected == Outcome.REFUTED and not j.record.stated]
-    controls = [
-        j for j in controls if (one := _levels(j)) is not None and not np.array_equal(one.errors, stated.errors)
-    ]
+    controls = [j for j in controls if (one := _levels(j)) is not None and one.order == stated.order]
     return min(controls, key=lambda j: abs(j.record.difference or 0.0), default=None)
 
 

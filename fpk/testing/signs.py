@@ -13,8 +13,8 @@ from fpk.wording import number_text
 
 #: How close a found order is to the one of a sign, and how equal equal numbers are.
 CLOSE, EQUAL = 0.12, 1e-3
-#: Ends of a sequence of errors that have stopped to fall fall by less than this factor.
-STOPPED = 1.2
+#: Errors have stopped to fall where their last local order is below this share of the first.
+STOPPED = 0.25
 
 
 def of_order(steps: Any, errors: Any, found: float, claimed: float) -> list[str]:
@@ -36,7 +36,7 @@ def of_order(steps: Any, errors: Any, found: float, claimed: float) -> list[str]
     def near(order: float) -> bool:
         return abs(found - order) <= CLOSE
 
-    if len(e) > 2 and abs(e[-1]) > 0 and abs(e[-2] / e[-1]) < STOPPED < abs(e[0] / e[1]):
+    if _stops(np.sort(h)[::-1], np.abs(e)):
         return [
             f"errors fall at first and stop at about {number_text(float(e[-1]))}: a floor, or another limit than the reference"
         ]
@@ -66,6 +66,14 @@ def of_order(steps: Any, errors: Any, found: float, claimed: float) -> list[str]
     if near(claimed / 2):
         return ["half of the order claimed: roots of errors in place of errors, or steps that were squared"]
     return []
+
+
+def _stops(h: Array, e: Array) -> bool:
+    """Whether errors at falling steps fall at first only."""
+    if len(e) < 3 or not np.all(e > 0):
+        return False
+    local = np.diff(np.log(e)) / np.diff(np.log(h))
+    return bool(local[0] > CLOSE and local[-1] < STOPPED * local[0])
 
 
 def of_residual(verdict: Verdict, residual: Estimate) -> list[str]:
