@@ -292,7 +292,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(place: Place, serial: Place, 
     assert_same_report(place, serial)
 
 
-STAGES = ("compute", "open", "fsync", "replace")
+STAGES = ("compute", "open", "fdatasync" if hasattr(os, "fdatasync") else "fsync", "replace")
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path

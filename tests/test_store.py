@@ -335,7 +335,8 @@ def test_a_crash_between_write_and_rename_leaves_the_old_record(store: Store, mo
 
 def test_what_is_renamed_is_complete_and_flushed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
-    replace, fsync = os.replace, os.fsync
+    to_disk = "fdatasync" if hasattr(os, "fdatasync") else "fsync"
+    replace, flush = os.replace, getattr(os, to_disk)
 
     def watched_replace(source: Any, target: Any) -> None:
         with np.load(source) as archive:
@@ -344,9 +345,9 @@ def test_what_is_renamed_is_complete_and_flushed(store: Store, monkeypatch: pyte
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", watched_replace)
-    monkeypatch.setattr(os, "fsync", lambda file: (events.append("fsync"), fsync(file)))
+    monkeypatch.setattr(os, to_disk, lambda file: (events.append("flush"), flush(file)))
     store.save(KEY, sampled_evidence(), PROVENANCE)
-    assert events == ["fsync", "replace True"]
+    assert events == ["flush", "replace True"]
 
 
 def test_records_are_readable_by_whom_the_mask_allows(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 #: How a claim's assumptions tell that what it is about is missing.
 MISSING = re.compile(r"(\S+) is not installed: skipped")
+#: Tasks from which compiling ahead pays.
+MANY = 1000
 
 
 @main.command(
@@ -156,6 +159,7 @@ def computed(
 
     ``how``: jobs, fresh, scheduler and scheduler_file, as :func:`fpk.runner.run` takes them.
     """
+    from fpk.compile_ahead import compiling_ahead
     from fpk.records import judged
     from fpk.runner import run as run_tasks
     from fpk.store import Store
@@ -164,7 +168,8 @@ def computed(
     tasks = tasks_of(catalogue, chosen, size=size, root_seed=root)
     asked = {name: value for name, value in how.items() if value is not None}
     results: list[Done] = []
-    with _progress(len(tasks)) as advance:
+    ahead = compiling_ahead() if len(tasks) > MANY else contextlib.nullcontext()
+    with ahead, _progress(len(tasks)) as advance:
         try:
             for done in run_tasks(tasks, Store(store), **asked):
                 results.append(done)
