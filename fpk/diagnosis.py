@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fpk.difference import EXCESS, Difference
+from fpk.difference import EXCESS, Difference, box_constrained
 from fpk.laws import Array
 from fpk.study import Evidence
 
@@ -23,6 +23,8 @@ from fpk.study import Evidence
 FITS = 3.0
 #: What no two computations of one quantity agree better than, relative to the difference itself.
 ALIKE = 0.01
+#: Probability that sampling noise makes a mistake that was made look as if it was another.
+DOUBT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,27 @@ def ranked(refuted: Evidence, controls: Mapping[str, Evidence]) -> list[Fit]:
     return sorted(fits, key=_rank)
 
 
+def explains(refuted: Evidence, control: Evidence) -> bool:
+    """Whether noise and budgets are all that a mistake leaves of a refuted difference, functionals taken together.
+
+    A stricter question than :attr:`Fit.fits`, for sampled evidence: S of :mod:`fpk.comparison` for d − c, at the level of one in a thousand.
+
+    Parameters
+    ----------
+    refuted, control : Evidence
+        On one panel, of at most :data:`fpk.difference.LARGE` functionals; of larger ones each functional is asked for itself.
+    """
+    found, change = (Difference(e.first, e.second, e.names) for e in (refuted, control))
+    left, budget = found.d - change.d, _budget(found) + _budget(change) + ALIKE * float(np.max(np.abs(found.d)))
+    if found.large or change.large:
+        return bool(
+            np.all(np.abs(left) <= budget + found.quantile(DOUBT / (2 * len(left))) * np.hypot(found.se, change.se))
+        )
+    from scipy.special import chdtri
+
+    return box_constrained(left, found.C + change.C, budget) <= float(chdtri(len(left), DOUBT))
+
+
 def agreeing(refuted: Evidence, controls: Mapping[str, Evidence]) -> list[str]:
     """Controls whose two sides agree within their own uncertainty, and far below the refuted difference, although they should not.
 
@@ -117,8 +140,12 @@ def _fit(name: str, found: Difference, control: Difference) -> Fit:
 
 def _scale(difference: Difference) -> Array:
     """Budget plus standard error; a hundredth of the largest difference where less is claimed, as mistakes interact."""
-    budget = np.where(np.isfinite(difference.b), difference.b, 0.0)
-    return np.maximum(budget + difference.se, ALIKE * np.max(np.abs(difference.d)) + np.finfo(float).tiny)
+    return np.maximum(_budget(difference) + difference.se, ALIKE * np.max(np.abs(difference.d)) + np.finfo(float).tiny)
+
+
+def _budget(difference: Difference) -> Array:
+    """The budget, 0 where none is known."""
+    return np.where(np.isfinite(difference.b), difference.b, 0.0)
 
 
 def _distance(gap: Array, scale: Array) -> float:

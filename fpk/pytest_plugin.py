@@ -351,4 +351,6 @@ def _earlier(folder: str) -> Sequence[dict[str, Any]]:
     try:
         return earlier(folder)
     except FpkError as error:
-        raise pytest.UsageError(f"--fpk-compare: {error}") from None
+        raise pytest.UsageError(
+            f"--fpk-compare: {error} An earlier session with --fpk-report=DIR writes one."
+        ) from None

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fpk.changes import Change, changes, grouped_inputs, read_records
 from fpk.junit import junit
@@ -52,7 +52,7 @@ def write_report(
     command: str,
     seconds: float,
     size: str,
-    since: Path | Iterable[Mapping[str, Any]] | None = None,
+    since: Path | str | Iterable[Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write ``index.html``, ``report.md``, ``records.jsonl``, ``junit.xml``, ``verdicts.json`` (what a baseline pins) and ``run.json``.
 
@@ -71,7 +71,7 @@ def write_report(
         How long it took.
     size : str
         Name of the size, quick or full.
-    since : Path, or rows as :func:`fpk.changes.read_records` gives them, optional
+    since : Path or str, or rows as :func:`fpk.changes.read_records` gives them, optional
         An earlier report, or its rows: what changed is told first.
 
     Returns
@@ -266,15 +266,16 @@ def _in_parts(matrix: Answers) -> list[Answers]:
     return [replace(matrix, rows=matrix.rows[start : start + 2 * MOST]) for start in starts]
 
 
-def _since(records: Sequence[Record], since: Path | Iterable[Mapping[str, Any]] | None) -> Since | None:
+def _since(records: Sequence[Record], since: Path | str | Iterable[Mapping[str, Any]] | None) -> Since | None:
     if since is None:
         return None
-    before = read_records(since) if isinstance(since, Path) else since
+    place = Path(since) if isinstance(since, str | Path) else None
+    before = read_records(place) if place is not None else cast("Iterable[Mapping[str, Any]]", since)
     found = changes(before, [record.as_json() for record in records])
     kinds: dict[str, list[Change]] = {}
     for change in found:
         kinds.setdefault(change.kind, []).append(change)
-    name = (since.resolve().name or str(since)) if isinstance(since, Path) else "the run before"
+    name = "the run before" if place is None else place.resolve().name or str(place)
     return Since(name, kinds, grouped_inputs(found))
 
 

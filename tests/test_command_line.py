@@ -17,6 +17,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from click.testing import CliRunner, Result
+
+from fpk.command_line import main
 
 FPK = [sys.executable, "-c", "import sys; sys.argv[0] = 'fpk'; from fpk.command_line import main; main()"]
 
@@ -63,7 +66,7 @@ def fpk(folder: Path, *arguments: object, **variables: str) -> subprocess.Comple
     )
 
 
-def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def document(done: subprocess.CompletedProcess[str] | Result) -> dict[str, Any]:
     """The one JSON object on stdout, strict and valid."""
 
     def refuse(constant: str) -> None:
@@ -71,7 +74,7 @@ def document(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
     found = json.loads(done.stdout, parse_constant=refuse)
     jsonschema.validate(found, DOCUMENT)
-    assert found["exit"] == done.returncode
+    assert found["exit"] == (done.exit_code if isinstance(done, Result) else done.returncode)
     return found
 
 
@@ -99,6 +102,17 @@ SPOILT = {
     3: ((RESIDUAL, RESIDUAL.replace("1e-12", "1e-12 if variant != 2.0 else np.inf")),),
     4: ((COMPUTES, "    if variant == 2.1:\n        raise RuntimeError('the well is dry')\n" + COMPUTES),),
 }
+
+
+def within(tiny: Path, *arguments: object, **variables: str) -> Result:
+    """The command in this process, beside the tiny study: what costs no new interpreter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tiny.parent)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        found = CliRunner().invoke(main, list(map(str, arguments)))
+    assert found.exception is None or isinstance(found.exception, SystemExit), found.exception
+    return found
 
 
 # -- run --------------------------------------------------------------------------------------------------------------------
@@ -201,74 +215,74 @@ def thing(variant, case, size, seed):
 
 def test_a_run_says_in_one_line_what_is_skipped_for_want_of_which_library(tiny: Path) -> None:
     tiny.write_text(tiny.read_text() + SKIPPED)
-    done = fpk(tiny.parent, "run", tiny, "--json")
+    done = within(tiny, "run", tiny, "--json")
     assert document(done)["counts"]["hold"] == 3
     lines = [line for line in done.stderr.splitlines() if "skipped" in line]
     assert lines == ["fpk: 1 of 2 claims are skipped: thinglib not installed (clients.thing)."]
-    alone = fpk(tiny.parent, "run", "--studies", tiny, "clients.thing")
-    assert alone.returncode == 2, "a run that examines nothing is not green"
+    alone = within(tiny, "run", "--studies", tiny, "clients.thing")
+    assert alone.exit_code == 2, "a run that examines nothing is not green"
     assert "nothing to compute: 1 of 1 claims are skipped: thinglib not installed" in alone.stderr
 
 
 def test_a_run_says_what_changed_since_an_earlier_report_even_in_its_own_place(tiny: Path) -> None:
-    fpk(tiny.parent, "run", tiny)
-    changed(tiny, *SPOILT[1])
-    done = fpk(tiny.parent, "run", tiny, "--since", "reports/latest")
-    assert done.returncode == 1
+    within(tiny, "run", tiny)
+    other = tiny.with_name("another.py")  # this process has imported the one
+    other.write_text(tiny.read_text())
+    done = within(tiny, "run", changed(other, *SPOILT[1]), "--since", "reports/latest")
+    assert done.exit_code == 1
     text = (tiny.parent / "reports/latest/report.md").read_text()
-    assert "since" in text.lower()
-    assert re.search(r"CONFIRMED.*REFUTED", text)
+    assert re.search(r"(?s)since.*CONFIRMED.*REFUTED", text)
 
 
 def test_a_folder_without_a_report_is_refused_before_anything_is_computed(tiny: Path) -> None:
     (tiny.parent / "empty").mkdir()
     for since in ("empty", "absent"):
-        done = fpk(tiny.parent, "run", tiny, "--since", since)
-        assert done.returncode == 2
+        done = within(tiny, "run", tiny, "--since", since)
+        assert done.exit_code == 2
         assert since in done.stderr
         assert "Traceback" not in done.stderr
     assert calls(tiny) == []
 
 
 def test_a_random_seed_is_told_and_repeats_the_run(tiny: Path) -> None:
-    first = fpk(tiny.parent, "run", tiny, "--seed", "random", "--json")
+    first = within(tiny, "run", tiny, "--seed", "random", "--json")
     told = re.search(r"--seed (\d+)", first.stderr)
     assert told is not None
-    again = fpk(tiny.parent, "run", tiny, "--seed", told[1], "--json")
+    again = within(tiny, "run", tiny, "--seed", told[1], "--json")
     assert [c["key"] for c in document(again)["claims"]] == [c["key"] for c in document(first)["claims"]]
     assert len(calls(tiny)) == 3
-    assert fpk(tiny.parent, "report", "--studies", tiny, "--seed", told[1]).returncode == 0
-    assert "nothing is stored" in fpk(tiny.parent, "report", "--studies", tiny, "--quick").stderr
-    assert "give the one that the run told" in fpk(tiny.parent, "report", "--studies", tiny, "--seed", "random").stderr
+    assert within(tiny, "report", "--studies", tiny, "--seed", told[1]).exit_code == 0
+    assert "nothing is stored" in within(tiny, "report", "--studies", tiny, "--quick").stderr
+    assert "give the one that the run told" in within(tiny, "report", "--studies", tiny, "--seed", "random").stderr
 
 
 def test_the_level_of_a_run_is_that_of_its_records_and_its_report(tiny: Path) -> None:
-    ran = document(fpk(tiny.parent, "run", tiny, "--alpha", "1e-9", "--json"))
+    ran = document(within(tiny, "run", tiny, "--alpha", "1e-9", "--json"))
     assert {c["alpha"] for c in ran["claims"]} == {1e-9}
-    again = document(fpk(tiny.parent, "report", "--studies", tiny, "--json", FPK_ALPHA="1e-9"))
+    again = document(within(tiny, "report", "--studies", tiny, "--json", FPK_ALPHA="1e-9"))
     assert {c["alpha"] for c in again["claims"]} == {1e-9}
 
 
 def test_a_cluster_that_does_not_answer_is_named(tiny: Path) -> None:
     (tiny.parent / "nobody.json").write_text("{")
     for option in (("--scheduler", "nonsense://here"), ("--scheduler-file", "nobody.json")):
-        done = fpk(tiny.parent, "run", tiny, *option)
-        assert done.returncode == 2, done.stderr
+        done = within(tiny, "run", tiny, *option)
+        assert done.exit_code == 2, done.stderr
         assert option[1] in done.stderr
         assert "Traceback" not in done.stderr
     assert calls(tiny) == []
-    here = fpk(tiny.parent, "run", tiny, "-j", "1", FPK_SCHEDULER="nonsense://here")
-    assert here.returncode == 0, "what the command line says of where to compute goes before settings"
+    here = within(tiny, "run", tiny, "-j", "1", FPK_SCHEDULER="nonsense://here")
+    assert here.exit_code == 0, "what the command line says of where to compute goes before settings"
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------------
 
 
 def test_certificates_stand_beside_the_report_and_are_checked_by_their_own_script(tiny: Path) -> None:
-    fpk(tiny.parent, "run", tiny)
+    within(tiny, "run", tiny)
     before = (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns
-    done = fpk(tiny.parent, "report", "tiny.sum", "--studies", tiny, "--certificate")
-    assert done.returncode == 0, done.stderr
+    done = within(tiny, "report", "tiny.sum", "--studies", tiny, "--certificate")
+    assert done.exit_code == 0, done.stderr
     assert "1 certificates in reports/latest/certificates" in done.stderr
     assert "check with: python reports/latest/certificates/certificate_check.py" in done.stderr
     assert (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns == before, "the report is left alone"
@@ -546,8 +560,6 @@ def test_a_start_imports_nothing_heavy_and_costs_a_tenth_of_a_second(action: str
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = fpk(tmp_path, "--help")
     assert done.returncode == 0
-    from fpk.command_line import main
-
     for command in main.commands:
         assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE)
     assert fpk(tmp_path, "run", "-h").returncode == 0
@@ -614,6 +626,9 @@ def test_an_interrupt_while_studies_are_read_exits_with_130(tiny: Path) -> None:
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 
 
+HIDDEN = "\x1b[?25l"
+
+
 def on_a_terminal(folder: Path, *arguments: object, **variables: str) -> str:
     """What a terminal on stderr receives."""
     screen, keyboard = pty.openpty()
@@ -640,7 +655,9 @@ def on_a_terminal(folder: Path, *arguments: object, **variables: str) -> str:
 
 
 def test_a_terminal_gets_colours_and_a_pipe_none(tiny: Path) -> None:
-    assert COLOUR.search(on_a_terminal(tiny.parent, "run", tiny))
+    shown = on_a_terminal(tiny.parent, "run", tiny)
+    assert COLOUR.search(shown)
+    assert HIDDEN in shown, "a progress bar hides the cursor"
     done = fpk(tiny.parent, "run", tiny)
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -649,8 +666,7 @@ def test_in_ci_no_progress_bar_fills_the_log(tiny: Path) -> None:
     shown = on_a_terminal(tiny.parent, "run", tiny, CI="true")
     assert "3 of 3 records hold" in shown
     assert "\r" not in shown.replace("\r\n", "")
-    assert "\x1b[?25l" not in shown
-    assert "\x1b[?25l" in on_a_terminal(tiny.parent, "run", tiny), "a terminal has one"
+    assert HIDDEN not in shown
 
 
 def test_no_color_is_respected_on_a_terminal(tiny: Path) -> None:

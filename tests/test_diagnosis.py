@@ -10,7 +10,7 @@ import pytest
 
 import fpk
 from fpk.catalogue import Catalogue
-from fpk.diagnosis import Fit, agreeing, ranked
+from fpk.diagnosis import Fit, agreeing, explains, ranked
 from fpk.laws import Array
 from fpk.marginals import Estimate, residual, zero_estimate
 from fpk.records import judged
@@ -67,6 +67,28 @@ def test_sampling_noise_is_the_unit_of_the_distance() -> None:
     best = ranked(sampled(0.52), {"slip": sampled(0.5)})[0]
     assert best.distance == pytest.approx(0.02 / 0.02)
     assert ranked(sampled(0.52), {"slip": sampled(0.9)})[0].distance > 10
+
+
+def correlated(values: Array, spread: float) -> Evidence:
+    """Two functionals that share nearly all of their noise."""
+    covariance = spread**2 * np.array([[1.0, 0.99], [0.99, 1.0]])
+    first = Estimate(np.asarray(values, float), np.zeros(2), covariance=covariance, samples=1_000_000)
+    return Evidence(first, Estimate(np.zeros(2), np.zeros(2)), ("a", "b"))
+
+
+def test_functionals_are_taken_together_where_they_share_their_noise() -> None:
+    """Left over: two standard errors in each, of one sign (S = 4 by hand, nothing unusual) or of both (S = 800)."""
+    refuted, spread = correlated(np.array([1.0, 1.0]), 0.1), 0.1
+    same, apart = (found(*(1.0 - 2 * spread * np.array(signs)), bound=0.0) for signs in ([1, 1], [1, -1]))
+    same, apart = (Evidence(e.first, e.second, ("a", "b")) for e in (same, apart))
+    assert explains(refuted, same)
+    assert not explains(refuted, apart)
+    assert all(fit.distance < 3 for fit in ranked(refuted, {"same": same, "apart": apart}))
+
+
+def test_what_is_left_is_a_share_of_the_difference() -> None:
+    fits = {fit.mistake: fit.left for fit in ranked(found(1.0, 0.0), {"it": found(1.0, 0.0), "half": found(0.5, 0.0)})}
+    assert fits == {"it": pytest.approx(0.0, abs=1e-9), "half": pytest.approx(0.5)}
 
 
 def test_controls_on_another_panel_are_not_ranked() -> None:

@@ -140,8 +140,9 @@ def test_cards_say_what_people_look_for(shown):
 
 def test_the_functional_that_decides_comes_first():
     exact = fpk.exact(OU, times=[0.7])
-    wrong = fpk.exact(fpk.Problem(fpk.Linear(-1.1), 1.0, initial=fpk.Gaussian(2.0, 0.3)), times=[0.7])
+    wrong = fpk.exact(fpk.Problem(fpk.Linear(-1.0), 1.3, initial=fpk.Gaussian(2.0, 0.3)), times=[0.7])
     verdict = fpk.compare(exact, wrong, tolerance=0.01)
+    assert verdict.worst > 0  # a wrong variance
     first = re.search(r"<tbody><tr><td[^>]*>([^<]*)</td><td", verdict._repr_html_())
     assert first
     assert first[1] == verdict.names[verdict.worst]

@@ -207,7 +207,7 @@ def test_what_changed_is_told_flips_first_with_the_inputs_that_differ(reports: P
     before = [record(), record("S0.E2", versions={"numpy": "2.0"}), record("S0.E3")]
     after = [record("S0.E4"), record("S0.E2", versions={"numpy": "2.1"}), record(verdict="REFUTED")]
     written(reports / "before", *before)
-    for since in (reports / "before", [j.record.as_json() for j in before]):
+    for since in (reports / "before", str(reports / "before"), [j.record.as_json() for j in before]):
         page = written(reports / "after", *after, since=since).read_text()
         text = (reports / "after" / "report.md").read_text()
         for told in (page[page.index('id="since"') :], text[text.index("## Changed since") :]):

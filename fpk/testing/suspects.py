@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fpk.diagnosis import FITS, Fit, ranked
+from fpk.diagnosis import FITS, Fit, explains, ranked
 from fpk.errors import FpkError
 from fpk.laws import Array
 from fpk.marginals import Estimate
@@ -54,6 +54,7 @@ class Lineup:
     unchanged: Estimate
     planted: bool = True
     _end: float = field(default_factory=lambda: time.process_time() + PATIENCE)
+    _controls: dict[str, Evidence] = field(default_factory=dict)
     _tried: int = 0
     _left: int = 0
 
@@ -67,12 +68,15 @@ class Lineup:
         mistakes : pairs of a name and what comes out with the mistake
         sizes : pairs of the name of a factor and the mistake for each value of it
         """
-        fits = list(self._ranked(self._tried_out(mistakes)))
-        found = [fit for fit in fits if fit.distance <= FITS]
+        fits = self._ranked(self._tried_out(mistakes))
+        found = [fit for fit in fits if self._fits(fit)]
         if not found:
             sized = [fit for name, size in sizes if (fit := self._sized(name, size))]
-            found = sorted((fit for fit in sized if fit.distance <= FITS), key=lambda fit: fit.distance)
+            found = sorted((fit for fit in sized if self._fits(fit)), key=lambda fit: fit.distance)
         return self._told(found, fits)
+
+    def _fits(self, fit: Fit) -> bool:
+        return fit.distance <= FITS and explains(self._refuted, self._controls[fit.mistake])
 
     def _tried_out(self, mistakes: Iterable[tuple[str, Effect]]) -> Iterator[tuple[str, Estimate]]:
         for name, outcome in mistakes:
@@ -82,9 +86,14 @@ class Lineup:
                 self._tried += 1
                 yield name, estimate
 
+    @property
+    def _refuted(self) -> Evidence:
+        return Evidence(self.obtained, self.expected, self.names)
+
     def _ranked(self, outcomes: Iterable[tuple[str, Estimate]]) -> list[Fit]:
-        refuted = Evidence(self.obtained, self.expected, self.names)
-        return ranked(refuted, {name: self._control(estimate) for name, estimate in outcomes})
+        controls = {name: self._control(estimate) for name, estimate in outcomes}
+        self._controls |= controls
+        return ranked(self._refuted, controls)
 
     def _control(self, estimate: Estimate) -> Evidence:
         """The change that the mistake makes."""
