@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 FEW = 8
 
 
-@main.command("list")
+@main.command(
+    "list",
+    epilog="""\b
+Examples:
+  fpk list                 every claim, its kind, how many wrong variants it is tried with, its study
+  fpk list calibration     those whose ids begin with calibration.""",
+)
 @click.argument("names", nargs=-1)
 @study_options
 def list_claims(names: tuple[str, ...], studies: Path, store: Path, as_json: bool) -> None:
@@ -67,7 +73,12 @@ def _listed(catalogue: Catalogue, id: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@main.command()
+@main.command(
+    epilog="""\b
+Examples:
+  fpk explain S0.E12           formula, source, controls, and what a full run found
+  fpk explain --quick S0.E12   what a quick run found"""
+)
 @click.argument("name", shell_complete=known_names)
 @study_options
 @size_option
