@@ -115,12 +115,13 @@ def _wavy(draw: DrawFn, lipschitz: float, stable: bool) -> WavyDrift:
 
 @st.composite
 def waves(draw: DrawFn, steepness: float, *, moving: bool = True) -> dict[str, float]:
-    """Height, wave, phase and speed with height · wave at most ``steepness``, and no height above 1; nothing of a wave without height."""
-    wave, share = draw(numbers(0.3, 3.0)), draw(numbers(0.0, 1.0))
+    """Height, wave, phase and speed with height · wave at most ``steepness``, and no height above 1; or nothing at all."""
+    if not draw(st.sampled_from([False, True, True])):
+        return {}
+    wave, share = draw(numbers(0.3, 3.0)), draw(numbers(0.1, 1.0))
     phase, speed = draw(numbers(0.0, 6.28)), draw(numbers(0.0, 6.0)) if moving else 0.0
     height = math.floor(1000 * share * min(1.0, steepness / wave)) / 1000
-    given = {"height": height, "wave": wave, "phase": phase, **({"speed": speed} if moving else {})}
-    return given if height else {}
+    return {"height": height, "wave": wave, "phase": phase, **({"speed": speed} if moving else {})}
 
 
 def diffusions(

@@ -39,6 +39,9 @@ def numbers(low: float, high: float) -> SearchStrategy[float]:
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise ProblemError(f"numbers need finite low <= high, got low={low!r} and high={high!r}.")
     digits = 0 if low == high else max(0, 2 - math.floor(math.log10(high - low)))
+    fine = 10.0 ** (digits + 1)
+    first, last = math.ceil(low * fine - 1e-9) / fine, math.floor(high * fine + 1e-9) / fine  # ends with few digits too
+    low, high = (first, last) if low <= first < last <= high else (low, high)
     return st.floats(low, high).map(partial(_rounded, digits, low, high))
 
 
