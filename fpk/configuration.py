@@ -83,6 +83,10 @@ def _text(given: Any) -> str:
     return given
 
 
+def _path(given: Any) -> str:
+    return os.path.expanduser(_text(given))
+
+
 def _whole(given: Any) -> int:
     if isinstance(given, bool) or not isinstance(given, int | str):
         raise ValueError
@@ -135,21 +139,21 @@ _A_PATH, _A_SEED = "a path", "a whole number ≥ 0 or the word random"
 _AN_ALPHA = f"a number from {ALPHAS[0]:g} to {ALPHAS[1]:g}"
 #: Everything that can be set.
 SETTINGS = (
-    Setting("studies", "studies", _text, _A_PATH, path=True),
-    Setting("store", ".fpk", _text, _A_PATH, path=True),
-    Setting("report", "reports/latest", _text, _A_PATH, path=True),
-    Setting("since", None, _text, _A_PATH, path=True),
+    Setting("studies", "studies", _path, _A_PATH, path=True),
+    Setting("store", ".fpk", _path, _A_PATH, path=True),
+    Setting("report", "reports/latest", _path, _A_PATH, path=True),
+    Setting("since", None, _path, _A_PATH, path=True),
     Setting("quick", False, _switch, "true or false"),
     Setting("jobs", 1, _jobs, f"a whole number from 1 to {MOST_JOBS}"),
     Setting("seed", "0", _seed, _A_SEED),
     Setting("alpha", 1e-6, _alpha, _AN_ALPHA),
     Setting("scheduler", None, _text, "an address such as tcp://10.0.0.5:8786"),
-    Setting("scheduler-file", None, _text, _A_PATH, path=True),
+    Setting("scheduler-file", None, _path, _A_PATH, path=True),
     Setting("pytest.seed", "0", _seed, _A_SEED),
     Setting("pytest.alpha", None, _alpha, _AN_ALPHA),
-    Setting("pytest.report", None, _text, _A_PATH, path=True),
-    Setting("pytest.compare", None, _text, _A_PATH, path=True),
-    Setting("pytest.summary", None, _text, _A_PATH, path=True),
+    Setting("pytest.report", None, _path, _A_PATH, path=True),
+    Setting("pytest.compare", None, _path, _A_PATH, path=True),
+    Setting("pytest.summary", None, _path, _A_PATH, path=True),
     Setting("pytest.undecided", "fail", _undecided, "fail, skip or xfail"),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -181,7 +185,7 @@ def configured(folder: Path | None = None, environ: Mapping[str, str] | None = N
     (2, 'FPK_JOBS')
     """
     values = {setting.name: Value(setting, setting.default) for setting in SETTINGS}
-    return values | _of_file(folder or Path.cwd()) | _of_environment(os.environ if environ is None else environ)
+    return values | _of_file(folder or Path()) | _of_environment(os.environ if environ is None else environ)
 
 
 def given(name: str, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Any:
@@ -216,7 +220,11 @@ def table_above(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
     ProblemError
         If a file on the way cannot be read, or is no TOML.
     """
-    for above in (folder.absolute(), *folder.absolute().parents):
+    try:
+        here = folder.absolute()
+    except OSError as error:
+        raise ProblemError(f"the working directory is gone ({error}): change to one that exists.") from error
+    for above in (here, *here.parents):
         file = above / FILE
         if file.is_file() and (table := _tool(file).get("fpk")) is not None:
             if not isinstance(table, Mapping):

@@ -131,6 +131,23 @@ def test_what_cannot_be_meant_is_refused_with_file_key_and_what_is_allowed(
         configured(project(tmp_path, text), {})
 
 
+def test_paths_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    folder = project(tmp_path, '[tool.fpk]\nstore = "~/kept"\n')
+    (folder / "below").mkdir()
+    for where in (folder, folder / "below"):
+        assert configured(where, {})["store"].value == str(tmp_path / "home" / "kept")
+
+
+def test_a_working_directory_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ProblemError, match="the working directory is gone"):
+        configured(environ={})
+
+
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes(b"[tool.fpk]\njobs = \xff\n")
     with pytest.raises(ProblemError, match=r"cannot read .*pyproject\.toml"):
