@@ -1,8 +1,9 @@
 """Assertions about laws, orders and identities, for pytest, unittest and notebooks.
 
 Each returns its :class:`fpk.Verdict` if it is CONFIRMED, and raises :class:`fpk.Refuted` or :class:`fpk.Undecided` (both AssertionErrors that carry
-the verdict) otherwise: a check that cannot tell does not pass. The probability of refuting something true is ``alpha``: as given, else what the
-running test may spend, else 10⁻⁶. A failure names the likely mistake and the command that runs the check again. Tolerances of laws are in units of the panel's functionals, which have variance 1: .01 is about a hundredth of the law's spread.
+the verdict) otherwise: a check that cannot tell does not pass. A failure names the likely mistake and the command that runs the check again.
+The probability of refuting something true is ``alpha``: as given, else what the running test may spend, else 10⁻⁶. Tolerances of laws are in
+units of the panel's functionals, which have variance 1: .01 is about a hundredth of the law's spread.
 
 ========================================= ====================================================
 ``assert_marginals(a, b)``                two routes have the same marginals
