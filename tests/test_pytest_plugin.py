@@ -62,7 +62,7 @@ def seeds(pytester: pytest.Pytester, *arguments: str) -> dict[str, tuple[int, st
     """Test name ↦ its seed and the root seed."""
     path = pytester.path / "seeds.txt"
     path.unlink(missing_ok=True)
-    pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments).assert_outcomes(passed=2)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:xdist", *arguments).assert_outcomes(passed=2)
     rows = [line.split() for line in path.read_text().splitlines()]
     return {name: (int(seed), root) for name, seed, root in rows}
 
@@ -114,7 +114,8 @@ def test_unittest_cases_are_told_as_well(pytester):
 def test_verdicts_are_kept_with_the_test(pytester, workers):
     pytester.makepyfile(test_checks=CHECKS)
     pytester.makeconftest(CONFTEST)
-    pytester.runpytest_subprocess("-p", "no:cacheprovider", *workers)
+    run = pytester.runpytest_subprocess if workers else pytester.runpytest_inprocess
+    run("-p", "no:cacheprovider", *workers)
     rows = [json.loads(line) for line in (pytester.path / "properties.jsonl").read_text().splitlines()]
     if workers:  # the controller's conftest hears of every report too
         rows = list({row[0]: row for row in rows}.values())
@@ -127,7 +128,7 @@ def test_verdicts_are_kept_with_the_test(pytester, workers):
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "today", ""])
 def test_other_seeds_are_refused(pytester, seed):
-    result = pytester.runpytest_subprocess(f"--fpk-seed={seed}")
+    result = pytester.runpytest_inprocess("-p", "no:xdist", f"--fpk-seed={seed}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--fpk-seed takes a whole number*or the word random, got*"])
 
