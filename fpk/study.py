@@ -171,6 +171,54 @@ def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None,
     )
 
 
+def order_evidence(
+    errors: Estimate | Array | Sequence[float],
+    steps: Array,
+    order: float,
+    *,
+    floor: float | Array = 0.0,
+    source: str = "errors",
+    charts: tuple[Chart, ...] = (),
+) -> Evidence:
+    """Evidence for a claim of kind order: that errors fall like steps to the power ``order``.
+
+    Parameters
+    ----------
+    errors : Estimate, or array of shape (L,)
+        With uncertainties of their own (noise, covariance), or certain up to ``floor``.
+    steps : array, shape (L,)
+        Step sizes h > 0, or whatever the errors are a power of.
+    order : float
+        What the variant claims.
+    floor : float or array of shape (L,), default 0
+        Round-off or quadrature bound of errors given as an array.
+    source : str, default "errors"
+        What errors given as an array are of.
+    charts : tuple of Chart, optional
+
+    Raises
+    ------
+    ProblemError
+        If there are not as many errors as steps.
+
+    Examples
+    --------
+    >>> steps = 0.5 ** np.arange(4)
+    >>> order_evidence(3 * steps**2, steps, 2, floor=1e-12).names
+    ('2',)
+    """
+    if not isinstance(errors, Estimate):
+        errors = np.asarray(errors, float)
+        errors = Estimate(errors, np.broadcast_to(np.asarray(floor, float), errors.shape).copy(), source=source)
+    steps, claimed = np.asarray(steps, float), f"{order:g}"
+    if steps.shape != errors.value.shape:
+        raise ProblemError(
+            f"{errors.value.size} errors go with {steps.size} steps: give one step for each error, coarse to fine."
+        )
+    second = Estimate(steps, np.zeros(len(steps)), source=f"order {claimed}")
+    return Evidence(errors, second, (claimed,), charts=charts)
+
+
 def _curves(panel: Panel, first: Any, second: Any, count: int) -> dict[str, Array]:
     block = panel.smooth[-1]
     t = block.time

@@ -11,9 +11,9 @@ import numpy as np
 import fpk
 from fpk.fokker_planck.discretisation import SECOND_ORDER
 from fpk.laws import Array
-from fpk.marginals import Estimate, residual, zero_estimate
+from fpk.marginals import residual, zero_estimate
 from fpk.panels import Panel, law_panel
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from ._budgets import Trial, share, trials
@@ -175,9 +175,8 @@ def correction(variant: float, case: str, size: Size, seed: int) -> Evidence:
     """Errors of E φ₂ left by ``variant`` times the correction, with the second-order scheme."""
     errors, corrections = _corrected()
     left = errors - variant * corrections
-    first = Estimate(left, np.full(len(left), 1e-12), source="what the correction leaves of E φ₂")
     steps = np.array([1.0 / cells for cells in LEVELS])
-    return Evidence(first, Estimate(steps, np.zeros(len(steps)), source="order 4"), ("4",))
+    return order_evidence(left, steps, 4, floor=1e-12, source="what the correction leaves of E φ₂")
 
 
 @study("grid1d.exposed", variants={"stated": (1.0, 1.0, 0.0)} | PLANTED)

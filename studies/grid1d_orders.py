@@ -22,7 +22,7 @@ from fpk.fokker_planck.fluxes import bernoulli
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.problems import manufactured
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
@@ -133,9 +133,8 @@ def _order_study(name: str, scheme: Scheme) -> None:
     def orders(variant: tuple[int, float], case: str, size: Size, seed: int) -> Evidence:
         more, variance = variant
         order, steps, errors, floor = _levels(scheme, case, variance)
-        first = fpk.Estimate(errors, np.full(len(errors), floor), source=f"mean square errors of {scheme}, {case}")
-        claimed = f"{order + more:g}"
-        return Evidence(first, fpk.Estimate(steps, np.zeros(len(steps)), source=f"order {claimed}"), (claimed,))
+        source = f"mean square errors of {scheme}, {case}"
+        return order_evidence(errors, steps, order + more, floor=floor, source=source)
 
     miss, factor = NEAR_MISSES[scheme.order < 2]
     orders.__name__ = f"orders_{name.lower()}"

@@ -17,8 +17,8 @@ from fpk.fokker_planck.product.alternating import ALTERNATING
 from fpk.fokker_planck.product.discretisation import discretised
 from fpk.fokker_planck.product.residuals import ProductResiduals
 from fpk.laws import Array
-from fpk.marginals import Estimate, residual, zero_estimate
-from fpk.study import Claim, Evidence, Size, study
+from fpk.marginals import residual, zero_estimate
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.tracing import traceable
 from fpk.verdict import Outcome
 
@@ -170,9 +170,7 @@ def orders(variant: tuple[int, float], case: str, size: Size, seed: int) -> Evid
         plan = REFINED[case]
         errors, order = _errors(case, factor), plan.order
         counts = np.array([m if plan.in_steps else n for n, m in plan.levels], float)
-    first = Estimate(errors, np.full(len(errors), ROUNDING), source=f"errors of E cos k·x, {case}")
-    claimed = f"{order + more:g}"
-    return Evidence(first, Estimate(1 / counts, np.zeros(len(counts)), source=f"order {claimed}"), (claimed,))
+    return order_evidence(errors, 1 / counts, order + more, floor=ROUNDING, source=f"errors of E cos k·x, {case}")
 
 
 # -- residuals ---------------------------------------------------------------------------------------------------------
@@ -213,8 +211,8 @@ LEVELS = (64, 80, 96, 112, 128)
 def correction(variant: float, case: str, size: Size, seed: int) -> Evidence:
     errors, corrections = _corrected(LEVELS)
     left = errors - variant * corrections
-    first = Estimate(left, np.full(len(left), 1e-12), source="what the correction leaves of E cos k·x")
-    return Evidence(first, Estimate(1 / np.array(LEVELS), np.zeros(len(left)), source="order 4"), ("4",))
+    source = "what the correction leaves of E cos k·x"
+    return order_evidence(left, 1 / np.array(LEVELS), 4, floor=1e-12, source=source)
 
 
 PLANTED: dict[str, dict[str, float]] = {

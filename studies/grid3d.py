@@ -8,8 +8,7 @@ import numpy as np
 
 import fpk
 from fpk.laws import Array
-from fpk.marginals import Estimate
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from ._planes import SCHEMES, square, tumbling, wave_error
@@ -97,6 +96,5 @@ def _errors(scheme: str) -> Array:
 @study("grid3d.orders", variants={"stated": 0, "one order too high": 1, "one order too low": -1}, cases=tuple(LEVELS))
 def orders(variant: int, case: str, size: Size, seed: int) -> Evidence:
     errors, counts = _errors(case), np.array(LEVELS[case])
-    first = Estimate(errors, np.full(len(errors), 3e-13), source=f"errors of E cos k·x, {case}")
-    claimed = f"{SCHEMES[case].order + variant:g}"
-    return Evidence(first, Estimate(1 / counts, np.zeros(len(counts)), source=f"order {claimed}"), (claimed,))
+    claimed = SCHEMES[case].order + variant
+    return order_evidence(errors, 1 / counts, claimed, floor=3e-13, source=f"errors of E cos k·x, {case}")

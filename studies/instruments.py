@@ -14,7 +14,7 @@ from fpk.fokker_planck.solutions import GridMarginals
 from fpk.independence import Correlations
 from fpk.laws import Array, TabulatedLaw
 from fpk.marginals import Vanishing
-from fpk.study import Evidence, Size, evidence, study
+from fpk.study import Evidence, Size, evidence, order_evidence, study
 
 from ._systems import BOX, DATA, WALLS, boxed, on_grid, walled
 
@@ -179,5 +179,4 @@ def time_order(variant: float, case: str, size: Size, seed: int) -> Evidence:
     steps = COARSEST * 2 ** np.arange(LEVELS)
     errors: Array = np.array([_errors(case, int(n)) for n in steps])
     floor = 3e-11 if case == "grid" else 1e-13
-    first = fpk.Estimate(errors, np.full(LEVELS, floor), source=f"errors of E X² at t = 1, {case}")
-    return Evidence(first, fpk.Estimate(1 / steps, np.zeros(LEVELS), source=f"order {variant:g}"), (f"{variant:g}",))
+    return order_evidence(errors, 1 / steps, variant, floor=floor, source=f"errors of E X² at t = 1, {case}")

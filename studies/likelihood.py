@@ -24,9 +24,8 @@ from fpk.battery.flows import flow, path_times
 from fpk.battery.likelihoods import points_of
 from fpk.fields import exact_field
 from fpk.laws import Array
-from fpk.marginals import Estimate
 from fpk.schedules import Schedule
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from ._log_densities import LINE, PATHS, PLANE, Route, between, on_path
@@ -278,8 +277,7 @@ def order(variant: tuple[Route, int], case: str, size: Size, seed: int) -> Evide
         return float(np.sqrt(np.mean((ell - WIDE.log_density(x)) ** 2)))
 
     errors = np.array([error(int(n)) for n in counts])
-    first = Estimate(errors, np.full(len(errors), 1e-12), source="log-density along the flow")
-    return Evidence(first, Estimate(1.0 / counts, np.zeros(len(counts)), source=f"order {claimed}"), (str(claimed),))
+    return order_evidence(errors, 1.0 / counts, claimed, floor=1e-12, source="log-density along the flow")
 
 
 CLAIMS = (

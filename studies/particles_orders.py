@@ -20,7 +20,7 @@ from fpk.particles.exact_transition import ExactTransition
 from fpk.particles.schemes import EulerMaruyama, Heun, Milstein, PlatenWeak, RungeKutta4, Scheme
 from fpk.particles.steps import Step
 from fpk.rates import strong_errors
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from ._solved import PLANE_MOMENTS, Crossed, Solved, cubic, fading, hyperbolics, spirals
@@ -157,10 +157,10 @@ def _order_study(what: str, kind: type[Scheme], cases: tuple[str, ...]) -> None:
 
     def orders(more: float, case: str, size: Size, seed: int) -> Evidence:
         problem = CROSSED.problem if case == "non-commuting" else SOLVED[case].problem
-        order = f"{getattr(kind().orders(problem), what) + more:g}"
+        order = getattr(kind().orders(problem), what) + more
         errors = _errors(what, kind, case, size, seed)
         steps = 1 / np.array(_ladder(what, kind, case).counts[: len(errors.value)])
-        return Evidence(errors, fpk.Estimate(steps, np.zeros(len(steps)), source=f"order {order}"), (order,))
+        return order_evidence(errors, steps, order)
 
     orders.__name__ = f"{what}_{kind.__name__.lower()}"
     study(claim_id(what, kind), variants={"stated": 0.0, TOO_HIGH: 1.0}, cases=cases)(orders)
@@ -221,9 +221,8 @@ def one_step(variant: tuple[float, tuple[tuple[float, ...], ...]], case: str, si
         moments = np.mean([_moments_of_a_step(place, h, together) for together in signs], axis=0)
         return float(np.linalg.norm(moments - STRONGLY_CROSSED.moments(np.outer(place, place), h)))
 
-    order, none = f"{(PlatenWeak.general.weak or 0) + 1 + more:g}", np.zeros(len(lengths))
-    errors = fpk.Estimate(np.array([error(h) for h in lengths]), none + ROUNDING, source="moments after one step")
-    return Evidence(errors, fpk.Estimate(lengths, none, source=f"order {order}"), (order,))
+    order = (PlatenWeak.general.weak or 0) + 1 + more
+    return order_evidence([error(h) for h in lengths], lengths, order, floor=ROUNDING, source="moments after one step")
 
 
 def _moments_of_a_step(place: Array, h: float, signs: tuple[float, ...]) -> Array:

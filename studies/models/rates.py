@@ -13,7 +13,7 @@ from fpk.models.features import Hermite, Splines
 from fpk.models.fits import fit
 from fpk.models.objectives import Quadratic
 from fpk.models.points import drawn, law_points
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
@@ -24,10 +24,6 @@ DATA = fpk.problems.two_peaks()
 LAW, LATE_LAW = (DATA.pushed(np.eye(1) * VP.alpha(t), np.zeros(1), np.eye(1) * VP.sigma(t) ** 2) for t in (TIME, LATE))
 #: What is added to the order, and a factor on the target.
 VARIANTS = {"stated": (0, 1.0), "one order higher": (1, 1.0)}
-
-
-def _order_evidence(steps: Array, errors: fpk.Estimate, order: int) -> Evidence:
-    return Evidence(errors, fpk.Estimate(steps, np.zeros(len(steps)), source=f"order {order}"), (f"{order}",))
 
 
 # -- features ----------------------------------------------------------------------------------------------------------
@@ -61,7 +57,7 @@ def rate_in_features(variant: tuple[int, float], case: str, size: Size, seed: in
     errors = np.array([_spline_error(n, degree, factor) for n in PIECES])
     steps = (INTERVAL[1] - INTERVAL[0]) / np.array(PIECES)
     first = fpk.Estimate(errors, np.full(len(errors), ROUNDING), source=f"score errors of {case} splines")
-    return _order_evidence(steps, first, degree + 1 + more)
+    return order_evidence(first, steps, degree + 1 + more)
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
@@ -108,7 +104,7 @@ def rate_in_data(variant: tuple[int, float], case: str, size: Size, seed: int) -
         samples=min(drawings),
         source=f"excess of the {case} minimiser",
     )
-    return _order_evidence(1 / np.array(SIZES), first, 1 + more)
+    return order_evidence(first, 1 / np.array(SIZES), 1 + more)
 
 
 HIGHER = "one more than claimed"

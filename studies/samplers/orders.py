@@ -18,7 +18,7 @@ from fpk.panels import Panel
 from fpk.samplers import MALA, ProbabilityFlow, Sampler, reflowed_field
 from fpk.samplers.coupling import quantiles
 from fpk.samplers.times import quadratic
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from ._cases import CASES, RIGHT, Case, Slip, discovered
@@ -92,11 +92,10 @@ def _order_study(kind: type[Sampler], cases: dict[str, Case]) -> None:
 
     def orders(variant: str, case: str, size: Size, seed: int) -> Evidence:
         setting = cases[case]
-        order = f"{setting.order + (variant == TOO_HIGH):g}"
         errors = np.array([distance(setting, n, SLIPS[variant], quantile_count(size)) for n in setting.counts])
-        first = Estimate(errors[:, 0], errors[:, 1], source=f"errors of {kind.name}, {case}")
-        steps = 1 / np.array(setting.counts, float)
-        return Evidence(first, Estimate(steps, np.zeros(len(steps)), source=f"order {order}"), (order,))
+        order, steps = setting.order + (variant == TOO_HIGH), 1 / np.array(setting.counts, float)
+        source = f"errors of {kind.name}, {case}"
+        return order_evidence(errors[:, 0], steps, order, floor=errors[:, 1], source=source)
 
     def applies(variant: str, case: str) -> bool:
         return variant != LATE or cases[case].order >= 2
@@ -307,9 +306,8 @@ def prior(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evi
         sampler = ProbabilityFlow(model(data, schedule), times=quadratic(32, start=float(T)), method="rk4")
         starts = factor * quantiles(sampler.prior, u), quantiles(on_path(data, schedule, float(T)), u)
         errors.append(np.sqrt(np.mean(np.subtract(*(followed(sampler, x) for x in starts)) ** 2)))
-    first = Estimate(np.array(errors), np.full(len(errors), 1e-12), source=f"cost of the prior, {case}")
-    scale = Estimate(np.exp(-HORIZONS), np.zeros(len(HORIZONS)), source=f"order {order + more:g}")
-    return Evidence(first, scale, (f"{order + more:g}",))
+    source = f"cost of the prior, {case}"
+    return order_evidence(errors, np.exp(-HORIZONS), order + more, floor=1e-12, source=source)
 
 
 CLAIMS = (

@@ -17,9 +17,9 @@ import fpk
 from fpk.chains import propagate
 from fpk.fields import Field, exact_field
 from fpk.laws import Array, GaussianMixture
-from fpk.marginals import Estimate, zero_estimate
+from fpk.marginals import zero_estimate
 from fpk.samplers import DDPM, EulerMaruyama
-from fpk.study import Evidence, Size, study
+from fpk.study import Evidence, Size, order_evidence, study
 
 from .._limits import limit_evidence
 from .._systems import DATA
@@ -315,8 +315,8 @@ def ddpm_and_euler(variant: tuple[float, float, float], case: str, size: Size, s
             return float(np.linalg.norm(euler.mean(AT[:, None]) - ddpm.mean(AT[:, None])))
         return abs(euler.std**2 - ddpm.std**2)
 
-    first = Estimate(np.array([apart(h) for h in steps]), np.full(6, 1e-14), source=f"Euler less DDPM, {case}")
-    return Evidence(first, Estimate(steps, np.zeros(6), source=f"order {order:g}"), (f"{order:g}",))
+    errors = [apart(h) for h in steps]
+    return order_evidence(errors, steps, order, floor=1e-14, source=f"Euler less DDPM, {case}")
 
 
 # -- posteriors --------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 import fpk
 from fpk.laws import Array, GaussianMixture
 from fpk.marginals import zero_estimate
-from fpk.study import Claim, Evidence, Size, evidence, study
+from fpk.study import Claim, Evidence, Size, evidence, order_evidence, study
 from fpk.verdict import Outcome
 
 from .._systems import BOX, DATA, boxed, constant_law, on_grid
@@ -175,15 +175,9 @@ def exploding_limit(variant: float, case: str, size: Size, seed: int) -> Evidenc
     """Orders in B^(−1/2), from B = 16 to 4,096."""
     data, order = (CENTRED, 2.0) if case == "centred data" else (DATA, 1.0)
     totals = 16.0 * 4.0 ** np.arange(5)
-    return _ordered(
-        [_wasserstein(data, b) for b in totals], totals**-0.5, order + variant, floor=1e-11, what="W₂ to N(0, 1)"
+    return order_evidence(
+        [_wasserstein(data, b) for b in totals], totals**-0.5, order + variant, floor=1e-11, source="W₂ to N(0, 1)"
     )
-
-
-def _ordered(errors: list[float], steps: Array, order: float, *, floor: float, what: str) -> Evidence:
-    first = fpk.Estimate(np.array(errors), np.full(len(errors), floor), source=what)
-    second = fpk.Estimate(np.asarray(steps), np.zeros(len(errors)), source=f"order {order:g}")
-    return Evidence(first, second, (f"{order:g}",))
 
 
 @study("S2.E18", variants={"stated": 1.0, "order 2": 2.0, "order ½": 0.5}, cases=("mean", "second moment"))
@@ -198,8 +192,8 @@ def chain_to_sde(variant: float, case: str, size: Size, seed: int) -> Evidence:
 
     truth = mean * np.exp(-0.7) if case == "mean" else 1 + (second - 1) * np.exp(-1.4)
     steps = 8 * 2 ** np.arange(6)
-    return _ordered(
-        [chain(int(n)) - truth for n in steps], 1 / steps, variant, floor=1e-14, what=f"error of the {case}"
+    return order_evidence(
+        [chain(int(n)) - truth for n in steps], 1 / steps, variant, floor=1e-14, source=f"error of the {case}"
     )
 
 

@@ -17,11 +17,11 @@ import numpy as np
 import fpk
 from fpk.fields import Field, exact_field
 from fpk.laws import Array, Law
-from fpk.marginals import Estimate, without_luck, zero_estimate
+from fpk.marginals import without_luck, zero_estimate
 from fpk.samplers import DDIM, Kernel
 from fpk.samplers.coupling import quantiles
 from fpk.samplers.times import log_snr, quadratic
-from fpk.study import Evidence, Size, study
+from fpk.study import Evidence, Size, order_evidence, study
 
 from .._limits import limit_evidence
 from .._systems import DATA
@@ -171,9 +171,8 @@ def implicit_steps(variant: tuple[int, type[DDIM], float], case: str, size: Size
     else:
         counts = 10 * 2 ** np.arange(4 if size.quick else 6)
         steps, errors = 1 / counts, [_many_steps(case, kind, factor, int(n)) for n in counts]
-    order = f"{more + (2 if case == POINT else 1):g}"
-    first = Estimate(np.array(errors), np.full(len(errors), 1e-12), source=f"errors {case}")
-    return Evidence(first, Estimate(steps, np.zeros(len(steps)), source=f"order {order}"), (order,))
+    order = more + (2 if case == POINT else 1)
+    return order_evidence(errors, steps, order, floor=1e-12, source=f"errors {case}")
 
 
 # -- the way back ------------------------------------------------------------------------------------------------------------

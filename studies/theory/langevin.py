@@ -22,7 +22,7 @@ from fpk.fields import exact_field
 from fpk.laws import Array, GaussianMixture, Law, TabulatedLaw
 from fpk.marginals import zero_estimate
 from fpk.samplers import ULA
-from fpk.study import Evidence, Size, evidence, study
+from fpk.study import Evidence, Size, evidence, order_evidence, study
 
 from .._limits import limit_evidence
 from .._systems import BOX, DATA, boxed, constant_law, on_grid
@@ -317,12 +317,9 @@ BIASES = {
 def chains_at_rest(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
     order, noise = variant
     gammas = CHAINS[case][2] / 2.0 ** np.arange(5)
-    first = fpk.Estimate(
-        np.array([_off(case, g, noise * g) for g in gammas]), np.full(5, 1e-5), source="W₁ of the law at rest to p"
-    )
-    second = fpk.Estimate(gammas, np.zeros(5), source=f"order {order:g}")
+    errors, source = [_off(case, g, noise * g) for g in gammas], "W₁ of the law at rest to p"
     charts = (_leaving(),) if case == "double well" and variant == BIASES["stated"] else ()
-    return Evidence(first, second, (f"{order:g}",), charts=charts)
+    return order_evidence(errors, gammas, order, floor=1e-5, source=source, charts=charts)
 
 
 # -- without noise -----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import fpk
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.models.points import time_nodes
-from fpk.study import Evidence, Size, study
+from fpk.study import Evidence, Size, order_evidence, study
 
 from .._limits import limit_evidence
 from . import _loss_charts as charts
@@ -251,9 +251,8 @@ def without_a_weight(variant: bool, case: str, size: Size, seed: int) -> Evidenc
         losses = [denoising_loss(SETS["two peaks"], 1.0, sigma, level) for _, sigma in nodes]
         return sum(w * (s**2 if variant else 1.0) * loss for (w, s), loss in zip(nodes, losses, strict=True))
 
-    errors = np.array([added(float(end)) for end in ends])
-    first = fpk.Estimate(errors, np.full(len(errors), 1e-9), source="what the loss gains towards t = 0")
-    return Evidence(first, fpk.Estimate(ends, np.zeros(len(ends)), source="order 1"), ("1",))
+    errors = [added(float(end)) for end in ends]
+    return order_evidence(errors, ends, 1, floor=1e-9, source="what the loss gains towards t = 0")
 
 
 # -- laws and scores ---------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import fpk
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
-from fpk.study import Claim, Evidence, Remark, Size, study
+from fpk.study import Claim, Evidence, Remark, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from .._limits import limit, limit_evidence
@@ -135,8 +135,8 @@ def finite_variance(variant: Callable[[Array], Any], case: str, size: Size, seed
         return float(np.abs(sums - claimed).max())
 
     counts = 8 * 4 ** np.arange(6)
-    first = fpk.Estimate(np.array([distance(int(n)) for n in counts]), np.full(6, 1e-8), source="distance to N(0, 1)")
-    return Evidence(first, fpk.Estimate(1 / counts, np.zeros(6), source="order 0.5"), ("0.5",))
+    distances = [distance(int(n)) for n in counts]
+    return order_evidence(distances, 1 / counts, 0.5, floor=1e-8, source="distance to N(0, 1)")
 
 
 @study("err:S4.T50", variants={"inside": 0.0, "outside": 1.0})

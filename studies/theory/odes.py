@@ -15,7 +15,7 @@ import fpk
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.particles.schemes import RungeKutta4
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from .._limits import limit_evidence
@@ -140,8 +140,8 @@ def euler_steps(variant: tuple[float, float], case: str, size: Size, seed: int) 
     factor, order = variant
     errors, name = ROUTES[case]
     steps = 1.0 / (COARSEST * 2 ** np.arange(LEVELS))
-    first = fpk.Estimate(errors(name, factor, seed), np.full(LEVELS, 1e-11), source=f"errors at t = 1, {case}")
-    return Evidence(first, fpk.Estimate(steps, np.zeros(LEVELS), source=f"order {order:g}"), (f"{order:g}",))
+    found = errors(name, factor, seed)
+    return order_evidence(found, steps, order, floor=1e-11, source=f"errors at t = 1, {case}")
 
 
 # -- uniqueness --------------------------------------------------------------------------------------------------------------

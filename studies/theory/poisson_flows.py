@@ -20,7 +20,7 @@ from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.samplers import PoissonField
 from fpk.samplers.poisson import followed
-from fpk.study import Evidence, Size, study
+from fpk.study import Evidence, Size, order_evidence, study
 
 from .._limits import limit
 from . import _poisson_charts as charts
@@ -111,12 +111,6 @@ LEVELS = tuple(np.linspace(0.05, 0.95, 13))
 DATA_LAWS = {"off centre": (LINE, 1.0, 4.0), "centred": (CENTRED, 2.0, 1.5)}
 
 
-def _order(errors: Array, floor: float, far: tuple[float, ...], order: float, source: str) -> Evidence:
-    first = fpk.Estimate(errors, np.full(len(far), floor), source=source)
-    steps = fpk.Estimate(1 / np.array(far), np.zeros(len(far)), source=f"order {order:g}")
-    return Evidence(first, steps, (f"{order:g}",))
-
-
 #: What is added to the order, the power of the kernel, the factor of the slopes.
 FORGETTING = {
     "stated": (0.0, 2.0, 1.0),
@@ -140,7 +134,8 @@ def angles(variant: tuple[float, float, float], case: str, size: Size, seed: int
         return np.abs(angle / np.pi + np.array(LEVELS) - 1).max(1)
 
     fine, coarse = distances(steps), distances(steps // 2)
-    return _order(fine, 0.5 * float(np.abs(fine - coarse).max()) + 1e-9, far, order + more, f"lines of {case} data")
+    floor = 0.5 * float(np.abs(fine - coarse).max()) + 1e-9
+    return order_evidence(fine, 1 / np.array(far), order + more, floor=floor, source=f"lines of {case} data")
 
 
 # -- there and back ----------------------------------------------------------------------------------------------------------
@@ -274,7 +269,8 @@ def hemisphere(variant: tuple[float, Tilt, OtherLines | None], case: str, size: 
     fineness = 2 if size.quick else 4
     fine, coarse = (np.abs(_ends(case, "hemisphere", tilt, far, k, lines)).max(1) for k in (fineness, fineness // 2))
     floor = 0.5 * float(np.abs(fine - coarse).max()) + 1e-9
-    return _order(fine, floor, far, 1.0 + more, f"ends of lines from a hemisphere, {case}")
+    source = f"ends of lines from a hemisphere, {case}"
+    return order_evidence(fine, 1 / np.array(far), 1.0 + more, floor=floor, source=source)
 
 
 def _limiting(case: str, start: str, tilt: Tilt, far: tuple[float, ...], size: Size) -> Evidence:

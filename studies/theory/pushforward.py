@@ -20,7 +20,7 @@ from fpk.laws import Array, central_derivative
 from fpk.marginals import zero_estimate
 from fpk.models.layers import Affine
 from fpk.models.points import law_points
-from fpk.study import Evidence, Size, study
+from fpk.study import Evidence, Size, order_evidence, study
 
 from .._limits import limit_evidence
 from .._systems import DATA
@@ -229,11 +229,8 @@ def one_step(variant: Step, case: str, size: Size, seed: int) -> Evidence:
         before, after = densities(x, x + h * variant.moved * f, h)
         return float(np.sqrt(np.mean((after - before + h * variant.trace * trace) ** 2)))
 
-    first = fpk.Estimate(
-        np.array([error(h) for h in EPSILONS]), np.full(len(EPSILONS), 1e-12), source=f"errors of one step, {case}"
-    )
-    second = fpk.Estimate(EPSILONS, np.zeros(len(EPSILONS)), source=f"order {variant.order:g}")
-    return Evidence(first, second, (f"{variant.order:g}",))
+    errors, source = [error(h) for h in EPSILONS], f"errors of one step, {case}"
+    return order_evidence(errors, EPSILONS, variant.order, floor=1e-12, source=source)
 
 
 #: Numbers made of a matrix, from arrays of shape (d, d).

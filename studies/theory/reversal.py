@@ -14,7 +14,7 @@ import fpk
 from fpk.laws import Array, central_derivative
 from fpk.marginals import zero_estimate
 from fpk.paths import two_time_panel
-from fpk.study import Evidence, Size, evidence, study
+from fpk.study import Evidence, Size, evidence, order_evidence, study
 
 from .._limits import limit_evidence
 from .._systems import DATA, Score, constant_law, on_grid, scaled, walled
@@ -78,9 +78,7 @@ def _step_errors(factor: float, noise: float) -> Array:
 def reverse_steps(variant: tuple[float, float, float], case: str, size: Size, seed: int) -> Evidence:
     order, *factors = variant
     errors = _step_errors(*factors)
-    first = fpk.Estimate(errors, np.full(len(errors), 1e-9), source="E X² after the reverse chain")
-    second = fpk.Estimate(1 / COUNTS, np.zeros(len(errors)), source=f"order {order:g}")
-    return Evidence(first, second, (f"{order:g}",))
+    return order_evidence(errors, 1 / COUNTS, order, floor=1e-9, source="E X² after the reverse chain")
 
 
 # -- starts ------------------------------------------------------------------------------------------------------------------

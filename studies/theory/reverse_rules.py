@@ -13,7 +13,7 @@ import numpy as np
 
 import fpk
 from fpk.laws import Array, GaussianMixture, central_derivative
-from fpk.study import Claim, Evidence, Remark, Size, evidence, study
+from fpk.study import Claim, Evidence, Remark, Size, evidence, order_evidence, study
 from fpk.verdict import Outcome
 
 from .._limits import limit_evidence
@@ -340,8 +340,7 @@ def sampling_rule(variant: tuple[float, float, float, float], case: str, size: S
     order, pull, push, power = variant
     steps = (48 if size.quick else 96) * 2 ** np.arange(5)
     errors = [line_errors(pull, push, power, int(n))[case == "variance"] for n in steps]
-    first = fpk.Estimate(np.array(errors), np.full(5, 1e-12), source=f"error of the {case}")
-    return Evidence(first, fpk.Estimate(1 / steps, np.zeros(5), source=f"order {order:g}"), (f"{order:g}",))
+    return order_evidence(errors, 1 / steps, order, floor=1e-12, source=f"error of the {case}")
 
 
 # -- the law that must be known ----------------------------------------------------------------------------------------------

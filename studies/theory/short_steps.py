@@ -14,7 +14,7 @@ import fpk
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.moments import transition
-from fpk.study import Claim, Evidence, Size, study
+from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from .._limits import limit_evidence
@@ -167,9 +167,7 @@ def short_steps(variant: tuple[float, float, float, bool], case: str, size: Size
     more, drift, variance, mixed = variant
     route, order = ROUTES[case]
     steps, errors, floor = route(drift, variance, mixed)
-    first = fpk.Estimate(errors, np.full(len(errors), floor), source=f"{case}, from exact steps")
-    name = f"{order + more:g}"
-    return Evidence(first, fpk.Estimate(steps, 0 * steps, source=f"order {name}"), (name,))
+    return order_evidence(errors, steps, order + more, floor=floor, source=f"{case}, from exact steps")
 
 
 # -- powers of dw ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from scipy.integrate import quad
 import fpk
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
-from fpk.study import Claim, Evidence, Remark, Size, study
+from fpk.study import Claim, Evidence, Remark, Size, order_evidence, study
 from fpk.verdict import Outcome
 
 from .._limits import limit_evidence
@@ -214,11 +214,8 @@ def solved_by_noise(variant: tuple[Callable[[Array], Array], float], case: str, 
         return float(np.sqrt(noise + (np.prod(factors) - np.exp(-0.8)) ** 2))
 
     steps = 16 * 2 ** np.arange(6)
-    first = fpk.Estimate(
-        np.array([apart(int(n)) for n in steps]), np.full(6, 1e-13), source="strong error of the Euler chain"
-    )
-    second = fpk.Estimate(1 / steps, np.zeros(6), source=f"order {order:g}")
-    return Evidence(first, second, (f"{order:g}",))
+    errors, source = [apart(int(n)) for n in steps], "strong error of the Euler chain"
+    return order_evidence(errors, 1 / steps, order, floor=1e-13, source=source)
 
 
 #: 1 − e^{−B} as claimed from B.
@@ -290,9 +287,8 @@ def chain_limits(variant: tuple[float, float, float], case: str, size: Size, see
         return float(found - claimed)
 
     steps = 50 * 2 ** np.arange(6)
-    first = fpk.Estimate(np.array([error(int(n)) for n in steps]), np.full(6, 1e-13), source=f"error of the {case}")
-    second = fpk.Estimate(1 / steps, np.zeros(6), source=f"order {order:g}")
-    return Evidence(first, second, (f"{order:g}",))
+    errors = [error(int(n)) for n in steps]
+    return order_evidence(errors, 1 / steps, order, floor=1e-13, source=f"error of the {case}")
 
 
 # -- misprints ---------------------------------------------------------------------------------------------------------------
