@@ -12,7 +12,7 @@ import fpk
 from fpk.catalogue import load_catalogue
 from fpk.errors import ProblemError, UnknownName
 from fpk.marginals import residual, zero_estimate
-from fpk.study import Claim, Evidence, Size, evidence, near_miss, seed_for, study
+from fpk.study import Claim, Evidence, Size, evidence, near_miss, order_evidence, seed_for, study
 from fpk.verdict import Outcome
 
 C, R, U = Outcome.CONFIRMED, Outcome.REFUTED, Outcome.UNDECIDED
@@ -325,3 +325,12 @@ def test_files_that_print_while_imported_leave_stdout_alone(tiny: Path, capsys: 
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "hello\n"
+
+
+def test_evidence_of_an_order_has_one_step_for_each_error() -> None:
+    steps = 0.5 ** np.arange(4)
+    given = order_evidence(3 * steps**2, steps, 2, floor=1e-9)
+    assert (given.names, given.second.source, given.first.bias_bound.tolist()) == (("2",), "order 2", [1e-9] * 4)
+    assert order_evidence(given.first, steps, 1.5).first is given.first
+    with pytest.raises(ProblemError, match=r"4 errors go with 3 steps: give one step for each error"):
+        order_evidence(3 * steps**2, steps[1:], 2)
