@@ -118,7 +118,9 @@ class Place:
         self.store = Store(folder / ".fpk")
 
     def command(self, *options: str) -> list[str]:
-        code = "from fpk.command_line import main; main()"
+        # What is started in the background, as tests may be, inherits that Ctrl-C is ignored.
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{heard}; from fpk.command_line import main; main()"
         return [sys.executable, "-c", code, "run", "many.py", "--quick", "--report", "report", *options]
 
     def start(self, *options: str) -> subprocess.Popen[str]:
