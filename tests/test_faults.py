@@ -116,6 +116,7 @@ class Place:
         folder.mkdir(exist_ok=True)
         (folder / "many.py").write_text(MANY)
         self.store = Store(folder / ".fpk")
+        self.started: list[subprocess.Popen[str]] = []
 
     def command(self, *options: str) -> list[str]:
         # What is started in the background, as tests may be, inherits that Ctrl-C is ignored.
@@ -124,9 +125,16 @@ class Place:
         return [sys.executable, "-c", code, "run", "many.py", "--quick", "--report", "report", *options]
 
     def start(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(*options), cwd=self.folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )  # fmt: skip
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.started.append(subprocess.Popen(self.command(*options), cwd=self.folder, start_new_session=True, **pipes))
+        return self.started[-1]
+
+    def end(self) -> None:
+        """Kill what a failed test has left."""
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
 
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -167,8 +175,10 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "place")
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path / "place")
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="module")
