@@ -171,7 +171,7 @@ def test_whatever_is_drawn_can_be_solved_on_the_grid_that_is_drawn_for_it(data):
         assert solution.mass[0] == pytest.approx(1.0, abs=1e-7)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(data=st.data())
 def test_whatever_is_drawn_in_the_plane_can_be_solved_and_known_laws_come_out(data):
     of_any_sort = [drawn.linear_problems, drawn.langevin_problems, drawn.smooth_problems]
