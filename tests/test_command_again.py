@@ -365,6 +365,28 @@ def test_gc_keeps_records_of_other_studies_and_damaged_ones(stored: Path, tmp_pa
     assert len(list((tmp_path / ".fpk").glob("records/*/*.npz"))) == 6
 
 
+def test_gc_keeps_records_of_studies_that_are_run_by_themselves(tiny: Path, tmp_path: Path, fpk: Fpk) -> None:
+    folder = tmp_path / "studies"
+    (folder / "examples").mkdir(parents=True)
+    tiny = tiny.rename(folder / "tiny.py")
+    mine = folder / "examples" / "mine.py"
+    mine.write_text(tiny.read_text().replace("tiny.sum", "mine.sum"))
+    fpk("run", folder, "--quick")
+    fpk("run", mine, "--quick")
+    found = plain(fpk("store", "gc", "--studies", folder, "--delete", "--json"))
+    assert (found["used"], found["elsewhere"], found["stale"]) == (3, 3, [])
+    mine.unlink()
+    assert len(plain(fpk("store", "gc", "--studies", folder, "--json"))["stale"]) == 3, (
+        "nothing can address these again"
+    )
+
+
+def test_gc_keeps_records_of_studies_whose_library_is_missing(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    edit(stored, "@study(", "@study(cases=(), claim=")
+    found = plain(fpk("store", "gc", "--studies", stored, "--delete", "--json"))
+    assert (found["used"], found["elsewhere"], found["stale"]) == (0, 3, [])
+
+
 def test_gc_keeps_what_fpk_mutants_uses(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
     from fpk.catalogue import load_catalogue
     from fpk.kill_matrix import mutated, mutated_tasks
@@ -503,6 +525,15 @@ def test_export_of_one_claim_or_key(stored: Path, tmp_path: Path, fpk: Fpk) -> N
         np.asarray(json.loads(next((tmp_path / "one").glob("tiny*.json")).read_text())["arrays"]["first.value"]).size
         == 2
     )
+
+
+def test_export_into_a_file_says_so(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    (tmp_path / "out").write_text("mine")
+    for form in ("json", "npz"):
+        done = fpk("store", "export", "--to", "out/here", "--format", form)
+        assert done.exit_code == 2
+        assert "cannot write out/here/" in done.stderr
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 def test_export_that_cannot_be_written_says_so(stored: Path, tmp_path: Path, fpk: Fpk) -> None:

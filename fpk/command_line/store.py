@@ -150,8 +150,8 @@ def _age(seconds: float) -> str:
 def gc(studies: Path, store: Path, as_json: bool, delete: bool) -> None:
     """Find records that no study addresses any more, because code or versions changed since, and remove them with --delete.
 
-    Kept: what fpk run or fpk mutants would use today, of any size and with any seed; records of studies elsewhere than in --studies;
-    damaged records (fpk store verify) and files that are no records.
+    Kept: what fpk run or fpk mutants would use today, of any size and with any seed; records of studies that --studies does not read (elsewhere,
+    or in a folder examples) or that lack a library here; damaged records (fpk store verify) and files that are no records.
     """
     from fpk.catalogue import load_catalogue
     from fpk.command_line.kept import everything
@@ -160,7 +160,7 @@ def gc(studies: Path, store: Path, as_json: bool, delete: bool) -> None:
     records = list(everything(_opened(store)))
     whole = [record for record in records if record.evidence is not None]
     unused = [record for record in whole if not _addressed(record, catalogue)]
-    stale = [record for record in unused if _is_of(record, studies)]
+    stale = [record for record in unused if _decided_by(record, catalogue)]
     size, count = sum(record.bytes for record in stale), len(stale)
     counts = {"used": len(whole) - len(unused), "elsewhere": len(unused) - count, "damaged": len(records) - len(whole)}
     told = [f"{row['records']:6d} of {row['study']}, {_size(row['bytes'])}" for row in _counts(stale)]
@@ -182,16 +182,20 @@ def gc(studies: Path, store: Path, as_json: bool, delete: bool) -> None:
     )
     names = {
         "used": "in use",
-        "elsewhere": f"of studies elsewhere than in {studies}",
+        "elsewhere": f"of studies that {studies} does not read, or that lack a library here",
         "damaged": "damaged (fpk store verify)",
     }
     click.echo(f"kept: {', '.join(f'{counts[n]:,} {text}' for n, text in names.items() if counts[n] or n == 'used')}")
 
 
-def _is_of(record: Kept, studies: Path) -> bool:
-    """Whether a record was computed from a study at or below a path."""
-    path = record.task.get("studies")
-    return bool(path) and Path(path).resolve().is_relative_to(studies.resolve())
+def _decided_by(record: Kept, catalogue: Catalogue) -> bool:
+    """Whether it is for a catalogue to say that nothing addresses a record: it reads the study, and this has cases here, or the study is gone."""
+    path, own = record.task.get("studies"), catalogue.path.resolve()
+    if not path or not (place := Path(path).resolve()).is_relative_to(own):
+        return False
+    if (claim := record.check[0]) in catalogue.claims:
+        return bool(catalogue.study_of(claim).checks)
+    return place == own or not place.exists()
 
 
 def _addressed(record: Kept, catalogue: Catalogue) -> bool:
