@@ -158,8 +158,8 @@ def json_text(value: object) -> str:
     return re.sub(f"{UNSEEN.pattern[:-1]}\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there in one step.
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file (a text as UTF-8, as it is) beside its place and move it there in one step.
 
     Raises
     ------
@@ -169,9 +169,9 @@ def replace_file(path: Path, text: str) -> None:
     part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             part = Path(file.name)
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
         os.chmod(part, 0o644)
         os.replace(part, path)
     except OSError as error:

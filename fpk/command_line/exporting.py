@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from fpk.command_line.kept import Kept
 from fpk.errors import StoreError
+from fpk.rendering import replace_file
 from fpk.store import arrays_of
 
 #: Longest part of a file's name that tells the check; the key after it makes the name unique.
@@ -36,7 +37,7 @@ def exported(records: Sequence[Kept], folder: Path, form: str) -> list[dict[str,
         If a record is damaged, or the folder cannot be written.
     """
     rows = [_written(record, folder, form) for record in records]
-    _replace(folder / "index.json", (json.dumps(rows, ensure_ascii=False, indent=1) + "\n").encode())
+    replace_file(folder / "index.json", json.dumps(rows, ensure_ascii=False, indent=1) + "\n")
     return rows
 
 
@@ -49,9 +50,11 @@ def _written(record: Kept, folder: Path, form: str) -> dict[str, Any]:
     path = folder / f"{_slug(record)}.{form}"
     if form == "json":
         plain = {name: _listed(array) for name, array in arrays.items()}
-        _replace(path, (json.dumps(head | {"words": words, "arrays": plain}, ensure_ascii=False) + "\n").encode())
+        replace_file(path, json.dumps(head | {"words": words, "arrays": plain}, ensure_ascii=False) + "\n")
     else:
-        _replace(path, None, arrays | {"words": np.array(json.dumps(head | {"words": words}))})
+        archive = io.BytesIO()
+        np.savez(archive, **arrays, words=np.array(json.dumps(head | {"words": words})))  # type: ignore[arg-type] # nothing to pickle
+        replace_file(path, archive.getvalue())
     named = {name: record.task.get(name) for name in ("claim", "variant", "case", "size", "seed")}
     return named | {"key": record.key, "file": path.name}
 
@@ -72,21 +75,3 @@ def _spelt(nested: Any) -> Any:
     if isinstance(nested, list):
         return [_spelt(item) for item in nested]
     return nested if np.isfinite(nested) else str(nested)
-
-
-def _replace(path: Path, text: bytes | None, arrays: dict[str, np.ndarray] | None = None) -> None:
-    """Write a file beside its place and move it there."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            if text is None:
-                np.savez(file, **(arrays or {}))  # type: ignore[arg-type] # numbers and one text: nothing to pickle
-            else:
-                file.write(text)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(
-            f"cannot write {path}: {error}. Free some space or choose another folder with --to."
-        ) from error
