@@ -29,10 +29,11 @@ def compiling_ahead() -> Iterator[subprocess.Popen[bytes] | None]:
 
 
 def _compiled() -> bool:
-    """Whether the loop that is compiled last is kept on disk."""
+    """Whether the loop that is compiled last is kept on disk, or none is ever compiled."""
     from fpk.fokker_planck.product._lines import march
 
-    return any(Path(march._cache.cache_path).glob("_lines.march-*.nbi"))  # type: ignore[attr-defined]
+    cache = getattr(march, "_cache", None)  # nothing is compiled with NUMBA_DISABLE_JIT=1
+    return cache is None or any(Path(cache.cache_path).glob("_lines.march-*.nbi"))
 
 
 def compile_loops() -> None:

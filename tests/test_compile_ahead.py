@@ -27,6 +27,11 @@ def test_nothing_is_started_where_it_is_compiled_or_with_one_processor(monkeypat
         assert process is None
 
 
+def test_nothing_is_started_where_numba_is_told_to_compile_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fpk.fokker_planck.product._lines.march", march.py_func)  # all that NUMBA_DISABLE_JIT=1 leaves
+    assert compile_ahead._compiled()
+
+
 def test_every_loop_is_compiled_by_it_and_that_is_seen() -> None:
     compile_ahead.compile_loops()
     assert march.signatures
