@@ -327,6 +327,13 @@ def test_the_command_is_content_with_claims_that_can_fail(scores: Path, tmp_path
     assert "| score of a mixture: sign |" in (report / "mutants.md").read_text()
 
 
+def test_the_command_says_where_it_cannot_write(scores: Path, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("mine")
+    result, _ = invoked(scores, tmp_path, "score of a mixture: sign")
+    assert result.exit_code == 2
+    assert f"cannot write {tmp_path / 'report' / 'mutants.json'}" in result.stderr
+
+
 def test_the_command_takes_names_of_mutants(scores: Path, tmp_path: Path) -> None:
     result, _ = invoked(scores, tmp_path, "score of a mixture: sign")
     assert result.exit_code == 0, result.stderr

@@ -129,10 +129,10 @@ def _line(matrix: KillMatrix, mutant: Mutant, fate: str) -> str:
 
 def _written(matrix: KillMatrix, verdict: Sequence[str], folder: Path) -> None:
     """``mutants.json`` and ``mutants.md``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(matrix.as_json(), ensure_ascii=False, indent=1) + "\n"
-    (folder / "mutants.json").write_text(text, encoding="utf-8")
-    (folder / "mutants.md").write_text("\n".join(_markdown(matrix, verdict)) + "\n", encoding="utf-8")
+    from fpk.rendering import replace_file
+
+    replace_file(folder / "mutants.json", json.dumps(matrix.as_json(), ensure_ascii=False, indent=1) + "\n")
+    replace_file(folder / "mutants.md", "\n".join(_markdown(matrix, verdict)) + "\n")
 
 
 def _markdown(matrix: KillMatrix, verdict: Sequence[str]) -> list[str]:
