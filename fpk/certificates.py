@@ -45,7 +45,9 @@ RECHECKED = ("difference", "budget", "standard_error", "tolerance", "verdict", "
 LONGEST_NAME = 80
 
 
-def certificates(judged: Sequence[Judged], claims: Mapping[str, Claim]) -> Iterator[dict[str, Any]]:
+def certificates(
+    judged: Sequence[Judged], claims: Mapping[str, Claim], *, root_seed: int = 0
+) -> Iterator[dict[str, Any]]:
     """One certificate for each claim and case all of whose records have a verdict; remarks and crashed cases have none.
 
     Parameters
@@ -53,6 +55,8 @@ def certificates(judged: Sequence[Judged], claims: Mapping[str, Claim]) -> Itera
     judged : sequence of Judged
         Records with their evidence; those of one claim and case are complete.
     claims : mapping from id to Claim
+    root_seed : int
+        Of the run they come from, for the command that repeats it.
 
     Yields
     ------
@@ -65,10 +69,12 @@ def certificates(judged: Sequence[Judged], claims: Mapping[str, Claim]) -> Itera
             groups.setdefault((one.record.id, one.record.case), []).append(one)
     for (id, _), group in groups.items():
         if all(one.verdict is not None and one.evidence is not None for one in group):
-            yield _certificate(claims[id], group)
+            yield _certificate(claims[id], group, root_seed)
 
 
-def write_certificates(judged: Sequence[Judged], claims: Mapping[str, Claim], folder: Path) -> list[Path]:
+def write_certificates(
+    judged: Sequence[Judged], claims: Mapping[str, Claim], folder: Path, *, root_seed: int = 0
+) -> list[Path]:
     """Write every certificate into a folder, and the checker beside them; parameters as for :func:`certificates`.
 
     Returns
@@ -86,7 +92,7 @@ def write_certificates(judged: Sequence[Judged], claims: Mapping[str, Claim], fo
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / checker.name).write_bytes(checker.read_bytes())
-        for one in certificates(judged, claims):
+        for one in certificates(judged, claims, root_seed=root_seed):
             path = folder / file_name(one["claim"]["id"], one["case"])
             path.write_text(_laid_out(one) + "\n", encoding="utf-8")
             written.append(path)
@@ -108,10 +114,11 @@ def file_name(id: str, case: str) -> str:
     return f"{plain}.json" if plain == name else f"{plain}-{zlib.crc32(name.encode('utf-8', 'replace')):08x}.json"
 
 
-def _certificate(claim: Claim, group: Sequence[Judged]) -> dict[str, Any]:
+def _certificate(claim: Claim, group: Sequence[Judged], root_seed: int) -> dict[str, Any]:
     from fpk.difference import BETA
 
     first = group[0].record
+    options = (" --quick" if first.size == "quick" else "") + (f" --seed {root_seed}" if root_seed else "")
     forms = [_form(one) for one in group]
     found = {
         "schema": certificate_check.SCHEMA,
@@ -121,7 +128,7 @@ def _certificate(claim: Claim, group: Sequence[Judged]) -> dict[str, Any]:
         "case": first.case,
         "study": first.study,
         "size": first.size,
-        "repeat": f"fpk run {shlex.quote(claim.id)}{' --quick' if first.size == 'quick' else ''}",
+        "repeat": f"fpk run {shlex.quote(claim.id)}{options}",
         "versions": {name: version for one in group for name, version in one.record.versions.items()},
         "rule": {"words": RULES[claim.kind], "alpha": max(one.record.alpha or 0.0 for one in group), "beta": BETA},
         "tolerance": _tolerance(claim, group),

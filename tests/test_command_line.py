@@ -252,7 +252,16 @@ def test_a_random_seed_is_told_and_repeats_the_run(tiny: Path) -> None:
     assert [c["key"] for c in document(again)["claims"]] == [c["key"] for c in document(first)["claims"]]
     assert len(calls(tiny)) == 3
     assert within(tiny, "report", "--studies", tiny, "--seed", told[1]).exit_code == 0
-    assert "nothing is stored" in within(tiny, "report", "--studies", tiny, "--quick").stderr
+    assert within(tiny, "report", "--studies", tiny, "--seed", told[1], "--certificate").exit_code == 0
+    certificate = json.loads((tiny.parent / "reports/latest/certificates/tiny.sum.json").read_text())
+    assert certificate["repeat"] == f"fpk run tiny.sum --seed {told[1]}"
+    assert (
+        f"fpk run tiny.sum --seed {told[1]}\n"
+        in within(tiny, "explain", "tiny.sum", "--studies", tiny, "--seed", told[1]).stdout
+    )
+    missing = within(tiny, "report", "tiny.sum", "--studies", tiny, "--quick", "--seed", "5").stderr
+    assert "nothing is stored" in missing
+    assert "fpk run tiny.sum --quick --seed 5 first" in missing
     assert "give the one that the run told" in within(tiny, "report", "--studies", tiny, "--seed", "random").stderr
 
 
@@ -439,6 +448,7 @@ def test_remarks_are_records_without_a_verdict_that_hold(tiny: Path) -> None:
     assert all(text in told for text in ("wording", "One <and> one.", "A sum is meant.", "arithmetic, text"))
     alone = document(fpk(tiny.parent, "run", tiny, "err:tiny.text", "--json"))
     assert [row["id"] for row in alone["claims"]] == ["err:tiny.text"]
+    assert within(tiny, "report", "err:tiny.text", "--studies", tiny).exit_code == 0, "nothing has to be stored for it"
 
 
 CHART = """Chart("Powers", "k", "2^k", (Series("powers", np.arange(40.0), 2.0 ** np.arange(40), kind="line"),), log_y=True)"""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fpk.command_line.group import alpha_option, known_names, main, size_option, stored_seed_option, study_options
-from fpk.command_line.telling import remarks_of, stored_seed
+from fpk.command_line.telling import remarks_of, run_command, stored_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +113,7 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, *
             )
         for table in charted(j for j in judged if j.record.id == claim.id):
             click.echo(f"  {table}")
-        click.echo(f"  rerun    fpk run {shlex.quote(claim.id)}{' --quick' if quick else ''}")
+        click.echo(f"  rerun    {run_command([claim.id], quick=quick, seed=how['seed'])}")
 
 
 def _explained(variant: str, case: str, expected: str, note: str, record: Any) -> str:

@@ -20,7 +20,7 @@ from fpk.command_line.group import (
     study_options,
 )
 from fpk.command_line.look import stored
-from fpk.command_line.telling import certified, earlier, reported, told
+from fpk.command_line.telling import certified, earlier, reported, run_command, told
 from fpk.errors import ProblemError
 
 
@@ -56,12 +56,12 @@ def report(
 
     before, size = earlier(since), "quick" if quick else "full"
     catalogue, judged = stored(studies, store, names, quick, **how)
-    if not any(j.record.key for j in judged):
-        again = " ".join(["fpk run", *names, *(["--quick"] if quick else [])])
+    if catalogue.selected(names) and not any(j.record.key for j in judged):
+        again = run_command(names, quick=quick, seed=how["seed"])
         raise ProblemError(f"nothing is stored in {store} for this code, size and seed: {again} first.")
     records = [j.record for j in judged]
     what, written = (
-        ("check with: python", certified(judged, catalogue, folder / "certificates"))
+        ("check with: python", certified(judged, catalogue, folder / "certificates", seed=how["seed"]))
         if certificate
         else ("report:", reported(judged, folder, catalogue, size, 0.0, since=before))
     )

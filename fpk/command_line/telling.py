@@ -46,6 +46,13 @@ def stored_seed(text: str) -> int:
     return whole_seed(text)
 
 
+def run_command(names: Sequence[str], *, quick: bool, seed: str = "0") -> str:
+    """The command that computes what is named, to be copied into a shell."""
+    return shlex.join(
+        ["fpk", "run", *names, *(["--quick"] if quick else []), *([] if seed == "0" else ["--seed", seed])]
+    )
+
+
 def earlier(since: Path | None) -> Path | None:
     """The folder of an earlier report, looked into before anything is computed.
 
@@ -72,11 +79,11 @@ def reported(
     return write_report(judged, folder, claims=claims, command=command, seconds=seconds, size=size, since=since)
 
 
-def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path) -> Path:
+def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path, *, seed: str) -> Path:
     """Write the certificates and return the path of their checker."""
     from fpk.certificates import write_certificates
 
-    written = write_certificates(judged, catalogue.claims, folder)
+    written = write_certificates(judged, catalogue.claims, folder, root_seed=stored_seed(seed))
     click.echo(f"fpk: {len(written)} certificates in {folder}", err=True)
     return folder / "certificate_check.py"
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.command_line.again import size_choice
-from fpk.command_line.group import known_names, main, study_options
-from fpk.errors import FpkError, ProblemError
+from fpk.command_line.group import known_names, main, stored_seed_option, study_options
+from fpk.command_line.telling import stored_seed
+from fpk.errors import FpkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ Examples:
 @click.argument("names", nargs=-1, required=True, shell_complete=known_names)
 @study_options
 @size_choice
-@click.option("--seed", default="0", show_default=True, help="Root seed of the run that is asked about.")
+@stored_seed_option
 def why(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, quick: bool | None, seed: str) -> None:
     """Say whether fpk run would use a stored record or compute it anew, and which of its inputs changed.
 
@@ -53,15 +54,13 @@ def why(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, quick
     from fpk.command_line.kept import by_key, key_like
     from fpk.store import Store
 
-    if not (seed.isascii() and seed.isdecimal()):
-        raise ProblemError(f"--seed takes the whole number ≥ 0 that fpk run was given, got {seed[:60]!r}.")
-    catalogue, place = load_catalogue(studies), Store(store)
+    root, catalogue, place = stored_seed(seed), load_catalogue(studies), Store(store)
     rows: list[dict[str, Any]] = []
     for name in names:
         if key_like(name, catalogue):
-            rows.append(_reason(catalogue, by_key(place, name), place, int(seed)))
+            rows.append(_reason(catalogue, by_key(place, name), place, root))
         else:
-            rows += _reasons(catalogue, place, name, quick, int(seed))
+            rows += _reasons(catalogue, place, name, quick, root)
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "checks": rows}, ensure_ascii=False))
     else:
