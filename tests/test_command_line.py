@@ -349,6 +349,7 @@ def test_a_missing_studies_folder_is_explained(tmp_path: Path, command: str) -> 
     [
         (["run", "--seed", "-3"], "whole number"),
         (["run", "--seed", "²"], "whole number"),
+        (["run", "--seed", "9" * 5000], "whole number"),
         (["run", "--alpha", "2"], "alpha"),
         (["run", "-j", "0"], "jobs"),
         (["run", "--nonsense"], "--nonsense"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fpk.configuration import BY_NAME
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ def whole_seed(text: str) -> int:
     ProblemError
         If it is none.
     """
-    if not (text.isascii() and text.isdecimal()):
-        raise ProblemError(f"--seed takes a whole number ≥ 0 or the word random, got {text!r}.")
-    return int(text)
+    seed = BY_NAME["seed"]
+    try:
+        return int(seed.read(text))
+    except ValueError:
+        raise ProblemError(f"--seed takes {seed.allowed}, got {text[:60]!r}.") from None
 
 
 def stored_seed(text: str) -> int:
