@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import main
+from fpk.command_line.group import json_option, main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ Examples:
 
 Exit codes: 0 all is well; 4 the first result is wrong, or nothing can be compiled or cached."""
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option
 def doctor(as_json: bool) -> None:
     """Check the installation: settings and where they come from, versions, optional packages, the machine, a first result."""
     from fpk.tour import examined

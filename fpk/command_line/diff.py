@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import main, setting
-from fpk.command_line.store import json_option
+from fpk.command_line.group import json_option, main, setting
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:

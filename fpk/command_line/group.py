@@ -146,16 +146,16 @@ def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str)
         return []
 
 
+studies_option = setting("studies", type=click.Path(path_type=Path), help="Folder (or file) of studies.")
+store_option = setting("store", type=click.Path(path_type=Path), help="Folder of stored evidence.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on stdout, everything else on stderr."
+)
+
+
 def study_options(command: Any) -> Any:
     """Options shared by the commands that read studies."""
-    options = (
-        setting("studies", type=click.Path(path_type=Path), help="Folder (or file) of studies."),
-        setting("store", type=click.Path(path_type=Path), help="Folder of stored evidence."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, everything else on stderr."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return studies_option(store_option(json_option(command)))
 
 
 def report_option(text: str = "Where the report goes.") -> Callable[[Any], Any]:

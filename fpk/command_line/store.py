@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import main, setting, study_options
+from fpk.command_line.group import json_option, main, store_option, study_options
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from fpk.catalogue import Catalogue
     from fpk.command_line.kept import Kept
     from fpk.store import Store
-
-store_option = setting("store", type=click.Path(path_type=Path), help="Folder of stored evidence.")
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object on stdout, everything else on stderr."
-)
 
 
 @main.group("store")
