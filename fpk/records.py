@@ -20,7 +20,7 @@ from fpk.difference import ALPHA, effect_size
 from fpk.orders import order_of
 from fpk.runner import Done
 from fpk.study import Claim, Evidence, Remark, near_miss
-from fpk.tasks import told_inputs
+from fpk.tasks import short_inputs
 from fpk.verdict import Outcome, Verdict
 
 SCHEMA = "fpk/1"
@@ -200,7 +200,7 @@ def _record(
         size=task.size,
         cost_seconds=done.provenance.get("cost_seconds"),
         versions=done.provenance.get("versions", {}),
-        inputs=told_inputs(done.provenance.get("inputs", {})),
+        inputs=short_inputs(done.provenance.get("inputs", {})),
         **found,
     )
 

@@ -107,12 +107,12 @@ def address_of(inputs: Mapping[str, Any]) -> str:
     return address({name: inputs[name] for name in PLAIN} | {"code": code})
 
 
-def told_inputs(inputs: Mapping[str, Any]) -> dict[str, str]:
+def short_inputs(inputs: Mapping[str, Any]) -> dict[str, str]:
     """Version and code of a task for people, flat: ``{"version": "1", "engine": "41c0...", "forward.py": "9ab2..."}``.
 
     Examples
     --------
-    >>> told_inputs({"version": 2, "engine": "0123456789abcdef", "files": {"one.py": "fedcba9876543210"}})
+    >>> short_inputs({"version": 2, "engine": "0123456789abcdef", "files": {"one.py": "fedcba9876543210"}})
     {'version': '2', 'engine': '0123456789ab', 'one.py': 'fedcba987654'}
     """
     if not inputs:

@@ -13,7 +13,7 @@ from fpk.catalogue import load_catalogue
 from fpk.runner import run
 from fpk.store import Store, engine_digest
 from fpk.study import Size, seed_for
-from fpk.tasks import Task, address_of, engine_modules, keep_engine, kept_engine, task_of, tasks_of, told_inputs
+from fpk.tasks import Task, address_of, engine_modules, keep_engine, kept_engine, short_inputs, task_of, tasks_of
 
 
 def tasks_in(path: Path, size: str = "quick", root_seed: int = 0) -> list[Task]:
@@ -183,9 +183,9 @@ def test_a_task_can_have_a_seed_of_its_own(tiny: Path) -> None:
 
 
 def test_inputs_for_people_are_flat_and_short() -> None:
-    assert told_inputs({}) == {}
+    assert short_inputs({}) == {}
     digest = "0123456789abcdef" * 4
-    found = told_inputs(
+    found = short_inputs(
         {"claim": "c", "seed": 3, "version": 1, "engine": digest, "judging": digest, "files": {"a.py": digest}}
     )
     assert found == {"version": "1", "engine": digest[:12], "judging": digest[:12], "a.py": digest[:12]}
