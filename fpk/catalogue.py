@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -109,6 +110,12 @@ def load_catalogue(path: Path) -> Catalogue:
         )
     order = {id: k for k, id in enumerate(claims)}
     return Catalogue(path, claims, tuple(sorted(studies, key=lambda s: order[s.claim])), tuple(remarks))
+
+
+@lru_cache(maxsize=8)
+def known_catalogue(path: str) -> Catalogue:
+    """The catalogue at a path, read once by a process that computes many of its tasks."""
+    return load_catalogue(Path(path))
 
 
 def _imported(path: Path) -> Iterator[ModuleType]:

@@ -12,11 +12,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fpk.catalogue import Catalogue, load_catalogue
+from fpk.catalogue import known_catalogue
 from fpk.cluster.clients import connected
 from fpk.cluster.handing import Compute, clustered
 from fpk.cluster.places import versions
@@ -41,7 +40,7 @@ def computed(task: Task, store_root: str, fresh: bool = False) -> str:
     store = Store(Path(store_root))
     if not fresh and store.load(task.key) is not None:
         return ""
-    catalogue = _catalogue(task.studies)
+    catalogue = known_catalogue(task.studies)
     study = catalogue.study_of(task.claim)
     start = time.perf_counter()
     try:
@@ -64,11 +63,6 @@ def computed(task: Task, store_root: str, fresh: bool = False) -> str:
 def _place(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(last.filename).name} line {last.lineno}"
-
-
-@lru_cache(maxsize=8)
-def _catalogue(path: str) -> Catalogue:
-    return load_catalogue(Path(path))
 
 
 def _said(text: str) -> None:

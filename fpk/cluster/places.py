@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fpk.catalogue import load_catalogue
+from fpk.catalogue import known_catalogue
 from fpk.cluster.watch import few
 from fpk.errors import ClusterError, FpkError, StoreError
 from fpk.store import engine_digest
@@ -94,17 +94,12 @@ def differing_code(studies: str, claim: str, code: str) -> tuple[str, ...]:
     if not Path(studies).exists():
         return (f"the studies {studies} are not there",)
     try:
-        own = code_of(_catalogue(studies).study_of(claim))
+        own = code_of(known_catalogue(studies).study_of(claim))
     except (FpkError, StopIteration) as error:
         return (f"the study of {claim} cannot be imported there ({error})",)
     sent = json.loads(code)
     files = {name for name, digest in sent["files"].items() if own["files"].get(name) != digest}
     return tuple(f"the study file {name} differs" for name in sorted(files | (set(own["files"]) - set(sent["files"]))))
-
-
-@lru_cache(maxsize=8)
-def _catalogue(path: str) -> Any:
-    return load_catalogue(Path(path))
 
 
 def sent_code(task: Task) -> str:
