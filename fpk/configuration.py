@@ -226,7 +226,7 @@ def table_above(folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
         raise ProblemError(f"the working directory is gone ({error}): change to one that exists.") from error
     for above in (here, *here.parents):
         file = above / FILE
-        if file.is_file() and (table := _tool(file).get("fpk")) is not None:
+        if os.path.isfile(file) and (table := _tool(file).get("fpk")) is not None:
             if not isinstance(table, Mapping):
                 raise ProblemError(f"{file}: tool.fpk is {table!r}: make it a table, [tool.fpk].")
             return file, table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,18 @@ def test_a_working_directory_that_is_gone_is_said(tmp_path: Path, monkeypatch: p
     gone.rmdir()
     with pytest.raises(ProblemError, match="the working directory is gone"):
         configured(environ={})
+
+
+def test_folders_that_may_not_be_looked_into_hold_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = os.stat
+
+    def refusing(path: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith("pyproject.toml"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return true(path, **options)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    assert configured(tmp_path, {})["jobs"].origin == "default"
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
