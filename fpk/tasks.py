@@ -231,10 +231,10 @@ def keep_engine(root: Path) -> None:
     Nothing else depends on this note, so a folder that cannot be written is no error here.
     """
     path = _engine_path(root, engine_digest())
-    if path.exists():
-        return
     part = path.with_name(f"{path.stem[:16]}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
+        if path.exists():
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             part.write_text(json.dumps(engine_modules(), indent=0, sort_keys=True), encoding="utf-8")
