@@ -296,13 +296,11 @@ def export(names: tuple[str, ...], store: Path, folder: Path, form: str, as_json
     from fpk.command_line.kept import by_key, everything, key_like
 
     place = _opened(store)
-    records = [] if names else [record for record in everything(place) if record.evidence is not None]
+    keys = [name for name in names if key_like(name)]
+    whole = [] if keys and len(keys) == len(names) else [r for r in everything(place) if r.evidence is not None]
+    records = [] if names else whole
     for name in names:
-        records += (
-            [by_key(place, name)]
-            if key_like(name)
-            else [r for r in _named(list(everything(place)), name) if r.evidence]
-        )
+        records += [by_key(place, name)] if name in keys else _named(whole, name)
     rows = exported(list({record.key: record for record in records}.values()), folder, form)
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "files": rows}, ensure_ascii=False))
