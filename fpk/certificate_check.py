@@ -373,6 +373,7 @@ def fisher_tail(x: float, first: float, second: float) -> float:
 
 def main(arguments: Sequence[str]) -> int:
     """Check the files named (default: all beside this script) and say what was found; 0, 1 or 2."""
+    getattr(sys.stdout, "reconfigure", dict)(errors="backslashreplace")  # a pipe or a file may not take every name
     files = [Path(name) for name in arguments] or sorted(Path(__file__).parent.glob("*.json"))
     if not files:
         print("usage: python certificate_check.py CERTIFICATE.json ...", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -453,10 +454,13 @@ runpy.run_path(script, run_name="__main__")
 """
 
 
-def checked(script: Path, *files: Path) -> subprocess.CompletedProcess[str]:
+def checked(script: Path, *files: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """The checker in a process that has numpy and nothing else."""
     command = [sys.executable, "-W", "error", "-c", BLOCKED, str(script), *map(str, files)]
-    return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, timeout=60)
+    environment = os.environ | variables
+    return subprocess.run(
+        command, cwd="/", capture_output=True, text=True, check=False, timeout=60, env=environment, encoding="utf-8"
+    )
 
 
 def test_the_script_beside_the_certificates_needs_numpy_alone(tmp_path: Path) -> None:
@@ -471,8 +475,11 @@ def test_the_script_beside_the_certificates_needs_numpy_alone(tmp_path: Path) ->
     path = tmp_path / "deep" / file_name("deterministic", "")
     altered = json.loads(path.read_text())
     altered["forms"][0]["first"]["value"][0] = 1.0
+    altered["forms"][1]["variant"] = "½ missing"
+    altered["forms"][1]["verdict"] = "UNDECIDED"
     path.write_text(json.dumps(altered))
-    done = checked(script, path)
+    done = checked(script, path, PYTHONIOENCODING="ascii")
+    assert r"\xbd missing: the verdict is UNDECIDED" in done.stdout, "where ½ cannot be printed, it is spelt"
     assert done.returncode == 1
     assert "the digest is not that of the content" in done.stdout
     assert "the verdict is CONFIRMED, but REFUTED follows" in done.stdout

@@ -432,6 +432,13 @@ REMARKS = (Remark("err:tiny.text", "One <and> one.", "A sum is meant.", "arithme
 """
 
 
+def test_what_a_pipe_cannot_take_is_spelt(tiny: Path) -> None:
+    changed(tiny, ("One and one are two.", "One − one → ½."))
+    done = CliRunner(charset="cp1252").invoke(main, ["list", "--studies", str(tiny)])
+    assert done.exit_code == 0
+    assert r"One \u2212 one \u2192 ½." in done.stdout
+
+
 def test_remarks_are_records_without_a_verdict_that_hold(tiny: Path) -> None:
     changed(tiny, ("import numpy as np", f"import numpy as np\n{REMARK}"))
     ran = fpk(tiny.parent, "run", tiny, "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import sys
@@ -66,6 +67,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         gc.set_threshold(*COLLECTED)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe or a file may take no ½ and no arrow
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             ctx.default_map = self._defaults(ctx)
             return super().invoke(ctx)
