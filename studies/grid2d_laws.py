@@ -250,7 +250,7 @@ GROWING: dict[str, dict[str, float]] = {
 )
 def state_noise(variant: dict[str, float], case: str, size: Size, seed: int) -> Evidence:
     """Five moments, or slices of the law; the controls are in what the grid is given."""
-    box = fpk.Grid(0.0, 9.0, cells=size.cells(50)) * fpk.Grid(0.0, 7.0, cells=size.cells(38))
+    box = fpk.Grid(0.0, 9.0, cells=size.cells(56)) * fpk.Grid(0.0, 7.0, cells=size.cells(42))
     solved = fpk.solve(growing(**variant), box, times=[HALF_YEAR], scheme=SCHEMES["central"])
     if case == "particles":
         count = size.particles(200_000)

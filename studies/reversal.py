@@ -37,7 +37,7 @@ CELLS, STEPS = 66, 14
 def _back_to_data(reverse: fpk.Problem, size: Size) -> Evidence:
     """Solve a reverse problem and hold its end against the data law."""
     horizon = reverse.horizon
-    solved = on_grid(walled(reverse), size, times=[horizon], cells=78, steps=13)
+    solved = on_grid(walled(reverse), size, times=[horizon], cells=84, steps=15)
     return evidence(solved, constant_law(DATA, time=horizon, source="the data law"))
 
 
