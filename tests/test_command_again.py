@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -180,6 +181,15 @@ def test_what_is_not_stored_is_said(tiny: Path, stored: Path, tmp_path: Path, fp
     assert "nothing is stored of tiny.sum" in fpk("rerun", "tiny.sum", "--full", "--studies", tiny).stderr
 
 
+def test_rerun_of_a_damaged_record_says_so_and_fails(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    path = damage(tmp_path, keys(tmp_path)["sign"])
+    done = fpk("rerun", "tiny.sum", "--studies", stored)
+    assert done.exit_code == 4
+    assert re.search(rf"✗ tiny\.sum · sign .*: damaged\n.*fpk run computes it anew.*{path.name}", done.stdout)
+    assert "not stored" not in done.stderr
+    assert "2 of 3 records are bitwise equal" in done.stdout
+
+
 # -- why --------------------------------------------------------------------------------------------------------------------
 
 
@@ -328,6 +338,13 @@ def test_ls_counts_per_study_and_lists_the_records_of_a_claim(stored: Path, tmp_
     done = fpk("store", "ls", "tiny.sim")
     assert done.exit_code == 2
     assert "Did you mean tiny.sum?" in done.stderr
+
+
+def test_ls_of_a_claim_names_damaged_files(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    path = damage(tmp_path, keys(tmp_path)["sign"])
+    done = fpk("store", "ls", "tiny.sum")
+    assert "1 record damaged, perhaps of tiny.sum" in done.stderr
+    assert path.name in done.stderr
 
 
 def test_gc_removes_what_nothing_addresses_and_nothing_else(stored: Path, tmp_path: Path, fpk: Fpk) -> None:

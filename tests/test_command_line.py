@@ -511,6 +511,33 @@ def test_a_case_with_a_missing_control_is_left_out_of_the_report_and_named(tiny:
     assert {c["case"] for c in document(done)["claims"]} == {"a"}
 
 
+def test_a_damaged_record_is_called_damaged_and_its_file_named(tiny: Path) -> None:
+    within(tiny, "run", tiny)
+    records = json.loads(within(tiny, "report", "--studies", tiny, "--json").stdout)["claims"]
+    key = next(r["key"] for r in records if r["variant"] == "sign")
+    path = tiny.parent / ".fpk" / "records" / key[:2] / f"{key}.npz"
+    path.write_bytes(path.read_bytes()[:-9])
+    told = within(tiny, "explain", "tiny.sum", "--studies", tiny)
+    assert re.search(rf"sign — minus two\n    expected REFUTED; damaged: fpk run computes it anew .*{key}", told.stdout)
+    assert told.stdout.count("; stored, not judged: ") == 2
+    assert "not run yet" not in told.stdout
+    before = (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns
+    done = within(tiny, "report", "--studies", tiny)
+    assert done.exit_code == 2
+    assert f"damaged, so left out: tiny.sum (.fpk/records/{key[:2]}/{key}.npz)" in done.stderr
+    assert "what is stored is damaged" in done.stderr
+    assert (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns == before
+    within(tiny, "run", tiny)
+    assert within(tiny, "report", "--studies", tiny).exit_code == 0, "a run repairs it"
+
+
+def test_explain_says_when_only_the_other_size_is_stored(tiny: Path) -> None:
+    within(tiny, "run", tiny, "--quick")
+    told = within(tiny, "explain", "tiny.sum", "--studies", tiny).stdout
+    assert "stored   at the quick size: fpk explain tiny.sum --quick\n" in told
+    assert "stored   at" not in within(tiny, "explain", "tiny.sum", "--studies", tiny, "--quick").stdout
+
+
 def test_the_demonstration_confirms_refutes_and_leaves_undecided(tmp_path: Path) -> None:
     done = fpk(tmp_path, "demo")
     assert done.returncode == 0, done.stderr

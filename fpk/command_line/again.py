@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ def rerun(
     NAMES are ids of claims (or dotted beginnings), or keys or their first six or more characters. Claim, variant, case, size and seed are taken
     from the stored record, everything else from the code as it is now. The store is only read.
 
-    Exit codes: 0 all numbers are the same bits, 1 some are not, 4 a case crashed.
+    Exit codes: 0 all numbers are the same bits, 1 some are not, 4 a case crashed or its record is damaged.
     """
     from fpk.catalogue import load_catalogue
     from fpk.store import Store
@@ -90,8 +91,9 @@ def _stored(
         return [record]
     checks = chosen_checks(catalogue, name, variant, case)
     for size in sizes_of(quick):
-        found = [kept(store, task.key) for task in current(catalogue, checks, size)]
-        if found := [record for record in found if record.evidence is not None]:
+        found = [(kept(store, task.key), task) for task in current(catalogue, checks, size)]
+        known = [replace(record, provenance=task.provenance()) if record.damaged else record for record, task in found]
+        if found := [record for record in known if record.evidence is not None or record.damaged]:
             return _with_count(found, len(checks), name)
     former = older(store, current(catalogue, checks, "full"), sizes_of(quick))
     if not former:
@@ -123,7 +125,11 @@ def _repeated(catalogue: Catalogue, record: Kept, root: Path) -> dict[str, Any]:
         "size": record.task["size"],
         "seed": record.task["seed"],
         "key": record.key,
+        "damaged": record.damaged,
     }
+    if record.damaged:
+        error = f"its file is damaged: fpk run computes it anew ({record.path})"
+        return row | {"equal": False, "numbers": 0, "differences": [], "changed": [], "error": error}
     changed = changes_since(record, task, root)
     with tempfile.TemporaryDirectory(prefix="fpk-rerun-") as folder:
         found = _computed(task, record, Path(folder))
@@ -215,7 +221,7 @@ def _told(row: Mapping[str, Any]) -> list[str]:
     head = f"{name} ({row['size']}, seed {row['seed']}, key {row['key'][:12]})"
     changed = [f"    changed since it was stored: {text}" for text in row["changed"]]
     if row["error"]:
-        return [f"✗ {head}: crashed", f"    {row['error']}", *changed]
+        return [f"✗ {head}: {'damaged' if row['damaged'] else 'crashed'}", f"    {row['error']}", *changed]
     if row["equal"]:
         return [f"= {head}: bitwise equal, {row['numbers']:,} numbers", *changed]
     return [f"≠ {head}", *(f"    {_told_difference(found)}" for found in row["differences"]), *changed]

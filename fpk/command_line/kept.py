@@ -53,6 +53,11 @@ class Kept:
         return " · ".join(part for part in (*self.check, self.task.get("mutant", "")) if part)
 
     @property
+    def damaged(self) -> bool:
+        """Whether something stands in its place that is not this record."""
+        return self.evidence is None and self.path.exists()
+
+    @property
     def bytes(self) -> int:
         """Size of the file; 0 if it is gone meanwhile."""
         return self.path.stat().st_size if self.path.exists() else 0

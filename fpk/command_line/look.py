@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fpk.catalogue import Catalogue
+    from fpk.command_line.kept import Kept
     from fpk.records import Judged
     from fpk.study import Remark
+    from fpk.tasks import Task
 
 #: What is left out is named up to this many.
 FEW = 8
@@ -88,7 +91,7 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, *
     from fpk.records import as_document
     from fpk.tables import charted
 
-    catalogue, judged = stored(studies, store, [name], quick, **how)
+    catalogue, judged, found = stored(studies, store, [name], quick, **how)
     if as_json:
         click.echo(json.dumps(as_document([j.record for j in judged]), ensure_ascii=False))
         return
@@ -108,18 +111,31 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, *
         for variant, case in study.checks:
             click.echo(
                 _explained(
-                    variant, case, str(claim.expected[variant]), claim.notes.get(variant, ""), own.get((variant, case))
+                    variant,
+                    case,
+                    str(claim.expected[variant]),
+                    claim.notes.get(variant, ""),
+                    own.get((variant, case)),
+                    found[claim.id, variant, case],
                 )
             )
         for table in charted(j for j in judged if j.record.id == claim.id):
             click.echo(f"  {table}")
+        if other := _other_size(catalogue, store, claim.id, found, quick=quick, seed=how["seed"]):
+            click.echo(f"  stored   {other}")
         click.echo(f"  rerun    {run_command([claim.id], quick=quick, seed=how['seed'])}")
 
 
-def _explained(variant: str, case: str, expected: str, note: str, record: Any) -> str:
+def _explained(variant: str, case: str, expected: str, note: str, record: Any, found: Kept) -> str:
     head = f"  {variant}{f' [{case}]' if case else ''}{f' — {note}' if note else ''}"
     if record is None or record.verdict is None:
-        return f"{head}\n    expected {expected}; not run yet"
+        if found.damaged:
+            state = f"damaged: fpk run computes it anew ({found.path})"
+        elif found.evidence is None:
+            state = "not run yet"
+        else:
+            state = "stored, not judged: other forms of its case are damaged or not stored"
+        return f"{head}\n    expected {expected}; {state}"
     mde = f", sees {record.mde_model}" if record.mde_model and record.stated else ""
     return (
         f"{head}\n    {record.verdict} (expected {expected}): {' | '.join(record.pair)}\n    difference {record.difference:+.2g}, "
@@ -127,11 +143,33 @@ def _explained(variant: str, case: str, expected: str, note: str, record: Any) -
     )
 
 
+def _other_size(
+    catalogue: Catalogue, store: Path, claim: str, found: Mapping[tuple[str, str, str], Kept], *, quick: bool, seed: str
+) -> str:
+    """Where to look if a claim has nothing at the size asked for, and has records at the other."""
+    from fpk.store import Store
+    from fpk.study import Size
+    from fpk.tasks import tasks_of
+
+    if any(record.path.exists() for check, record in found.items() if check[0] == claim):
+        return ""
+    size = "full" if quick else "quick"
+    tasks = tasks_of(catalogue, [catalogue.study_of(claim)], size=Size(size), root_seed=stored_seed(seed))
+    if not any(Store(store).path(task.key).exists() for task in tasks):
+        return ""
+    options = ["--quick"] * (not quick) + (["--seed", seed] if seed != "0" else [])
+    return f"at the {size} size: {shlex.join(['fpk', 'explain', claim, *options])}"
+
+
 def stored(
     studies: Path, store: Path, names: Sequence[str], quick: bool, *, seed: str = "0", alpha: float = 1e-6
-) -> tuple[Catalogue, list[Judged]]:
-    """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out."""
+) -> tuple[Catalogue, list[Judged], dict[tuple[str, str, str], Kept]]:
+    """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out.
+
+    Returns the catalogue, what is judged, and what lies in the store for every check, by claim, variant and case.
+    """
     from fpk.catalogue import load_catalogue
+    from fpk.command_line.kept import kept
     from fpk.records import judged
     from fpk.runner import Done
     from fpk.store import Store
@@ -142,15 +180,33 @@ def stored(
     tasks = tasks_of(
         catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=stored_seed(seed)
     )
-    loaded = [(task, Store(store).load(task.key)) for task in tasks]
-    missing = {(task.claim, task.case) for task, found in loaded if found is None}
-    if len(missing) < len({(task.claim, task.case) for task in tasks}):
-        named = [f"{claim}{f' · {case}' if case else ''}" for claim, case in sorted(missing)]
-        for name in named[:FEW]:
-            click.echo(f"fpk: not stored, so left out: {name}", err=True)
-        if len(named) > FEW:
-            click.echo(f"fpk: not stored, so left out: {len(named) - FEW} more (fpk run computes them)", err=True)
+    loaded = [(task, kept(Store(store), task.key)) for task in tasks]
+    missing = _left_out(loaded)
     whole = [
-        Done(task, *found) for task, found in loaded if found is not None and (task.claim, task.case) not in missing
+        Done(task, record.evidence, {**record.provenance})
+        for task, record in loaded
+        if record.evidence is not None and (task.claim, task.case) not in missing
     ]
-    return catalogue, judged(catalogue, whole, alpha=alpha) + remarks_of(catalogue, names, "quick" if quick else "full")
+    found = {(task.claim, task.variant, task.case): record for task, record in loaded}
+    remarks = remarks_of(catalogue, names, "quick" if quick else "full")
+    return catalogue, judged(catalogue, whole, alpha=alpha) + remarks, found
+
+
+def _left_out(loaded: Sequence[tuple[Task, Kept]]) -> set[tuple[str, str]]:
+    """Claims and cases that are not whole; says which, and why: damaged ones always, those not stored where others are."""
+    damaged = {(task.claim, task.case): record.path for task, record in loaded if record.damaged}
+    absent = {(task.claim, task.case) for task, found in loaded if found.evidence is None} - {*damaged}
+    named = [f"damaged, so left out: {_case(*case)} ({path})" for case, path in sorted(damaged.items())]
+    if len(absent) + len(damaged) < len({(task.claim, task.case) for task, _ in loaded}):
+        named += [f"not stored, so left out: {_case(*case)}" for case in sorted(absent)]
+    for name in named[:FEW]:
+        click.echo(f"fpk: {name}", err=True)
+    if len(named) > FEW:
+        click.echo(f"fpk: damaged or not stored, so left out: {len(named) - FEW} more", err=True)
+    if named:
+        click.echo("fpk: fpk run computes what is left out", err=True)
+    return absent | {*damaged}
+
+
+def _case(claim: str, case: str) -> str:
+    return f"{claim} · {case}" if case else claim

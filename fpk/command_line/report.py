@@ -55,10 +55,15 @@ def report(
     from fpk.records import as_document, exit_code
 
     before, size = earlier(since), "quick" if quick else "full"
-    catalogue, judged = stored(studies, store, names, quick, **how)
+    catalogue, judged, found = stored(studies, store, names, quick, **how)
     if catalogue.selected(names) and not any(j.record.key for j in judged):
         again = run_command(names, quick=quick, seed=how["seed"])
-        raise ProblemError(f"nothing is stored in {store} for this code, size and seed: {again} first.")
+        what = (
+            "what is stored is damaged or part of a case"
+            if any(r.path.exists() for r in found.values())
+            else "nothing is stored"
+        )
+        raise ProblemError(f"{what} in {store} for this code, size and seed: {again} first.")
     records = [j.record for j in judged]
     what, written = (
         ("check with: python", certified(judged, catalogue, folder / "certificates", seed=how["seed"]))

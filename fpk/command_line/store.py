@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from fpk.catalogue import Catalogue
     from fpk.command_line.kept import Kept
     from fpk.store import Store
+
+#: Damaged files that are named one by one.
+FEW = 3
 
 
 @main.group("store")
@@ -47,6 +51,7 @@ def ls(name: str | None, store: Path, as_json: bool) -> None:
     records = list(everything(_opened(store)))
     if name is not None:
         key_like(name)
+        _tell_damaged(records, name)
         records = _named(records, name)
     rows = _counts(records) if name is None else [_listed(record) for record in records]
     total = sum(record.bytes for record in records)
@@ -60,6 +65,14 @@ def ls(name: str | None, store: Path, as_json: bool) -> None:
     click.echo(
         f"{len(records):,} records, {_size(total)}{f', {damaged} damaged (fpk store verify)' if damaged else ''} in {store}"
     )
+
+
+def _tell_damaged(records: Sequence[Kept], name: str) -> None:
+    """Say which files may be records of a claim, as damaged ones do not tell what they are of."""
+    if damaged := [str(record.path) for record in records if record.damaged]:
+        count = f"{len(damaged)} record{'s' if len(damaged) > 1 else ''}"
+        listed = ", ".join(damaged[:FEW]) + (f" and {len(damaged) - FEW} more" if len(damaged) > FEW else "")
+        click.echo(f"fpk: {count} damaged, perhaps of {name} (fpk run computes what it needs anew): {listed}", err=True)
 
 
 def _named(records: Sequence[Kept], name: str) -> list[Kept]:
@@ -224,11 +237,12 @@ def _remove(records: Iterable[Kept]) -> None:
 
 
 def _forget_engines(store: Path, kept: Iterable[Kept]) -> None:
-    """Remove the notes about engines that none of the records that are left comes from."""
+    """Remove the notes about engines that none of the records that are left comes from; those that cannot be removed do no harm."""
     named = {record.inputs.get("engine") for record in kept}
     for note in (store / "engines").glob("*.json"):
         if note.stem not in named:
-            note.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                note.unlink()
 
 
 # -- verify -----------------------------------------------------------------------------------------------------------------
