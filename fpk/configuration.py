@@ -7,8 +7,9 @@ A setting is looked for in this order, and the first that has it decides:
 3. the table ``[tool.fpk]`` (``[tool.fpk.pytest]``) of the nearest ``pyproject.toml`` above the working directory that has one,
 4. the default.
 
-Keys are named like the options. Paths in the file are relative to the file, others to the working directory. Unknown keys, and variables that
-look like a misspelt one, are refused: a setting that is silently ignored is worse than none.
+Keys are named like the options. Paths in the file are relative to the file, and so are the defaults of studies, store and report where there is
+such a file; others to the working directory. Unknown keys, and variables that look like a misspelt one, are refused: a setting that is silently
+ignored is worse than none.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Value:
-    """What a setting is, and who said so: a variable's name, the path of a file, or ``default``."""
+    """What a setting is, and who said so: a variable's name, the path of a file, ``default``, or ``default, beside`` a file."""
 
     setting: Setting
     value: Any
@@ -259,7 +260,18 @@ def _of_file(folder: Path) -> dict[str, Value]:
         raise ProblemError(f"{file}: tool.fpk.{PLUGIN} is {plugin!r}: make it a table, [tool.fpk.{PLUGIN}].")
     pairs = {name: value for name, value in table.items() if name != PLUGIN}
     pairs |= {f"{PLUGIN}.{name}": value for name, value in plugin.items()}
-    return {name: _in_file(file, name, value, folder) for name, value in pairs.items()}
+    return _beside(file, folder) | {name: _in_file(file, name, value, folder) for name, value in pairs.items()}
+
+
+def _beside(file: Path, folder: Path) -> dict[str, Value]:
+    """Defaults that are paths, beside the file: a project has one store, one report and one folder of studies, wherever in it one stands."""
+    if file.parent == folder.absolute():
+        return {}
+    paths = [setting for setting in SETTINGS if setting.path and setting.default is not None]
+    return {
+        setting.name: Value(setting, str(file.parent / setting.default), f"{DEFAULT}, beside {file}")
+        for setting in paths
+    }
 
 
 def _in_file(file: Path, name: str, value: Any, folder: Path) -> Value:

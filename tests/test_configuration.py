@@ -94,7 +94,14 @@ def test_the_nearest_file_with_a_table_of_ours_decides_and_its_paths_are_its_own
     found = configured(deep, {})
     assert found["studies"].value == str(tmp_path / "a" / "questions")
     assert found["jobs"].value == 1, "tables of several files are not mixed"
+    assert (found["store"].value, found["report"].value) == (
+        str(tmp_path / "a" / ".fpk"),
+        str(tmp_path / "a" / "reports" / "latest"),
+    )
+    assert found["store"].origin == f"default, beside {tmp_path / 'a' / 'pyproject.toml'}"
+    assert found["since"].value is None
     assert configured(tmp_path / "a", {})["studies"].value == "questions"
+    assert configured(tmp_path / "a", {})["store"].value == ".fpk"
     assert table_above(Path("/")) is None
 
 
