@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import itertools
+import os
 import sys
 import traceback
 import zlib
@@ -36,7 +37,7 @@ class Catalogue:
         return next(s for s in self.studies if s.claim == claim)
 
     def selected(self, names: Iterable[str]) -> tuple[Study, ...]:
-        """Studies by :attr:`Study.names`, in catalogue order; all regular ones without names.
+        """Studies by :attr:`Study.names` (capital or small letters, where only one is meant), in catalogue order; all regular ones without names.
 
         Raises
         ------
@@ -46,16 +47,26 @@ class Catalogue:
         names = list(names)
         if not names:
             return tuple(s for s in self.studies if not s.only_when_named)
-        known = {name for each in (*self.studies, *self.remarks) for name in each.names}
+        meant, known = self._meant(names), self._known()
         for name in names:
-            if name not in known:
-                raise UnknownName("study or claim", name, known)
-        return tuple(s for s in self.studies if s.names & set(names))
+            if meant[name] not in known:
+                there = os.path.exists(name)
+                raise UnknownName("study or claim", name, known, f"It is a path: --studies {name} reads it." * there)
+        return tuple(s for s in self.studies if s.names & set(meant.values()))
 
     def remarked(self, names: Iterable[str]) -> tuple[Remark, ...]:
         """Remarks by :attr:`Remark.names`; all without names."""
-        names = set(names)
+        names = set(self._meant(names).values())
         return tuple(remark for remark in self.remarks if not names or remark.names & names)
+
+    def _known(self) -> set[str]:
+        return {name for each in (*self.studies, *self.remarks) for name in each.names}
+
+    def _meant(self, names: Iterable[str]) -> dict[str, str]:
+        """The known name that is meant by each: itself, or the only one that differs in capital letters alone."""
+        known = self._known()
+        alike = {name: [k for k in known if k.casefold() == name.casefold()] for name in names}
+        return {name: near[0] if len(near) == 1 else name for name, near in alike.items()}
 
 
 def load_catalogue(path: Path) -> Catalogue:
@@ -79,6 +90,7 @@ def load_catalogue(path: Path) -> Catalogue:
             "studies folder",
             str(path),
             [p.name for p in Path.cwd().iterdir() if p.is_dir() and (p / "catalogue.py").exists()],
+            "Run fpk in the folder that holds it, or say where it is: --studies PATH.",
         )
     if path.is_file() and path.suffix != ".py":
         raise ProblemError(f"{path} is not a Python file: give a folder of studies, or one file.")

@@ -80,12 +80,12 @@ class Undecided(FpkError, AssertionError):
     verdict: Any = None
 
 
-#: How many known names a message lists.
-FEW = 24
+#: How many known names a message lists, and how many that are near.
+FEW, NEAR = 24, 6
 
 
 class UnknownName(FpkError, LookupError):
-    """A name nobody knows; the message lists those that are close, and the known ones if they are few.
+    """A name nobody knows; the message tells those that begin so or are close, and the known ones where these are few or none is near.
 
     Parameters
     ----------
@@ -95,11 +95,16 @@ class UnknownName(FpkError, LookupError):
         The name received.
     known : iterable of str
         The names that exist.
+    advice : str, optional
+        What to do next, as a sentence.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], advice: str = "") -> None:
         known = sorted(known)
-        close = get_close_matches(name, known, n=3)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        begun = [each for each in known if name and each.casefold().startswith(name.casefold())]
+        close = begun or get_close_matches(name, known, n=3)
+        rest = f" ({len(close) - NEAR} more begin so.)" if len(close) > NEAR else ""
+        hint = f" Did you mean {' or '.join(close[:NEAR])}?{rest}" if close else ""
         listed = ", ".join(known[:FEW]) + (f" and {len(known) - FEW} more" if len(known) > FEW else "")
-        super().__init__(f"unknown {kind} {name!r}.{hint} Known: {listed or 'none'}.")
+        told = "" if close and len(known) > FEW else f" Known: {listed or 'none'}."
+        super().__init__(f"unknown {kind} {name!r}.{hint}{told}{advice and f' {advice}'}")

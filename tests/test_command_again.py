@@ -618,6 +618,11 @@ def test_keys_that_several_records_begin_with_are_not_guessed(stored: Path, tmp_
 # -- list -------------------------------------------------------------------------------------------------------------------
 
 
+def test_list_and_report_take_a_path_as_run_does(stored: Path, fpk: Fpk) -> None:
+    assert "tiny.sum" in fpk("list", stored).stdout
+    assert fpk("report", stored, "tiny.sum", "--quick").exit_code == 0
+
+
 def test_list_names_what_is_asked_for(tiny: Path, fpk: Fpk) -> None:
     edit(
         tiny,

@@ -222,8 +222,23 @@ def test_a_missing_folder_is_refused_and_names_what_is_there(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnknownName, match=r"unknown studies folder 'studdies'.*Known: questions"):
+    with pytest.raises(UnknownName, match=r"unknown studies folder 'studdies'.*Known: questions.*--studies PATH"):
         load_catalogue(Path("studdies"))
+
+
+def test_names_that_begin_so_are_suggested_and_a_long_list_is_left_out() -> None:
+    known = [f"S0.E{k}" for k in range(40)]
+    told = str(UnknownName("study or claim", "s0.e1", known))
+    assert "Did you mean S0.E1 or S0.E10 or S0.E11 or S0.E12 or S0.E13 or S0.E14? (5 more begin so.)" in told
+    assert "Known" not in told
+    assert "Known: S0.E0, " in str(UnknownName("study or claim", "zzz", known))
+
+
+def test_a_name_in_other_letters_is_taken_where_one_is_meant(folder: Path) -> None:
+    catalogue = load_catalogue(folder)
+    assert catalogue.selected(["TWO"]) == catalogue.selected(["two"])
+    with pytest.raises(UnknownName, match="--studies"):
+        catalogue.selected([str(folder)])
 
 
 def test_variants_must_be_those_the_catalogue_expects(folder: Path) -> None:

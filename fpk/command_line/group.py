@@ -149,6 +149,11 @@ def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str)
         return []
 
 
+def placed(studies: Path, names: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
+    """Where the studies are and what is named of them: a path that exists may come before the names."""
+    return (Path(names[0]), names[1:]) if names and Path(names[0]).exists() else (studies, names)
+
+
 studies_option = setting("studies", type=click.Path(path_type=Path), help="Folder (or file) of studies.")
 store_option = setting("store", type=click.Path(path_type=Path), help="Folder of stored evidence.")
 json_option = click.option(

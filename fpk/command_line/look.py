@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import alpha_option, known_names, main, size_option, stored_seed_option, study_options
+from fpk.command_line.group import (
+    alpha_option,
+    known_names,
+    main,
+    placed,
+    size_option,
+    stored_seed_option,
+    study_options,
+)
 from fpk.command_line.telling import remarks_of, run_command, stored_seed
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ def list_claims(names: tuple[str, ...], studies: Path, store: Path, as_json: boo
     """List the claims (all, or the NAMES of claims, dotted beginnings, studies) with their studies, and which run only when named."""
     from fpk.catalogue import load_catalogue
 
+    studies, names = placed(studies, names)
     catalogue = load_catalogue(studies)
     wanted = {study.claim for study in catalogue.selected(names)} if names else set(catalogue.claims)
     rows = [_listed(catalogue, id) for id in catalogue.claims if id in wanted]

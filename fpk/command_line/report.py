@@ -13,6 +13,7 @@ from fpk.command_line.group import (
     alpha_option,
     known_names,
     main,
+    placed,
     report_option,
     since_option,
     size_option,
@@ -51,13 +52,14 @@ def report(
     certificate: bool,
     **how: Any,
 ) -> None:
-    """Write the report again (all, or the claims or studies NAMES) from what is stored, computing nothing."""
+    """Write the report again (all, or the claims, studies or path NAMES) from what is stored, computing nothing."""
     from fpk.records import as_document, exit_code
 
+    asked, (studies, names) = names, placed(studies, names)
     before, size = earlier(since), "quick" if quick else "full"
     catalogue, judged, found = stored(studies, store, names, quick, **how)
     if catalogue.selected(names) and not any(j.record.key for j in judged):
-        again = run_command(names, quick=quick, seed=how["seed"])
+        again = run_command(asked, quick=quick, seed=how["seed"])
         what = (
             "what is stored is damaged or part of a case"
             if any(r.path.exists() for r in found.values())

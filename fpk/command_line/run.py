@@ -20,6 +20,7 @@ from fpk.command_line.group import (
     jobs_option,
     known_names,
     main,
+    placed,
     report_option,
     seed_option,
     setting,
@@ -88,8 +89,7 @@ def run(
     from fpk.records import as_document, exit_code
     from fpk.study import Size
 
-    if names and Path(names[0]).exists():
-        studies, names = Path(names[0]), names[1:]
+    studies, names = placed(studies, names)
     before, how = earlier(since), how | _elsewhere()
     how["root"] = root_seed(how.pop("seed"))
     catalogue = load_catalogue(studies)
