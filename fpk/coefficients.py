@@ -19,7 +19,7 @@ import numpy as np
 from fpk.compiled_functions import of_arrays
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
-from fpk.symbolic import formula, numeric, simplified
+from fpk.symbolic import coordinates, formula, numeric, simplified
 from fpk.tracing import Instant, NotTraceable, known, reading, required_traceable
 
 #: Step of numerical x-derivatives of user functions, in units of x; sixth order, so smooth functions lose about 1e-11.
@@ -203,7 +203,7 @@ class Coefficient:
         if isinstance(given, np.ndarray) and given.ndim == 2:
             return self._understood_matrix(given.astype(float))
         if isinstance(given, str) or hasattr(given, "free_symbols"):
-            return self._understood_expressions([given])
+            return self._understood_expressions([given], alone=True)
         if isinstance(given, Sequence):
             return self._understood_expressions(given)
         if callable(given):
@@ -256,17 +256,14 @@ class Coefficient:
             "functools.partial; modules of torch are given as written_for('torch', module) of fpk.array_libraries."
         )
 
-    def _understood_expressions(self, given: Sequence[Any]) -> Callable[[Array, float], Any]:
-        import sympy
-
-        names = ["x"] if self.dimension == 1 else [f"x{i}" for i in range(self.dimension)]
-        symbols = [sympy.Symbol(n, real=True) for n in names]
-        time = sympy.Symbol("t", real=True)
-        allowed = dict(zip([*names, "t"], [*symbols, time], strict=True))
+    def _understood_expressions(self, given: Sequence[Any], *, alone: bool = False) -> Callable[[Array, float], Any]:
+        *symbols, time = coordinates(self.dimension)
+        allowed = {symbol.name: symbol for symbol in (*symbols, time)}
         matrix = all(isinstance(row, Sequence) and not isinstance(row, str) for row in given)
         rows = [[formula(e, allowed, self.name) for e in (row if matrix else [row])] for row in given]
-        self._check_expressions(rows, matrix)
         expressions = [e for row in rows for e in row]
+        everywhere = alone and (self.name == "diffusion" or not set(symbols) & expressions[0].free_symbols)
+        self._check_expressions(rows, matrix, everywhere)
         if self.dimension == 1 and not matrix and not expressions[0].free_symbols and expressions[0].is_real:
             return self._understood_constant(float(expressions[0]))
         self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
@@ -283,16 +280,17 @@ class Coefficient:
 
         return function
 
-    def _check_expressions(self, rows: list[list[Any]], matrix: bool) -> None:
-        """One formula for each coordinate (or one for all), or a matrix of them with d rows of one length for a diffusion."""
+    def _check_expressions(self, rows: list[list[Any]], matrix: bool, everywhere: bool) -> None:
+        """One formula for each coordinate (or one that means all, ``everywhere``), or a matrix of them with d rows of one length for a diffusion."""
         if matrix and (self.name != "diffusion" or len(rows) != self.dimension or len({len(row) for row in rows}) > 1):
             raise ProblemError(
                 f"a matrix of formulas with rows of {[len(row) for row in rows]} entries was given for the {self.name} in dimension "
                 f"{self.dimension}; only a diffusion is a matrix, with {self.dimension} rows of m formulas, one for each noise."
             )
-        if not matrix and len(rows) not in (1, self.dimension):
+        if not (matrix or everywhere) and len(rows) != self.dimension:
             raise ProblemError(
-                f"{len(rows)} expressions for the {self.name} in dimension {self.dimension}: give one for each coordinate."
+                f"{len(rows)} expression{'s' * (len(rows) != 1)} for the {self.name} in dimension {self.dimension}: "
+                "give a list with one for each coordinate."
             )
 
     def _understood_derivative(self, expression: Any, x: Any, t: Any) -> None:
@@ -377,8 +375,9 @@ class Coefficient:
         allowed = allowed or (value.ndim == 1 and value.shape == (self.dimension,) and not self.state_dependent)
         if not allowed:
             raise ProblemError(
-                f"the {self.name} returned shape {value.shape} for positions of shape {x.shape}; expected a number, "
-                f"({len(x)}, {self.dimension}) or ({len(x)}, 1)"
+                f"the {self.name} returned shape {value.shape} for positions of shape {x.shape}; expected a number"
+                + (f", ({len(x)}, {self.dimension})" if self.dimension > 1 else "")
+                + f" or ({len(x)}, 1)"
                 + (f", or ({len(x)}, {self.dimension}, m) for a matrix." if self.name == "diffusion" else ".")
             )
 

@@ -71,7 +71,7 @@ class Problem(Shown):
     drift, diffusion : number, callable ``f(x, t)`` or ``g(t)``, :class:`fpk.Linear`, sympy expression or its text
         Positions are (n, d) arrays, one-dimensional problems keep d = 1; functions for torch, JAX and others are given by
         :func:`fpk.array_libraries.written_for`. The diffusion broadcasts to (n, d) (one noise for each
-        coordinate) or is a matrix of shape (n, d, m).
+        coordinate) or is a matrix of shape (n, d, m). For d > 1 a drift in formulas is a list of d, in x0, x1, ... and t.
     initial : Law or frozen scipy.stats law
         The law of X_0.
     horizon : float, default 1

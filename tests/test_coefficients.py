@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import sympy
@@ -115,9 +117,65 @@ def test_a_complex_value_is_refused():
         Coefficient("I*x", 1, "drift")(X, 0.0)
 
 
+HOSTILE = "__import__('os').environ.update(READ_AS_CODE='yes')"
+
+
+@pytest.mark.parametrize("given", [HOSTILE, [HOSTILE], [[HOSTILE]], [[[HOSTILE]]], [(HOSTILE,)]])
+def test_no_formula_runs_code(given, monkeypatch):
+    monkeypatch.delenv("READ_AS_CODE", raising=False)
+    for name in ("drift", "diffusion"):
+        with pytest.raises(ProblemError, match=f"the {name} .* as a formula"):
+            Coefficient(given, 1, name)
+    assert "READ_AS_CODE" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("().__class__", "no arithmetic"),
+        ("(lambda: 1)()", "no arithmetic"),
+        ("x.subs(x, 1)", "no arithmetic"),
+        ("sympify('x')", "'sympify' is none of the functions"),
+        ("open", r"unknown symbols \['open'\]"),
+        ("sine(2*x)", r"'sine' is none of the functions a formula may use \(did you mean sin\?\)"),
+        (sympy.Function("h")(sympy.Symbol("x")), "'h' is none of the functions"),
+        ("x < 0", "no number"),
+        ("sin", "no number"),
+        ("1/0", "divides by zero"),
+        ("(" * 500 + "x" + ")" * 500, "cannot read"),
+    ],
+)
+def test_what_is_no_formula_is_refused_in_words(given, told):
+    with pytest.raises(ProblemError, match=told):
+        Coefficient(given, 1, "drift")
+
+
+def test_formulas_may_have_powers_comparisons_and_lines():
+    drift = Coefficient("Piecewise((x^2, x > 0),\n (Max(-x, 3/4), True))", 1, "drift")
+    np.testing.assert_array_equal(drift(X, 0.0), [[1.0], [0.25], [4.0]])
+
+
+X0 = sympy.Symbol("x0")
+
+
+@pytest.mark.parametrize("given", [["-x0"], [-X0], "-x0", -X0], ids=str)
+def test_a_formula_of_one_coordinate_does_not_drive_the_others(given):
+    with pytest.raises(ProblemError, match="1 expression for the drift in dimension 2: give a list with one for each"):
+        fpk.Problem(given, 0.8, initial=fpk.Gaussian([0.0, 0.0], 1.0))
+    with pytest.raises(ProblemError, match="1 expression for the diffusion in dimension 2"):
+        Coefficient(["1 + x0**2"], 2, "diffusion")
+
+
+def test_one_formula_for_all_coordinates_is_of_time_or_a_diffusion():
+    places = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert np.broadcast_to(Coefficient("2*t", 2, "drift")(places, 0.5), (2, 2)).tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    noise = np.broadcast_to(Coefficient("1 + x0", 2, "diffusion")(places, 0.0), (2, 2))
+    assert noise.tolist() == [[2.0, 2.0], [4.0, 4.0]]
+
+
 def test_a_wrong_shape_is_refused_with_the_right_ones():
     with pytest.raises(
-        ProblemError, match=r"shape \(3,\) for positions of shape \(3, 1\); expected a number, \(3, 1\)"
+        ProblemError, match=r"shape \(3,\) for positions of shape \(3, 1\); expected a number or \(3, 1\)\."
     ):
         Coefficient(lambda x, t: x[:, 0], 1, "drift")(X, 0.0)
     matrix = np.broadcast_to(np.eye(2), (3, 2, 2))

@@ -186,7 +186,7 @@ FORMULAS = {
     "potential": (GradientDrift("x**4/4", force="sin(t)"), 1.0, 1),
     "system": (["x1", "-x0 - t*x1"], [["1", "0"], ["x0", "2"]], 2),
     "matrices": (fpk.Linear(np.array([[-1.0, -2.0], [2.0, -1.0]]), np.array([1.0, 0.0])), np.array([[1.0], [0.5]]), 2),
-    "one for all": ("-t*x0", "1 + t", 2),
+    "one for all": ("-t", "1 + x0**2", 2),
 }
 
 

@@ -165,9 +165,10 @@ def test_every_scheme_of_the_module_has_a_claim_about_its_order():
         (WAVE, {"circulation": "1 + t"}, r"circulation=t \+ 1 needs a periodic boundary, this one is no_flux"),
         (WAVE, {"boundary": Boundary("absorbing", 0.0, 1.0)}, r"the boundary may be open, no_flux or periodic"),
         ("1 + y", {}, r"unknown symbols \['y'\]; it may use x and t"),
+        ("__import__('os').getcwd()", {}, "no arithmetic"),
         ("1 +* x", {}, r"cannot read '1 \+\* x' as a formula"),
     ],
-    ids=["mass", "negative", "distribution", "circulation", "absorbing", "symbol", "syntax"],
+    ids=["mass", "negative", "distribution", "circulation", "absorbing", "symbol", "code", "syntax"],
 )
 def test_curves_that_are_not_densities_are_refused(density, options, message):
     with pytest.raises(ProblemError, match=message):

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -105,3 +107,10 @@ def test_negative_rates_are_refused(kind, rates):
 def test_ve_scales_must_grow_from_a_positive_one(scales):
     with pytest.raises(ProblemError, match="0 < sigma_min < sigma_max"):
         VESchedule(*scales)
+
+
+def test_no_formula_of_a_schedule_runs_code(monkeypatch):
+    monkeypatch.delenv("READ_AS_CODE", raising=False)
+    with pytest.raises(ProblemError, match=r"cannot read the alpha .* as a formula"):
+        AffineSchedule("__import__('os').environ.update(READ_AS_CODE='yes')", "t")
+    assert "READ_AS_CODE" not in os.environ

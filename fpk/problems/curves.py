@@ -12,6 +12,7 @@ import numpy as np
 from fpk.errors import ProblemError
 from fpk.laws import Array
 from fpk.laws.base import identity_projection
+from fpk.symbolic import parsed
 
 #: Where the mass on the line is looked for, and how many points are probed.
 FAR, PROBES = 40.0, 401
@@ -134,9 +135,8 @@ def read(given: Any) -> Any:
 
     known: Any = {s.name: s for s in symbols()}
     try:
-        expression: Any = sympy.sympify(given, locals=known)  # type: ignore[call-overload]
-        expression = expression.subs({s: known[s.name] for s in expression.free_symbols if s.name in known})
-    except (sympy.SympifyError, SyntaxError, TypeError, AttributeError) as error:
+        expression = parsed(given, known)
+    except (sympy.SympifyError, SyntaxError, TypeError, AttributeError, ValueError) as error:
         raise ProblemError(f"cannot read {given!r} as a formula: {error}. Write it in x and t.") from error
     unknown = sorted(s.name for s in expression.free_symbols if s.name not in known)
     if unknown:
