@@ -101,6 +101,25 @@ def write_certificates(
     return written
 
 
+def forget_others(folder: Path, written: Sequence[Path]) -> int:
+    """Remove the certificates in a folder that were not written now, and nothing else; returns how many.
+
+    Raises
+    ------
+    StoreError
+        If one cannot be removed.
+    """
+    own, count = f'"schema": "{certificate_check.SCHEMA}"'.encode(), 0
+    try:
+        for path in set(folder.glob("*.json")) - set(written):
+            if path.is_file() and own in path.read_bytes()[: 2 * len(own)]:
+                path.unlink()
+                count += 1
+    except OSError as error:
+        raise StoreError(f"cannot remove earlier certificates in {folder}: {error}. Choose another folder.") from error
+    return count
+
+
 def file_name(id: str, case: str) -> str:
     """The name of a certificate's file: the id and the case where they are plain, with a digest where they are not.
 

@@ -18,7 +18,7 @@ from scipy import stats
 
 from fpk.catalogue import Catalogue
 from fpk.certificate_check import ERRATUM, _Pair, bounded, digest_of, fisher, ordered, problems, settled
-from fpk.certificates import _side, certificates, file_name, write_certificates
+from fpk.certificates import _side, certificates, file_name, forget_others, write_certificates
 from fpk.comparison import below_zero, settle
 from fpk.difference import effect_size
 from fpk.marginals import Estimate, zero_estimate
@@ -507,6 +507,16 @@ def test_names_of_files_are_plain_and_stay_in_the_folder(tmp_path: Path) -> None
         assert (tmp_path / name).resolve().parent == tmp_path.resolve()
         assert len(name) < 120
         assert name.isascii()
+
+
+def test_certificates_from_before_are_removed_and_other_files_stay(tmp_path: Path) -> None:
+    records = case_of("equality", deterministic())
+    (mine := tmp_path / "mine.json").write_text('{"schema": "another/1"}')
+    claims = {"some.claim": Claim("some.claim", "equality", "", "", "", {"x": R})}
+    (written,) = write_certificates(records, claims, tmp_path)
+    (tmp_path / "old.json").write_bytes(written.read_bytes())
+    assert forget_others(tmp_path, [written]) == 1
+    assert sorted(tmp_path.glob("*.json")) == [mine, written]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

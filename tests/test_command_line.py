@@ -168,6 +168,21 @@ def test_a_second_run_computes_nothing_and_a_fresh_one_everything(tiny: Path) ->
     assert len(calls(tiny)) == 6
 
 
+def test_a_run_says_how_many_records_came_from_the_store(tiny: Path) -> None:
+    assert "came from the store" not in within(tiny, "run", tiny).stderr
+    next((tiny.parent / ".fpk").rglob("*.npz")).unlink()
+    assert "fpk: 2 of 3 records came from the store" in within(tiny, "run", tiny).stderr
+    assert "came from the store" not in within(tiny, "run", tiny, "--fresh").stderr
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_computed(tiny: Path) -> None:
+    (tiny.parent / "file").write_text("")
+    done = within(tiny, "run", tiny, "--report", "file/page")
+    assert done.exit_code == 2
+    assert "file is no folder. Choose another: --report" in done.stderr
+    assert calls(tiny) == []
+
+
 def test_store_and_report_go_where_they_are_told(tiny: Path) -> None:
     done = fpk(tiny.parent, "run", tiny, "--store", "elsewhere", "--report", "page", "--json")
     assert done.returncode == 0
@@ -221,7 +236,7 @@ def test_a_run_says_in_one_line_what_is_skipped_for_want_of_which_library(tiny: 
     assert lines == ["fpk: 1 of 2 claims are skipped: thinglib not installed (clients.thing)."]
     alone = within(tiny, "run", "--studies", tiny, "clients.thing")
     assert alone.exit_code == 2, "a run that examines nothing is not green"
-    assert "nothing to compute: 1 of 1 claims are skipped: thinglib not installed" in alone.stderr
+    assert "nothing to compute: 1 of 1 claim is skipped: thinglib not installed" in alone.stderr
 
 
 def test_a_run_says_what_changed_since_an_earlier_report_even_in_its_own_place(tiny: Path) -> None:
@@ -292,10 +307,12 @@ def test_certificates_stand_beside_the_report_and_are_checked_by_their_own_scrip
     before = (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns
     done = within(tiny, "report", "tiny.sum", "--studies", tiny, "--certificate")
     assert done.exit_code == 0, done.stderr
-    assert "1 certificates in reports/latest/certificates" in done.stderr
+    assert "1 certificate in reports/latest/certificates" in done.stderr
     assert "check with: python reports/latest/certificates/certificate_check.py" in done.stderr
     assert (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns == before, "the report is left alone"
     folder = tiny.parent / "reports/latest/certificates"
+    (folder / "old.json").write_bytes((folder / "tiny.sum.json").read_bytes())
+    assert "(1 from before removed)" in within(tiny, "report", tiny, "--certificate").stderr
     for command in ([folder / "certificate_check.py"], ["-m", "fpk.certificates", folder / "tiny.sum.json"]):
         checked = subprocess.run(
             [sys.executable, *map(str, command)], env=environment(), capture_output=True, text=True

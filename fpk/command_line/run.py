@@ -28,7 +28,7 @@ from fpk.command_line.group import (
     size_option,
     study_options,
 )
-from fpk.command_line.telling import earlier, remarks_of, reported, told, whole_seed
+from fpk.command_line.telling import earlier, remarks_of, reported, told, whole_seed, writable
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from fpk.catalogue import Catalogue
     from fpk.records import Judged
     from fpk.runner import Done
+    from fpk.store import Store
     from fpk.study import Study
+    from fpk.tasks import Task
 
 #: How a claim's assumptions tell that what it is about is missing.
 MISSING = re.compile(r"(\S+) is not installed: skipped")
@@ -90,7 +92,7 @@ def run(
     from fpk.study import Size
 
     studies, names = placed(studies, names)
-    before, how = earlier(since), how | _elsewhere()
+    folder, before, how = writable(folder), earlier(since), how | _elsewhere()
     how["root"] = root_seed(how.pop("seed"))
     catalogue = load_catalogue(studies)
     chosen = _computable(catalogue.selected(names), catalogue, names)
@@ -136,7 +138,8 @@ def _computable(chosen: Sequence[Study], catalogue: Catalogue, names: Sequence[s
     missing = sorted({name for claim in about for name in MISSING.findall(claim.assumptions)})
     why = f": {', '.join(missing)} not installed" if missing else ", they have no cases here"
     listed = ", ".join(claim.id for claim in about[:6]) + (f" and {len(about) - 6} more" if len(about) > 6 else "")
-    text = f"{len(about)} of {len(chosen)} claims are skipped{why} ({listed})."
+    one = len(chosen) == 1
+    text = f"{len(about)} of {len(chosen)} {'claim is' if one else 'claims are'} skipped{why} ({listed})."
     if len(skipped) == len(chosen) and not catalogue.remarked(names):
         raise ProblemError(
             f"nothing to compute: {text} Install what is missing (fpk doctor tells how), or name other claims (fpk list)."
@@ -168,6 +171,7 @@ def computed(
     tasks = tasks_of(catalogue, chosen, size=size, root_seed=root)
     asked = {name: value for name, value in how.items() if value is not None}
     results: list[Done] = []
+    before = _written(Store(store), tasks)
     ahead = compiling_ahead() if len(tasks) > MANY else contextlib.nullcontext()
     with ahead, _progress(len(tasks)) as advance:
         try:
@@ -180,7 +184,15 @@ def computed(
                 err=True,
             )
             sys.exit(INTERRUPTED)
+    if kept := len(before.items() & _written(Store(store), tasks).items()):
+        click.echo(f"fpk: {kept} of {len(tasks)} record{'s' * (len(tasks) != 1)} came from the store", err=True)
     return judged(catalogue, results, alpha=alpha)
+
+
+def _written(store: Store, tasks: Sequence[Task]) -> dict[str, int]:
+    """When the record of each task was written, where there is one: those that stay as they are were not computed."""
+    paths = {task.key: store.path(task.key) for task in tasks}
+    return {key: path.stat().st_mtime_ns for key, path in paths.items() if path.exists()}
 
 
 class _progress:

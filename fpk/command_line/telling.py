@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fpk.configuration import BY_NAME
-from fpk.errors import ProblemError
+from fpk.errors import ProblemError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,21 @@ def earlier(since: Path | None) -> Path | None:
     return since
 
 
+def writable(folder: Path) -> Path:
+    """The folder of a report, looked at before anything is computed.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made, or not be written to.
+    """
+    above = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    why = "" if above.is_dir() else f"{above} is no folder"
+    if why or not os.access(above, os.W_OK | os.X_OK):
+        raise StoreError(f"cannot write {folder}: {why or f'{above} may not be written to'}. Choose another: --report.")
+    return folder
+
+
 def reported(
     judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float, *, since: Path | None
 ) -> Path:
@@ -83,11 +99,13 @@ def reported(
 
 
 def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path, *, seed: str) -> Path:
-    """Write the certificates and return the path of their checker."""
-    from fpk.certificates import write_certificates
+    """Write the certificates, remove those that lie there from before, and return the path of their checker."""
+    from fpk.certificates import forget_others, write_certificates
 
     written = write_certificates(judged, catalogue.claims, folder, root_seed=stored_seed(seed))
-    click.echo(f"fpk: {len(written)} certificates in {folder}", err=True)
+    gone = forget_others(folder, written)
+    removed = f" ({gone} from before removed)" if gone else ""
+    click.echo(f"fpk: {len(written)} certificate{'s' * (len(written) != 1)} in {folder}{removed}", err=True)
     return folder / "certificate_check.py"
 
 
@@ -118,7 +136,6 @@ def told(judged: Sequence[Judged], written: Path, seconds: float, *, what: str =
         f"{counts[k]} {k}" for k in ("CONFIRMED", "REFUTED", "UNDECIDED", "wording", "crashed") if k in counts
     )
     mark, style = ("✓", "bold green") if counts["hold"] == counts["records"] else ("✗", "bold red")
-    console.print(
-        f"{mark} {counts['hold']} of {counts['records']} records hold ({verdicts}) in {seconds:.0f} s", style=style
-    )
+    hold = "record holds" if counts["records"] == 1 else "records hold"
+    console.print(f"{mark} {counts['hold']} of {counts['records']} {hold} ({verdicts}) in {seconds:.0f} s", style=style)
     console.print(f"  {what} {written}")
