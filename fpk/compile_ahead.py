@@ -6,6 +6,7 @@ Numba keeps machine code on disk, so this happens once. ``python -m fpk.compile_
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -37,7 +38,27 @@ def _compiled() -> bool:
 
 
 def compile_loops() -> None:
-    """Call every scheme on a small product grid once, forward and back, with steady and with moving coefficients."""
+    """Call everything once, in the order in which runs need it."""
+    _on_the_line()
+    _on_product_grids()
+
+
+def _on_the_line() -> None:
+    """Solve and simulate with steady and with moving coefficients, between walls and without."""
+    import fpk
+
+    grid, start, walls = fpk.Grid(-4, 4, cells=32), fpk.Gaussian(0.0, 0.5), fpk.Boundary("no_flux", -4, 4)
+    for drift, noise in (("-x", "0.8"), ("sin(2*x) - t*x", "0.8 + t/9"), ("-x", "0.8 + sin(x)/9")):
+        problem = fpk.Problem(drift, noise, initial=start)
+        fpk.solve(problem, grid, times=[0.1], steps=2)
+        fpk.solve(dataclasses.replace(problem, boundary=walls), grid, times=[0.1], steps=2)
+        fpk.solve(problem, grid, times=[0.1], steps=2, positive=True)
+    run = fpk.simulate(problem, particles=64, steps=2, times=[0.1], seed=0)
+    run.expect(fpk.law_panel({0.1: start}))
+
+
+def _on_product_grids() -> None:
+    """Every scheme on small product grids, forward and back, with steady and with moving coefficients."""
     import numpy as np
 
     from fpk import Gaussian, Grid, Problem
@@ -56,7 +77,7 @@ def compile_loops() -> None:
                 with contextlib.suppress(SchemeError):
                     plan = discretised(problem, grid, until=0.1, steps=2, scheme=scheme)
                     p = next(p for _, p in plan.forward(plan.start, (0.1,)))
-                    next(iter(plan.back(p, (0.1,))))
+                    list(plan.back(p, (0.05, 0.1)))
 
 
 if __name__ == "__main__":
