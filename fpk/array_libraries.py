@@ -77,13 +77,18 @@ def namespace(library: Any) -> Any:
         found = import_module(NAMESPACES.get(library, library)) if isinstance(library, str) else library
     except ImportError as error:
         raise ProblemError(
-            f"the array library {library!r} cannot be imported ({error}): install it, or name another, for example 'torch'."
+            f"the array library {library!r} cannot be imported ({error}): install it, or name another: {_others(library)}, or any of the "
+            "array API standard."
         ) from error
     if not hasattr(found, "asarray"):
         raise ProblemError(
             f"{library!r} is no array library: it has no function asarray. Give its name ('torch', 'jax', 'array_api_strict') or module."
         )
     return found
+
+
+def _others(library: str) -> str:
+    return ", ".join(repr(name) for name in ("numpy", "torch", "jax") if name != library)
 
 
 def to_library(value: Any, space: Any, dtype: str = "float64") -> Any:

@@ -15,7 +15,7 @@ from fpk.battery import Declaration, Examination, examine_sampler, wrapped
 from fpk.battery.findings import unexplained
 from fpk.battery.recording import ExactModel, like, numbers
 from fpk.battery.subjects import NARROW, PLANE, SMOOTH, SPOT, between_counts, default_counts
-from fpk.errors import ComparisonError, ProblemError
+from fpk.errors import ComparisonError, ProblemError, UnknownName
 from fpk.fields import EDM, KINDS, Index, as_field, exact_field
 from fpk.laws import Array
 from fpk.samplers import (
@@ -428,6 +428,35 @@ def test_models_of_several_kinds_must_give_the_same() -> None:
     assert outcome(examine_sampler(sampler, **declared, kinds=others, checks=["kinds"])) == "CONFIRMED"
     wrong = examine_sampler(sampler, **declared, kinds=others | {"v": others["score"]}, checks=["kinds"])
     assert wrong["kinds"].refuted
+
+
+# -- declarations that mean nothing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"kind": "eps"}, "unknown kind of field 'eps'.*noise.*velocity"),
+        ({"kind": "velocty"}, "Did you mean velocity"),
+        ({"schedule": "path"}, "such as fpk.VPSchedule.*got 'path'"),
+        ({"schedule": OTSchedule}, "such as fpk.VPSchedule"),
+        ({"direction": "back"}, "'back'.*'t_noise'.*'t_data'"),
+        ({"time": "when"}, "'when'.*'path', 'sigma'"),
+        ({"library": "tf"}, "'tf' cannot be imported.*'numpy', 'torch', 'jax'"),
+        ({"dtype": "float7"}, "no type 'float7'.*'float64'"),
+        ({"order": "first"}, "positive number.*or None; got 'first'"),
+        ({"checks": ["lawn"]}, "unknown check of a sampler 'lawn'. Did you mean law"),
+    ],
+    ids=lambda given: "".join(given) if isinstance(given, dict) else "",
+)
+def test_a_declaration_that_means_nothing_is_no_verdict(declared: dict[str, Any], told: str) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("examined")
+
+    right: dict[str, Any] = {"kind": "velocity", "schedule": OT, "order": 1}
+    for asked in (examine_sampler, fpk.testing.assert_sampler):
+        with pytest.raises((ProblemError, ComparisonError, UnknownName), match=told):
+            asked(never, **{**right, **declared})
 
 
 # -- the assertion -----------------------------------------------------------------------------------------------------

@@ -266,6 +266,7 @@ def test_a_function_of_another_library_is_told_how_it_is_given():
     ("declared", "function", "dtype", "said"),
     [
         ("no_such_library", np.sin, "float64", r"'no_such_library' cannot be imported.*install it"),
+        ("no_such_library", np.sin, "float64", "or name another: 'numpy', 'torch', 'jax'"),
         ("json", np.sin, "float64", "'json' is no array library"),
         (np, 3.0, "float64", r"function of \(x, t\)"),
         (np, np.sin, "float7", "no type 'float7'"),
@@ -274,6 +275,12 @@ def test_a_function_of_another_library_is_told_how_it_is_given():
 def test_a_declaration_that_means_nothing_is_refused(declared, function, dtype, said):
     with pytest.raises(ProblemError, match=said):
         written_for(declared, function, dtype=dtype)(np.zeros((1, 1)))
+
+
+def test_a_library_that_is_missing_is_not_proposed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ProblemError, match=r"'torch' cannot be imported.*name another: 'numpy', 'jax', or"):
+        written_for("torch", np.sin)(np.zeros((1, 1)))
 
 
 def test_a_library_that_would_shorten_numbers_is_refused(monkeypatch):

@@ -538,3 +538,32 @@ def test_a_pilot_law_is_close_to_the_law(seed: int) -> None:
     run = fpk.simulate(ornstein_uhlenbeck(), particles=20_000, steps=32, times=[1.0], seed=seed)
     law, x = fpk.exact(ornstein_uhlenbeck(), times=[1.0]).law(1.0), np.linspace(-1, 2, 50)
     assert np.max(np.abs(run.law(1.0).cdf(x) - law.cdf(x))) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"scheme": "Milstein"}, r"scheme=Milstein\(\), got 'Milstein'.*EulerMaruyama.*RungeKutta4"),
+        ({"scheme": fpk.particles.schemes.Milstein}, "got <class"),
+        ({"particles": "10"}, "particles as a whole number, got particles='10'"),
+        ({"particles": 10.5}, "got particles=10.5"),
+        ({"particles": float("nan")}, "got particles=nan"),
+        ({"levels": "2"}, "got levels='2'"),
+        ({"threads": None}, "got threads=None"),
+        ({"seed": "a"}, "non-negative integer or a numpy.random.Generator, got 'a'"),
+        ({"seed": 1.5}, "got 1.5"),
+        ({"seed": None}, "got None"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_in_words(declared: dict[str, Any], told: str) -> None:
+    problem = fpk.Problem("-x", 1.0, initial=fpk.Gaussian(0.0, 1.0))
+    with pytest.raises((ProblemError, SchemeError), match=told):
+        fpk.simulate(problem, **{"particles": 10, "steps": 2, "times": [1.0], **declared})
+
+
+def test_whole_numbers_may_be_written_as_floats() -> None:
+    problem = fpk.Problem("-x", 1.0, initial=fpk.Gaussian(0.0, 1.0))
+    runs = [fpk.simulate(problem, particles=n, steps=2, times=[1.0], seed=3) for n in (1e3, np.int64(1000), 1000)]  # type: ignore[arg-type]
+    assert runs[0].source == runs[1].source == runs[2].source
+    for run in runs[1:]:
+        np.testing.assert_array_equal(run.samples(1.0), runs[0].samples(1.0))

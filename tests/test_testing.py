@@ -244,6 +244,11 @@ def test_a_wrong_reverse_does_not_lead_back():
         assert_reverse_equivalent(VP, reverse=forgetful)
 
 
+def test_a_reverse_that_returns_no_problem_is_refused_in_words():
+    with pytest.raises(ComparisonError, match=r"must return the reversed fpk\.Problem, got None"):
+        assert_reverse_equivalent(VP, reverse=lambda *given, **more: None)  # pyright: ignore[reportArgumentType]
+
+
 def test_boxes_are_wide_enough_for_a_law_that_spreads():
     spreading = fpk.Problem("x", "2", initial=fpk.Gaussian(0.0, 0.5), horizon=1.0)
     grid = roomy_grid(spreading, 48)

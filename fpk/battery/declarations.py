@@ -15,6 +15,7 @@ from fpk.errors import ProblemError
 from fpk.fields import EDM, Index
 from fpk.fields.adapters import _back
 from fpk.fields.inputs import checked_scale, clock, scaling
+from fpk.fields.kinds import checked_kind
 from fpk.schedules import Schedule
 
 #: Labels this far from those declared, relative, are taken for them: single precision.
@@ -30,6 +31,13 @@ class Declaration:
     kind : str
     schedule : Schedule
     time, direction, scale
+
+    Raises
+    ------
+    ProblemError
+        For declarations that mean nothing.
+    UnknownName
+        For an unknown kind.
     """
 
     kind: str
@@ -39,6 +47,12 @@ class Declaration:
     scale: Any = "path"
 
     def __post_init__(self) -> None:
+        if self.kind != "edm":
+            checked_kind(self.kind)
+        if isinstance(self.schedule, type) or not isinstance(self.schedule, Schedule):
+            raise ProblemError(
+                f"schedule= is a schedule such as fpk.VPSchedule(0.1, 20.0), with alpha, sigma, drift_rate and diffusion of t; got {self.schedule!r}."
+            )
         checked_scale(self.scale)
         if self.time is None:
             raise ProblemError(
@@ -46,6 +60,7 @@ class Declaration:
             )
         if self.kind == "edm" and not isinstance(self.scale, EDM):
             raise ProblemError(f"a model of kind 'edm' has the scale EDM(sigma_data), got {self.scale!r}.")
+        clock(self.time, self.schedule, self.direction)
 
     @cached_property
     def _clock(self) -> Callable[[float], Any]:

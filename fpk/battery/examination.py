@@ -11,6 +11,7 @@ from fpk.battery.declarations import Declaration
 from fpk.battery.findings import Finding, Suspect
 from fpk.battery.subjects import SMOOTH, Subject
 from fpk.battery.suspects import suspects_of
+from fpk.errors import UnknownName
 from fpk.schedules import Schedule
 from fpk.shown import Shown
 from fpk.verdict import Outcome
@@ -114,6 +115,11 @@ def examine_sampler(
     -------
     Examination
 
+    Raises
+    ------
+    ProblemError, ComparisonError, UnknownName
+        For declarations that mean nothing: nothing is examined then.
+
     Examples
     --------
     >>> from fpk.schedules import OTSchedule
@@ -126,6 +132,9 @@ def examine_sampler(
     'CONFIRMED'
     """
     names = list(CHECKS if checks is None else checks)
+    for name in names:
+        if name not in CHECKS:
+            raise UnknownName("check of a sampler", name, CHECKS)
     subject = Subject(
         sampler,
         Declaration(kind, schedule, time, direction, scale),

@@ -92,6 +92,11 @@ class Subject:
     def __post_init__(self) -> None:
         if self.visits not in VISITS:
             raise ComparisonError(f"visits={self.visits!r} is none of {', '.join(map(repr, VISITS))}.")
+        if self.order is not None and not (isinstance(self.order, (int, float)) and self.order > 0):
+            raise ComparisonError(
+                f"the order a sampler claims is a positive number, 1 for Euler's, or None; got {self.order!r}."
+            )
+        given(np.zeros((1, 1)), self.library, self.dtype)  # refuses libraries and types that are not there
         self.particles = self.particles or (PARTICLES if self.library == "numpy" else PARTICLES // 2)
         self.counts = tuple(sorted(self.counts)) or default_counts(self.declaration)
         self.ran = cache(self._ran)

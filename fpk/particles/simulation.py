@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from fpk.errors import ProblemError
+from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array
 from fpk.particles.clock import Clock
 from fpk.particles.engine import Engine
@@ -85,10 +86,12 @@ def simulate(
     >>> run.samples(1.0).shape
     (1000, 1)
     """
-    times, scheme = problem.checked_times(times), scheme or EulerMaruyama()
+    times, scheme = problem.checked_times(times), _scheme(scheme)
     motion = Motion(problem, scheme)
     if levels is None:
         levels = 1 if scheme.orders(problem).weak == np.inf else 2
+    particles, first = _whole(particles, "particles"), _whole(first, "first")
+    levels, threads = _whole(levels, "levels"), _whole(threads, "threads")
     _check(particles, first, levels, threads)
     if antithetic and particles % 2:
         raise ProblemError(f"antithetic particles come in pairs, got particles={particles}.")
@@ -135,10 +138,29 @@ def _joined(parts: Sequence[Array], axis: int) -> Array:
 
 
 def _root(seed: int | np.random.Generator) -> int:
-    root = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else int(seed)
-    if root < 0:
-        raise ProblemError(f"the seed must be a non-negative integer or a numpy.random.Generator, got {seed}.")
-    return root
+    root = int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else seed
+    if not _is_whole(root) or root < 0:
+        raise ProblemError(f"the seed must be a non-negative integer or a numpy.random.Generator, got {seed!r}.")
+    return int(root)
+
+
+def _scheme(given: Any) -> Scheme:
+    if given is None or isinstance(given, Scheme):
+        return given or EulerMaruyama()
+    raise SchemeError(
+        f"simulate takes a scheme such as scheme=Milstein(), got {given!r}: an EulerMaruyama, Milstein, Heun, PlatenWeak or RungeKutta4 of "
+        "fpk.particles.schemes, or leave it out."
+    )
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, (int, float, np.integer, np.floating)) and number % 1 == 0
+
+
+def _whole(number: Any, name: str) -> int:
+    if not _is_whole(number):
+        raise ProblemError(f"simulate takes {name} as a whole number, got {name}={number!r}.")
+    return int(number)
 
 
 def _check(particles: int, first: int, levels: int, threads: int) -> None:

@@ -58,6 +58,10 @@ def returned(problem: Problem, score: Any, reverse: Callable[..., Problem], *, c
 
 
 def _same_horizon(back: Problem, horizon: float) -> Problem:
+    if not isinstance(back, Problem):
+        raise ComparisonError(
+            f"reverse= is called as reverse(problem, score, initial=law) and must return the reversed fpk.Problem, got {back!r}."
+        )
     if not np.isclose(back.horizon, horizon, rtol=1e-12):
         raise ComparisonError(
             f"reverse= returned a problem with horizon {back.horizon:g}, the forward one has {horizon:g}: pass horizon= on to it."
