@@ -345,6 +345,11 @@ def test_ls_of_a_claim_names_damaged_files(stored: Path, tmp_path: Path, fpk: Fp
     done = fpk("store", "ls", "tiny.sum")
     assert "1 record damaged, perhaps of tiny.sum" in done.stderr
     assert path.name in done.stderr
+    for other in set(keys(tmp_path).values()) - {path.stem}:
+        Store(tmp_path / ".fpk").path(other).unlink()
+    assert fpk("store", "verify").stdout.endswith(
+        "1 record read, 1 of them damaged: fpk run computes them anew, --delete removes them\n"
+    )
 
 
 def test_gc_removes_what_nothing_addresses_and_nothing_else(stored: Path, tmp_path: Path, fpk: Fpk) -> None:

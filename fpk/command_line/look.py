@@ -18,7 +18,7 @@ from fpk.command_line.group import (
     stored_seed_option,
     study_options,
 )
-from fpk.command_line.telling import remarks_of, run_command, stored_seed
+from fpk.command_line.telling import counting, remarks_of, run_command, stored_seed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ def _tried(catalogue: Catalogue, row: Mapping[str, Any]) -> str:
     if row["id"] not in catalogue.claims:
         return ""
     controls = sum(outcome == "REFUTED" for outcome in catalogue.claims[row["id"]].expected.values())
-    return f"{controls} wrong variants   {row['study']}{'   only when named' if row['only_when_named'] else ''}"
+    return f"{counting(controls, 'wrong variant')}   {row['study']}{'   only when named' if row['only_when_named'] else ''}"
 
 
 def _remarked(remark: Remark) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _left_out(loaded: Sequence[tuple[Task, Kept]]) -> set[tuple[str, str]]:
     if len(named) > FEW:
         click.echo(f"fpk: damaged or not stored, so left out: {len(named) - FEW} more", err=True)
     if named:
-        click.echo("fpk: fpk run computes what is left out", err=True)
+        click.echo("fpk: to have what is left out: fpk run", err=True)
     return absent | {*damaged}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.command_line.group import json_option, main, store_option, study_options
+from fpk.command_line.telling import counting
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -63,16 +64,18 @@ def ls(name: str | None, store: Path, as_json: bool) -> None:
     click.echo("\n".join(_table(rows) if name is None else _lines(rows)))
     damaged = sum(record.evidence is None for record in records)
     click.echo(
-        f"{len(records):,} records, {_size(total)}{f', {damaged} damaged (fpk store verify)' if damaged else ''} in {store}"
+        f"{counting(len(records), 'record')}, {_size(total)}{f', {damaged} damaged (fpk store verify)' if damaged else ''} in {store}"
     )
 
 
 def _tell_damaged(records: Sequence[Kept], name: str) -> None:
     """Say which files may be records of a claim, as damaged ones do not tell what they are of."""
     if damaged := [str(record.path) for record in records if record.damaged]:
-        count = f"{len(damaged)} record{'s' if len(damaged) > 1 else ''}"
         listed = ", ".join(damaged[:FEW]) + (f" and {len(damaged) - FEW} more" if len(damaged) > FEW else "")
-        click.echo(f"fpk: {count} damaged, perhaps of {name} (fpk run computes what it needs anew): {listed}", err=True)
+        click.echo(
+            f"fpk: {counting(len(damaged), 'record')} damaged, perhaps of {name} (fpk run computes what it needs anew): {listed}",
+            err=True,
+        )
 
 
 def _named(records: Sequence[Kept], name: str) -> list[Kept]:
@@ -184,7 +187,7 @@ def gc(studies: Path, store: Path, as_json: bool, delete: bool) -> None:
         "\n".join(
             [
                 *told,
-                f"{count:,} records that nothing addresses, {_size(size)}, {then if count else 'nothing to remove'}",
+                f"{counting(count, 'record')} that nothing addresses, {_size(size)}, {then if count else 'nothing to remove'}",
             ]
         )
     )
@@ -271,7 +274,7 @@ def verify(store: Path, as_json: bool, delete: bool) -> None:
             click.echo(f"✗ {record.path}{f' ({record.name})' if record.name else ''}")
         told = f", {len(damaged)} of them damaged" if damaged else ", all whole"
         then = ": removed" if delete else ": fpk run computes them anew, --delete removes them"
-        click.echo(f"{len(records):,} records read{told}{then if damaged else ''}")
+        click.echo(f"{counting(len(records), 'record')} read{told}{then if damaged else ''}")
     sys.exit(4 if damaged and not delete else 0)
 
 
@@ -319,4 +322,4 @@ def export(names: tuple[str, ...], store: Path, folder: Path, form: str, as_json
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "files": rows}, ensure_ascii=False))
     else:
-        click.echo(f"{len(rows):,} records in {folder}, listed in {folder / 'index.json'}")
+        click.echo(f"{counting(len(rows), 'record')} in {folder}, listed in {folder / 'index.json'}")

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from fpk.records import Judged
 
 
+def counting(count: int, what: str) -> str:
+    """So many of what is meant.
+
+    Examples
+    --------
+    >>> counting(1, "record"), counting(1200, "record")
+    ('1 record', '1,200 records')
+    """
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def whole_seed(text: str) -> int:
     """The root seed of a whole number.
 
@@ -105,7 +116,7 @@ def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path, *, s
     written = write_certificates(judged, catalogue.claims, folder, root_seed=stored_seed(seed))
     gone = forget_others(folder, written)
     removed = f" ({gone} from before removed)" if gone else ""
-    click.echo(f"fpk: {len(written)} certificate{'s' * (len(written) != 1)} in {folder}{removed}", err=True)
+    click.echo(f"fpk: {counting(len(written), 'certificate')} in {folder}{removed}", err=True)
     return folder / "certificate_check.py"
 
 
