@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class Subject:
     def __post_init__(self) -> None:
         if self.visits not in VISITS:
             raise ComparisonError(f"visits={self.visits!r} is none of {', '.join(map(repr, VISITS))}.")
-        if self.order is not None and not (isinstance(self.order, (int, float)) and self.order > 0):
+        if self.order is not None and not (isinstance(self.order, Real) and self.order > 0):
             raise ComparisonError(
                 f"the order a sampler claims is a positive number, 1 for Euler's, or None; got {self.order!r}."
             )
