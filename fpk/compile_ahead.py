@@ -45,7 +45,10 @@ def compile_loops() -> None:
 
 def _on_the_line() -> None:
     """Solve and simulate with steady and with moving coefficients, between walls and without."""
+    import numpy as np
+
     import fpk
+    from fpk.particles.densities import smoothed_density
 
     grid, start, walls = fpk.Grid(-4, 4, cells=32), fpk.Gaussian(0.0, 0.5), fpk.Boundary("no_flux", -4, 4)
     for drift, noise in (("-x", "0.8"), ("sin(2*x) - t*x", "0.8 + t/9"), ("-x", "0.8 + sin(x)/9")):
@@ -55,6 +58,9 @@ def _on_the_line() -> None:
         fpk.solve(problem, grid, times=[0.1], steps=2, positive=True)
     run = fpk.simulate(problem, particles=64, steps=2, times=[0.1], seed=0)
     run.expect(fpk.law_panel({0.1: start}))
+    at, means = np.linspace(-1, 1, 64)[:, None], np.linspace(-2, 2, 20_000)[:, None]
+    smoothed_density(at, means, np.array([[0.1]]))
+    smoothed_density(at, means[::100], np.full((200, 1), 0.1))
 
 
 def _on_product_grids() -> None:

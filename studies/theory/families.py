@@ -344,7 +344,7 @@ def invertible_flow(variant: float, case: str, size: Size, seed: int) -> Evidenc
 
 NONLINEAR = boxed("sin(2*x) - x", "1.2 + 0.3*t", initial=DATA, horizon=0.6, name="nonlinear drift")
 WAVY = boxed("-x", "sqrt((0.4 + 0.5*sin(1.5*x))**2 + 0.2)", initial=DATA, horizon=0.5, name="state-dependent noise")
-CELLS, STEPS = 66, 14
+CELLS, STEPS = 58, 12
 
 
 def _both_ways(problem: fpk.Problem, flow: Callable[[GridMarginals], fpk.Problem], size: Size) -> Evidence:
