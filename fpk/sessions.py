@@ -132,7 +132,7 @@ class Session:
             return "nothing was sampled: no false alarms"
         over = f", {number_text(beyond)} of it by checks with a level of their own" if beyond and self.budget else ""
         allowed = f" (budget {number_text(self.budget)}{over})" if self.budget else ""
-        return f"chance of a false alarm at most {number_text(total)}{allowed}"
+        return f"chance of a false alarm at most {number_text(min(total, 1.0))}{allowed}"
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """(style, line) for the terminal: every check that does not hold, what changed, and a count; nothing where there was no check."""
