@@ -381,5 +381,5 @@ def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, se
     law = fpk.Gaussian([0.0, 0.0], covariance=(TENSOR if balanced else SETTLED) / depth)
     time = 0.0 if case == "at rest" else LONG
     wanted = fpk.LawMarginals({time: law}, (time,), source="Gaussian of the Lyapunov equation")
-    panel, found = _settled(case, size.cells(66))
+    panel, found = _settled(case, 66 if size.quick else 144)
     return Evidence(found, wanted.expect(panel), panel.names, panel=panel.digest)
