@@ -26,13 +26,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fpk.catalogue import Catalogue, load_catalogue, loaded_module
+from fpk.catalogue import Catalogue, known_catalogue, loaded_module
 from fpk.marginals import zero_estimate
 from fpk.mutants import MUTANTS, Mutant, planted, traced
 from fpk.mutants.planting import same
@@ -132,17 +131,12 @@ def _computed(task: MutatedTask, ready: Callable[[], None] = lambda: None) -> tu
     with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # wrong formulas overflow
         try:
-            with imported_anew(_catalogue(task.studies), task.claim) as study:
+            with imported_anew(known_catalogue(task.studies), task.claim) as study:
                 ready()
                 return study.compute(study.variants[task.variant], task.case, Size(task.size), task.seed), ""
         except (Exception, SystemExit) as error:
             nothing = zero_estimate(1)
             return Evidence(nothing, nothing, ("nothing",)), f"{type(error).__name__}: {error}"
-
-
-@lru_cache(maxsize=8)
-def _catalogue(path: str) -> Catalogue:
-    return load_catalogue(Path(path))
 
 
 @contextlib.contextmanager

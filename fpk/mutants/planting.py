@@ -22,7 +22,7 @@ from fpk.errors import UnknownName
 #: Prefixes of the modules in which copies made by ``from x import f`` are replaced too.
 OURS = ("fpk.", "fpk_studies_")
 #: Modules whose caches are of code, packages and templates, not of values.
-KEPT = ("fpk.store", "fpk.tasks", "fpk.runner", "fpk.reporting", "fpk.kill_matrix")
+KEPT = ("fpk.catalogue", "fpk.store", "fpk.tasks", "fpk.runner", "fpk.reporting", "fpk.kill_matrix")
 #: Subjects a mutant can belong to.
 SUBJECTS = ("problem", "schedule", "transformation", "field", "law", "scheme", "particles")
 
