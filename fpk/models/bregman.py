@@ -17,7 +17,7 @@ a regression whose weights are the curvature of Φ where the field is; it is sol
 
 References
 ----------
-Banerjee, Guo & Wang (2005), theorems 1 and 3; Chen (2024), section on losses.
+Banerjee, Guo & Wang (2005), theorem 1; LeTolguenec and Biquard, logical and practical loss.
 """
 
 from __future__ import annotations
@@ -118,8 +118,7 @@ class BregmanLoss:
 
     def gradient(self, theta: Array) -> Array:
         """Its gradient −E φ ⊗ ∇²Φ(s)(y − s), shape (m, d)."""
-        weighted = self.weighted(theta)
-        return weighted.gradient(theta)
+        return self.weighted(theta).gradient(theta)
 
     def weighted(self, theta: Array) -> Quadratic:
         """The regression with weights ∇²Φ(θᵀφ), whose gradient at θ is that of the loss."""
