@@ -47,7 +47,7 @@ def compiled_text(
     modules : sequence of modules
         Whose functions are compiled into it: their text is part of its name.
     """
-    inside = b"".join(Path(str(module.__file__)).read_bytes() for module in (*modules,))
+    inside = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
     name = f"{function}_{hashlib.sha256(text.encode() + repr((signature, sorted(options.items()))).encode() + inside).hexdigest()[:24]}"
     text = text.replace(function, name, 1)
     file = kept_source(name, text) if keep else None
