@@ -1,4 +1,4 @@
-"""Compiling ahead: in a fresh installation a second process compiles the loops of product grids while a run begins with other things.
+"""Compiling ahead: in a fresh installation a second process compiles what grids and particles call while a run begins with other things.
 
 Numba keeps machine code on disk, so this happens once. ``python -m fpk.compile_ahead`` does it by hand; nothing depends on it but time.
 """

@@ -172,7 +172,10 @@ def computed(
     asked = {name: value for name, value in how.items() if value is not None}
     results: list[Done] = []
     before = _written(Store(store), tasks)
-    ahead = compiling_ahead() if len(tasks) > MANY else contextlib.nullcontext()
+    alone = asked.get("jobs", 1) == 1 and not {"scheduler", "scheduler_file"} & set(
+        asked
+    )  # workers compile for each other
+    ahead = compiling_ahead() if alone and len(tasks) > MANY else contextlib.nullcontext()
     with ahead, _progress(len(tasks)) as advance:
         try:
             for done in run_tasks(tasks, Store(store), **asked):
