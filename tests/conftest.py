@@ -13,7 +13,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "fpk", derandomize=True, max_examples=20, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "fpk",
+    derandomize=True,
+    max_examples=20,
+    deadline=None,
+    database=None,
+    print_blob=False,  # stated, as deadline and database are: hypothesis has other defaults on build servers
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fpk")
 
