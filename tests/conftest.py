@@ -40,7 +40,7 @@ def rng(seed: int) -> np.random.Generator:
 
 @pytest.fixture
 def outside():
-    """No surrounding test: what is counted here is not to be counted as its checks."""
+    """No surrounding test, as in a notebook: what is counted here is not to be counted as its checks."""
     token = SURROUNDINGS.set(None)
     yield
     SURROUNDINGS.reset(token)

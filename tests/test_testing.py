@@ -48,14 +48,6 @@ def rows():
     SURROUNDINGS.reset(token)
 
 
-@pytest.fixture
-def outside():
-    """No surrounding test, as in a notebook."""
-    token = SURROUNDINGS.set(None)
-    yield
-    SURROUNDINGS.reset(token)
-
-
 # --- marginals
 
 
