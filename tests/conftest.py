@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fpk.check_context import SURROUNDINGS
+
 settings.register_profile(
     "fpk",
     derandomize=True,
@@ -34,6 +36,14 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> np.random.Generator:
     """Random numbers of a test's own."""
     return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def outside():
+    """No surrounding test, as in a notebook: what is counted here is not to be counted as its checks."""
+    token = SURROUNDINGS.set(None)
+    yield
+    SURROUNDINGS.reset(token)
 
 
 TINY = '''"""One plus one, as a study in one file; every computation leaves a line in calls.log."""
