@@ -161,7 +161,7 @@ def plane_flow(angle: float, steps: int) -> Transported:
 DATA = fpk.GaussianMixture([0.3, 0.7], [-1.2, 1.2], stds=[0.5, 0.7])
 NOISE = fpk.Gaussian(0.0, 1.0)
 FIELD = exact_field(DATA, OTSchedule(), kind="velocity")
-PLACES = law_points(NOISE, nodes=6)
+PLACES = law_points(NOISE, nodes=12)
 
 
 @dataclass(frozen=True)
