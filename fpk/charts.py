@@ -6,7 +6,7 @@ How they look is decided in :mod:`fpk.figures`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from fpk.laws import Array
 from fpk.marginals import Estimate
 from fpk.panels import Panel
 
-KINDS = ("points", "line", "reference")
+KINDS = ("points", "line", "reference", "control")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class Series:
     lower, upper : arrays, shape (n,), optional
         Ends of error bars (points) or of a band (curves); empty for none.
     kind : str, default "points"
-        ``points``, ``line``, or ``reference``: what the others are held against, drawn quietly.
+        ``points``, ``line``, ``reference`` (what the others are held against, drawn quietly), or ``control`` (a line that must not look like
+        the others, dotted).
 
     Raises
     ------
@@ -76,6 +77,10 @@ class Chart:
         Logarithmic axes.
     x_names : tuple of str, optional
         Categories, for example classes of problems: what stands at x = 0, 1, ... One row each, top to bottom, with y to the right.
+    even_within : float, default 0
+        With ``log_y``: both signs are shown, logarithmically but for values up to this, which are drawn evenly. For 0 only positive ones.
+    with_controls : bool, default False
+        Whether the controls of the same case that hand over a chart of the same title are drawn into this one.
 
     Raises
     ------
@@ -91,12 +96,29 @@ class Chart:
     log_x: bool = False
     log_y: bool = False
     x_names: tuple[str, ...] = ()
+    even_within: float = 0.0
+    with_controls: bool = False
 
     def __post_init__(self) -> None:
         if not self.series:
             raise ProblemError(f"chart {self.title!r} has no series; give at least one.")
         if self.x_names and self.log_x:
             raise ProblemError(f"chart {self.title!r}: categories stand at 0, 1, ..., so log_x must be False.")
+
+    def beside(self, others: Mapping[str, Chart]) -> Chart:
+        """The chart with the series of others, by their names, as controls; what all are held against comes last."""
+        added = [
+            replace(one, name=name if len(other.measured) == 1 else f"{name}: {one.name}", kind="control")
+            for name, other in others.items()
+            for one in other.measured
+        ]
+        references = [one for one in self.series if one.kind == "reference"]
+        return replace(self, series=(*self.measured, *added, *references))
+
+    @property
+    def measured(self) -> tuple[Series, ...]:
+        """The series that are not references."""
+        return tuple(one for one in self.series if one.kind != "reference")
 
 
 # -- densities ---------------------------------------------------------------------------------------------------------
@@ -136,7 +158,7 @@ def density_curves(panel: Panel, sides: Sequence[Any], answers: Sequence[Estimat
     (first, one), (second, other) = (_over_bins(side, x, t) for side in sides)
     found = {"x": x[1::2], "t": np.array([t]), "first": first, "second": second}
     keys = {answer.noise_key for answer in answers}
-    if None not in keys and len(keys) == 1 or first.shape != second.shape:
+    if (None not in keys and len(keys) == 1) or first.shape != second.shape:
         return found
     return found | {"error": np.hypot(one, other), "budget": _allowed(block, answers, x)}
 

@@ -45,6 +45,14 @@ def four_peaks() -> fpk.GaussianMixture:
     return fpk.GaussianMixture([0.25] * 4, 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1), stds=[0.3] * 4)
 
 
+TURN = np.pi / 6
+AXES = np.array([[np.cos(TURN), -np.sin(TURN)], [np.sin(TURN), np.cos(TURN)]])
+#: 25:1, turned by 30°.
+STRETCHED = fpk.Problem(
+    fpk.Linear(-0.5), AXES @ np.diag([1.0, 0.2]), initial=fpk.Gaussian([1.0, 0.5], 0.3), name="stretched"
+)
+
+
 @lru_cache(maxsize=32)
 def square(half: float, cells: int, dimension: int = 2) -> ProductGrid:
     """[−half, half]^dimension."""
@@ -59,6 +67,13 @@ def slices_of(laws: Mapping[float, Any], degree: int = 4) -> Panel:
 def density_of(law: Any, grid: ProductGrid) -> Array:
     """p at the cell centres, of the grid's shape."""
     return np.exp(law.log_density(grid.points)).reshape(grid.shape)
+
+
+def single(grid: ProductGrid) -> Array:
+    """All mass in the cell in the middle."""
+    p = np.zeros(grid.shape)
+    p[tuple(n // 2 for n in grid.shape)] = 1 / grid.volume
+    return p
 
 
 def l1(p: Array, q: Array, grid: ProductGrid) -> float:

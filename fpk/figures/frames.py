@@ -73,7 +73,9 @@ class Frame:
     def left_axis(self, label: str, *, count: int = 3, places: Mapping[float, str] | None = None) -> None:
         """The axis at the left with its name and about ``count`` numbers, or these words at these places."""
         self.sheet.line(self.left, self.top, 0, self.bottom - self.top, colour="muted", width=0.8)
-        told = {tick: tick_text(tick) for tick in self._ticks(self.y, count, log=self.log_y)} if places is None else places
+        told = (
+            {tick: tick_text(tick) for tick in self._ticks(self.y, count, log=self.log_y)} if places is None else places
+        )
         for tick, word in told.items():
             self.sheet.text(self.left - 5, self.up(tick), word, colour="muted", anchor="end")
         self.sheet.text(13, (self.top + self.bottom) / 2, label, anchor="middle", upwards=True)
