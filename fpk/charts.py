@@ -184,8 +184,9 @@ def _over_bins(side: Any, x: Array, t: float) -> tuple[Array, Array]:
 
 def _allowed(block: Any, answers: Sequence[Estimate], x: Array) -> Array:
     """What the budgets of the block's functionals, the last ones of their panel, allow the densities to differ by over bins."""
-    same = answers[0].scheme is not None and answers[0].scheme == answers[1].scheme
-    bound = sum(answer.bias_without_step if same else answer.bias_bound for answer in answers)
+    first, second = answers
+    same = first.scheme is not None and first.scheme == second.scheme
+    bound = first.bias_without_step + second.bias_without_step if same else first.bias_bound + second.bias_bound
     reference = np.diff(block.reference(x[::2])) / np.diff(x[::2])
     sizes = np.abs(block.values(x[1::2, None])) * reference
     with np.errstate(invalid="ignore"):  # nothing known (∞) of what is nowhere (0)

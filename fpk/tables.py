@@ -10,7 +10,7 @@ import numpy as np
 
 from fpk.charts import Chart, Series
 from fpk.records import Judged
-from fpk.study import CHECKS
+from fpk.study import CHECKS, near_miss
 from fpk.verdict import Outcome
 from fpk.wording import number_text
 
@@ -59,7 +59,7 @@ def charted(judged: Iterable[Judged]) -> list[Table]:
 
 
 def charts_of(judged: Iterable[Judged]) -> list[tuple[Judged, Chart]]:
-    """The charts of all stated forms, in the order of the records, with the series of the first controls where they ask for them."""
+    """The charts of all stated forms, in the order of the records, with the series of controls where they ask for them, near misses first."""
     known = [j for j in judged if j.evidence is not None and j.evidence.charts]
     return [(j, _beside_controls(j, chart, known)) for j in known if j.record.stated for chart in j.evidence.charts]  # type: ignore[union-attr]
 
@@ -70,7 +70,7 @@ def _beside_controls(stated: Judged, chart: Chart, known: Sequence[Judged]) -> C
     own = [j for j in known if (j.record.id, j.record.case) == (stated.record.id, stated.record.case)]
     others = {
         j.record.variant: one
-        for j in own
+        for j in sorted(own, key=lambda j: near_miss(j.record.variant) is None)
         if j.record.expected == Outcome.REFUTED and not j.record.stated
         for one in j.evidence.charts  # type: ignore[union-attr]
         if one.title == chart.title

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import fpk
+from fpk.charts import Chart
 from fpk.fokker_planck.product.alternating import ALTERNATING
 from fpk.fokker_planck.product.carried import CARRIED
 from fpk.fokker_planck.product.discretisation import ACCURATE, SEPARABLE
@@ -81,11 +82,11 @@ def l1(p: Array, q: Array, grid: ProductGrid) -> float:
     return float(np.abs(p - q).sum()) * grid.volume
 
 
-def below(found: Mapping[str, float], bar: float, source: str) -> Evidence:
+def below(found: Mapping[str, float], bar: float, source: str, *charts: Chart) -> Evidence:
     """Numbers that must stay below a bar, with the rounding of their own sums."""
     values = np.array(list(found.values()))
     first = Estimate(values - bar, np.full(len(values), 0.01 * bar), source=source)
-    return Evidence(first, zero_estimate(len(values)), tuple(found))
+    return Evidence(first, zero_estimate(len(values)), tuple(found), charts=charts)
 
 
 RATES, VOLATILITIES, CORRELATION = np.array([0.2, 0.1]), np.array([0.3, 0.2]), 0.6

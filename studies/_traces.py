@@ -15,18 +15,20 @@ ROUNDING = 2.0**-53
 NOTHING = 1e-18
 
 
-def kept(times: Array, lost: Mapping[str, Array], bounds: Mapping[str, float], *, what: str = "mass") -> Chart:
-    """How much of the mass, or of something else, is lost or won by the times, by the name of a line; and the bounds for that."""
+MASS = "Change of the mass in time", "|change of the mass|"
+
+
+def kept(times: Array, lost: Mapping[str, Array], bounds: Mapping[str, float], words: tuple[str, str] = MASS) -> Chart:
+    """How much of the mass is lost or won by the times, by the name of a line, and bounds for that; ``words`` are title and axis."""
     lines = [Series(name, times, np.maximum(np.abs(values), ROUNDING), kind="line") for name, values in lost.items()]
-    held = [_level(times, name, bound) for name, bound in ({"rounding, 1.1e−16": ROUNDING} | dict(bounds)).items()]
-    title, label = f"Change of the {what} in time", f"|change of the {what}|"
-    return Chart(title, "t", label, (*lines, *held), log_y=True, with_controls=True)
+    held = [_level(times, name, bound) for name, bound in ({"rounding": ROUNDING} | dict(bounds)).items()]
+    return Chart(words[0], "t", words[1], (*lines, *held), log_y=True, with_controls=True)
 
 
-def least(times: Array, values: Array, *, name: str = "stated") -> Chart:
+def least(times: Array, values: Array) -> Chart:
     """The least value of a cell at the times: it may not be below zero."""
-    line = Series(name, times, values, kind="line")
-    title, bound = "Least value of a cell in time", _level(times, "bound: 0", 0.0)
+    line = Series("stated", times, values, kind="line")
+    title, bound = "Least value of a cell in time", _level(times, "bound", 0.0)
     return Chart(title, "t", "least value", (line, bound), log_y=True, even_within=NOTHING, with_controls=True)
 
 

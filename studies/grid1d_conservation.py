@@ -156,8 +156,8 @@ def mass(variant: tuple[str, float], case: str, size: Size, seed: int) -> Eviden
             traces.append(np.abs(run.mass - run.mass[0]))
             found[f"{name}, {steps} steps"] = float(traces[-1].max())
     worst, names = max(found, key=lambda name: found[name]), tuple(found)
-    lost = {"the worst scheme of four": np.max(traces[1::2], axis=0)[1:]}
-    chart = kept(np.array(LOOKED[20][1:]), lost, {"bound, 1e−12": MASS_BAR})
+    lost = {"stated, worst of schemes": np.max(traces[1::2], axis=0)[1:]}
+    chart = kept(np.array(LOOKED[20][1:]), lost, {"bound": MASS_BAR})
     return _below(np.array(list(found.values())), MASS_BAR, f"worst: {worst}, {found[worst]:.2g}", names, chart)
 
 

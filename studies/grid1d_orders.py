@@ -295,7 +295,7 @@ def conservative_mass(variant: float | None, case: str, size: Size, seed: int) -
         masses[:, np.argmax(masses, axis=1)] *= variant
         mass = masses.sum(axis=1)
     names = tuple(f"mass at {t:g}" for t in times)
-    charts = (kept(np.array(times), {"cells": mass - 1}, {}),)
+    charts = (kept(np.array(times), {"stated": mass - 1}, {}),)
     return Evidence(
         fpk.residual(mass - 1, ROUNDING, source="mass of the cells"), zero_estimate(5), names, charts=charts
     )

@@ -65,6 +65,9 @@ def described(chart: Chart) -> str:
     """A chart in words: its axes, and for every series where it goes."""
     parts = [f"{chart.y_label or 'value'} against {chart.x_label or 'class'}."]
     for one in chart.series:
+        if one.kind == "reference" and len(one.y) and np.ptp(one.y) == 0:
+            parts.append(f"{one.name}: {number_text(float(one.y[0]))} throughout.")
+            continue
         ranges = f"{_range(one.y)}, x {_range(one.x)}" if not chart.x_names else _range(one.y)
         parts.append(f"{one.name}: {len(one.x)} {'points' if one.kind == 'points' else 'places'}, {ranges}.")
     return " ".join([*parts, *(f"{word} at {number_text(x)}." for word, x in chart.marks.items())])

@@ -2,7 +2,7 @@ r"""Density drawings: both sides at the last time, and below it their difference
 
 Where a side is particles, the difference is drawn in standard errors s.e., with lines at ±2 and the budget as a band. The axis is that of
 asinh(r/2): even up to about two standard errors and logarithmic beyond, so that noise and a control far outside are seen at once. Places
-where neither density reaches four standard errors are left out: few particles say nothing there.
+where neither density reaches six standard errors are left out: the errors of few particles are not normal.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fpk.figures.drawing import WIDTH, by_case, tick_text, words
 from fpk.figures.frames import Frame
 from fpk.laws import Array
 from fpk.records import Judged
+from fpk.study import near_miss
 from fpk.svg import Sheet
 from fpk.verdict import Outcome
 from fpk.wording import number_text, one_line
@@ -32,7 +33,7 @@ _CONTROL: Any = {"colour": "control", "width": 1.3, "dash": "1.3 2.2"}
 #: Density drawings of one claim, at most.
 DENSITIES = 3
 #: Standard errors: where lines are drawn, and how many a density needs to be drawn in them.
-LINES, RESOLVED = 2.0, 4.0
+LINES, RESOLVED = 2.0, 6.0
 
 
 def density_figures(group: Sequence[Judged]) -> list[str]:
@@ -102,9 +103,9 @@ def _curves(judged: Judged) -> tuple[Array, Array, Array]:
 
 
 def _nearest_control(own: Sequence[Judged]) -> Judged | None:
-    """The variant to be refuted with the smallest effect: the one that sets the tolerance."""
+    """The variant to be refuted with the smallest effect: the one that sets the tolerance. Without effects, one that is off by a percentage."""
     controls = [j for j in own if j.record.expected == Outcome.REFUTED and _has_curves(j)]
-    return min(controls, key=lambda j: j.record.effect or np.inf, default=None)
+    return min(controls, key=lambda j: (j.record.effect or np.inf, near_miss(j.record.variant) is None), default=None)
 
 
 def _draw_densities(sheet: Sheet, stated: Judged, control: Judged | None) -> None:
@@ -124,7 +125,8 @@ def _draw_densities(sheet: Sheet, stated: Judged, control: Judged | None) -> Non
 
 def _draw_legend(sheet: Sheet, stated: Judged, control: Judged | None, heading: str) -> None:
     """Names of the curves above them, and the case."""
-    names = [one_line(name, 50) for name in [*stated.record.pair, "first side", "second side"][:2]]
+    pair = stated.record.pair if stated.record.kind == "equality" else ()
+    names = [one_line(name, 50) for name in [*pair, "found", "claimed"][:2]]
     rows = list(zip(names, (_FIRST, _SECOND), strict=True))
     if control is not None:
         rows.append((f"to be refuted: {one_line(control.record.variant, 36)}", _CONTROL))
@@ -211,11 +213,11 @@ def _in_errors(judged: Judged) -> _Deviations | None:
 
 def _told(stated: _Deviations, wrong: _Deviations | None, control: Judged | None) -> str:
     """The lower drawing in words."""
-    beyond, count = int(np.sum(np.abs(stated.drawn) > LINES)), len(stated.drawn)
+    size, budget, count = np.abs(stated.drawn), stated.budget[stated.shown], len(stated.drawn)
     told = (
-        f" In standard errors by at most {number_text(_largest(stated.drawn))}; at {beyond} of {count} places by more than "
-        f"{LINES:g}, where noise alone makes about {0.0455 * count:.0f}. The budget is up to {number_text(_largest(stated.budget[stated.shown]))} "
-        f"standard errors."
+        f" In standard errors by at most {number_text(_largest(size))}; at {np.sum(size > LINES)} of {count} places by more than {LINES:g} "
+        f"(noise alone: about {0.0455 * count:.0f}), at {np.sum(size > LINES + budget)} by more than that and the budget, which is up to "
+        f"{number_text(_largest(budget))}."
     )
     if wrong is None or control is None:
         return told
