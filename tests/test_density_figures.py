@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -95,7 +96,10 @@ def test_the_budget_is_that_of_the_functionals_spread_over_the_density(particles
     for k in range(4):
         bound = np.zeros(4)
         bound[k] = 0.01
-        given = [replace(answer, bias_bound=own, step_bias=None, scheme=None) for answer, own in zip(answers, (bound, 0 * bound), strict=True)]
+        given = [
+            replace(answer, bias_bound=own, step_bias=None, scheme=None)
+            for answer, own in zip(answers, (bound, 0 * bound), strict=True)
+        ]
         curves = density_curves(PANEL, (particles, EXACT), given)
         f, width = EXACT.density_on(curves["x"], 1.0), curves["x"][1] - curves["x"][0]
         assert np.sum(curves["budget"] ** 2 / f) * width == pytest.approx(1e-4, rel=0.02), block.names[k]
@@ -131,12 +135,18 @@ def drawn(deviations: Array, wrong: Array, *, budget: Array | None = None, error
     """The drawing of a claim whose sides differ by so many standard errors, and whose control does."""
     made = {"stated": deviations, "sign": wrong}
     claim = Claim("S0.E1", "equality", "One.", "1 = 1", "here", {"stated": Outcome.CONFIRMED, "sign": Outcome.REFUTED})
-    study = Study(claim.id, drawn, dict.fromkeys(made), ("",), 1, False, "studies.synthetic")
+    compute: Any = drawn
+    study = Study(claim.id, compute, dict.fromkeys(made), ("",), 1, False, "studies.synthetic")
     done = []
     for name, apart in made.items():
         curves = {"x": X, "t": np.ones(1), "first": P + NOISE * apart, "second": P}
-        curves |= {"error": np.full(61, NOISE) if error is None else error, "budget": 0 * X if budget is None else budget}
-        first = Estimate(np.full(1, np.abs(apart).max()), np.zeros(1), covariance=np.eye(1), samples=10**6, source="particles")
+        curves |= {
+            "error": np.full(61, NOISE) if error is None else error,
+            "budget": 0 * X if budget is None else budget,
+        }
+        first = Estimate(
+            np.full(1, np.abs(apart).max()), np.zeros(1), covariance=np.eye(1), samples=10**6, source="particles"
+        )
         found = Evidence(first, Estimate(np.zeros(1), np.zeros(1), source="law"), ("φ1",), curves)
         done.append(Done(Task("studies", claim.id, name, "", "quick", 7, "0" * 64), found, {"versions": {}}))
     records: list[Judged] = judged(Catalogue(Path("studies"), {claim.id: claim}, (study,)), done)
@@ -212,7 +222,9 @@ def test_places_that_few_particles_reach_are_left_out() -> None:
     (whole,) = paths(drawn(0 * X, np.full(61, 20.0)), INK)
     (inner,) = paths(drawn(0 * X, np.full(61, 20.0), error=np.full(61, 0.05)), INK)
     seen = X[P >= 6 * 0.05]
-    assert np.ptp(inner[:, 0]) / np.ptp(whole[:, 0]) == pytest.approx(np.ptp(seen) / np.ptp(X[P >= 6 * NOISE]), rel=0.05)
+    assert np.ptp(inner[:, 0]) / np.ptp(whole[:, 0]) == pytest.approx(
+        np.ptp(seen) / np.ptp(X[P >= 6 * NOISE]), rel=0.05
+    )
 
 
 def test_a_gap_is_not_bridged() -> None:
