@@ -76,7 +76,7 @@ class Commands(click.Group):
             click.echo(f"fpk: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            click.echo("\nfpk: interrupted; what was finished is kept.", err=True)
+            click.echo("\nfpk: interrupted; what was finished is kept, the same command goes on.", err=True)
             sys.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import INTERRUPTED, jobs_option, known_names, main, report_option, study_options
+from fpk.command_line.group import jobs_option, known_names, main, report_option, study_options
 from fpk.configuration import WHERE, configured
 
 if TYPE_CHECKING:
@@ -101,11 +101,7 @@ def _computed(
             click.echo(f"\r{left:6d} left   {check[:100]:100s}", err=True, nl=False)
 
     size = Size("quick" if quick else "full")
-    try:
-        return kill_matrix(catalogue, chosen, Store(store), mutants=planted, size=size, jobs=jobs, advance=advance)
-    except KeyboardInterrupt:
-        click.echo("\nfpk: interrupted; what was finished is kept, the same command goes on.", err=True)
-        sys.exit(INTERRUPTED)
+    return kill_matrix(catalogue, chosen, Store(store), mutants=planted, size=size, jobs=jobs, advance=advance)
 
 
 def _failures(matrix: KillMatrix, *, claims: bool, mutants: bool) -> list[str]:
