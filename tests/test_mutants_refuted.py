@@ -195,7 +195,7 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
     ("S2.H", "stated", ""): ["probes: quadratic form + 0.5 %"],
     ("S3.T-Cod", "stated", ""): ["characteristics: steps + 1 %"],
     ("S1.T65", "stated", "d = 1"): ["characteristics: divergence sign", "characteristics: divergence + 2 %"],
-    ("S3.E14-15", "stated", "noise alone"): ["any (α, σ): g + 1 %"],
+    ("S3.E14-15", "stated", "noise alone"): ["any (α, σ): g + 1 %", "another clock: pace + 2 %"],
     ("S4.E108-109", "stated", "d = 2"): ["affine layer: log-determinant + 1 %"],
     ("S3.L-NF", "stated", "density, line"): ["layer of tails: log-determinant dropped"],
     ("S4.P-CNF", "stated", "any parameters"): ["continuous layer: divergence + 5 %"],
