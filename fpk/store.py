@@ -249,6 +249,7 @@ def _words_of(chart: Chart) -> dict[str, Any]:
     return {
         "title": chart.title, "x_label": chart.x_label, "y_label": chart.y_label, "log_x": bool(chart.log_x), "log_y": bool(chart.log_y),
         "x_names": list(chart.x_names), "marks": [[word, float(x)] for word, x in chart.marks.items()],
+        "even_within": float(chart.even_within), "with_controls": bool(chart.with_controls),
         "series": [{"name": one.name, "kind": one.kind} for one in chart.series],
     }  # fmt: skip
 
