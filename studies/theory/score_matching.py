@@ -21,7 +21,6 @@ from fpk.marginals import zero_estimate
 from fpk.models import objectives
 from fpk.models.features import Hermite
 from fpk.models.fits import fit
-from fpk.models.objectives import Quadratic
 from fpk.models.points import time_nodes
 from fpk.study import Evidence, Size, study
 
@@ -48,8 +47,8 @@ from ._matching_losses import (
     VectorField,
     at_most_zero,
     denoising_losses,
+    edged,
     explicit_losses,
-    half_line,
     least_loss,
     redrawn_losses,
 )
@@ -339,17 +338,21 @@ def implicit_score_matching(variant: Implicit, case: str, size: Size, seed: int)
 EDGES = {"printed": (False, 0), "corrected": (True, 0), "degenerate": (False, 2)}
 
 
-@study("err:S3.H", variants=EDGES)
+@study("err:S3.H", variants=EDGES, cases=("half-line", "quarter of the plane"))
 def boundary_term(variant: tuple[bool, int], case: str, size: Size, seed: int) -> Evidence:
     """Minimisers among polynomials of second degree, less those of the loss against the score."""
     bounded, power = variant
-    features, x = Hermite(2, mean=1.0, std=1.0), np.array([[0.2], [1.0], [2.5], [4.0]])
+    d = 1 if case == "half-line" else 2
+    features, x = (
+        Hermite(2, mean=np.ones(d), std=1.0),
+        np.array([[0.2, 0.7], [1.0, 0.1], [2.5, 1.2], [4.0, 2.2]])[:, :d],
+    )
 
     def gaps(level: int) -> Array:
-        points, score = half_line(power, level)
+        points, score, edge, normals = edged(case, power, level)
         found = objectives.implicit(features, points)
         if bounded:
-            found = found + Quadratic(0 * found.A, -features(np.zeros((1, 1))).T)  # p(0) = 1
+            found = found + objectives.boundary(features, edge, normals)
         truth = objectives.explicit(features, points, lambda y, t: score)
         first, second = (fit(features, j, schedule=SCHEDULE).field(x, 0.0) for j in (found, truth))
         return first - second
