@@ -148,7 +148,7 @@ CLAIMS = (
         "Chen (2024), equations 32 and 34",
         {"inside": C, "outside": R, "degenerate": C},
         {
-            "inside": "λ = √t: what [ε/4, ε/2] adds at the optimum is less than .75 of what [ε/2, ε] adds",
+            "inside": "λ = √t: what [ε/4, ε/2] adds at the optimum is less than .75 of what [ε/2, ε] adds, and less than ∫λ/V adds",
             "outside": "λ = 1: it tends to as much, and the sum has no limit",
             "degenerate": "λ = 1 for data at two points, where it falls faster than any power",
         },

@@ -130,24 +130,25 @@ WEIGHTS: dict[str, tuple[Callable[[float], float], Noised, float]] = {
 
 @study("err:S0.E32-34-weight", variants=WEIGHTS)
 def growing_loss(variant: tuple[Callable[[float], float], Noised, float], case: str, size: Size, seed: int) -> Evidence:
-    """What [ε/4, ε/2] adds to the integrated loss over what [ε/2, ε] adds, less .75."""
+    """What [ε/4, ε/2] adds to the integrated loss over what [ε/2, ε] adds, less .75; and either over what ∫λ/V adds, less 1."""
     weight, noised, first = variant
 
-    def added(end: float, level: int) -> float:
-        loss = 0.0
+    def added(end: float, level: int) -> tuple[float, float]:
+        loss, room = 0.0, 0.0
         for t, w in time_nodes(end / 2, end, nodes=2 * level):
             at = replace(noised, alpha=SLOW.alpha(t), sigma=SLOW.sigma(t))
-            loss += w * weight(t) * least_loss(at, level)
-        return loss
+            loss, room = loss + w * weight(t) * least_loss(at, level), room - w * weight(t) / np.expm1(-t)
+        return loss, room
 
     def ratios(level: int) -> Array:
-        parts = np.array([added(first / 2**k, level) for k in range(4)])
-        return parts[1:] / parts[:-1] - 0.75
+        parts, rooms = np.array([added(first / 2**k, level) for k in range(4)]).T
+        return np.concatenate([parts[1:] / parts[:-1] - 0.75, parts / rooms - 1])
 
-    names = tuple(f"ε = {first / 2**k:.4g}" for k in range(3))
-    return Evidence(
-        at_most_zero(ratios, LEVELS[size.name], "ratio of what is added, less .75"), zero_estimate(3), names
+    names = tuple(
+        f"{what}, ε = {first / 2**k:.4g}" for what, count in (("ratio", 3), ("of ∫λ/V", 4)) for k in range(count)
     )
+    found = at_most_zero(ratios, LEVELS[size.name], "ratio of what is added, less .75, and over ∫λ/V, less 1")
+    return Evidence(found, zero_estimate(7), names)
 
 
 # -- the minimiser -----------------------------------------------------------------------------------------------------------
