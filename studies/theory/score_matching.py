@@ -41,7 +41,7 @@ from ._matching import (
 )
 from ._matching_claims import CLAIMS as CLAIMS
 from ._matching_draws import bayes, draws, unconditional
-from ._matching_implicit import parts
+from ._matching_implicit import THETAS, objectives_at, parts
 from ._matching_learned import learned_score, predicted
 from ._matching_losses import (
     VectorField,
@@ -255,10 +255,15 @@ class Target(NamedTuple):
         "unsquared": Target(power=0.5),
         "score + 0.2 %": Target(1.002),
     },
-    cases=("two peaks", "two points", "three points in the plane"),
+    cases=("two peaks", "two points", "three points in the plane", "features in the plane"),
+    applies=lambda variant, case: (
+        case != "features in the plane" or variant not in ("σ for σ²", "α dropped", "unsquared")
+    ),
 )
 def explicit_and_denoising(variant: Target, case: str, size: Size, seed: int) -> Evidence:
     """How much larger the loss against conditional scores is: for each field, less the same for the first."""
+    if case.startswith("features"):
+        return _of_objectives(variant.factor, size)
     noised = SETTINGS[case]
     scale = 1.0 if variant.without_scale else noised.alpha
 
@@ -272,6 +277,18 @@ def explicit_and_denoising(variant: Target, case: str, size: Size, seed: int) ->
 
     names = tuple(f"{name} and {FIELD_NAMES[0]}" for name in FIELD_NAMES[1:])
     return refined(gaps, size, names=names, source="difference of the losses less that of another field")
+
+
+def _of_objectives(factor: float, size: Size) -> Evidence:
+    """The same of the objectives that are fitted, for three choices of the parameters."""
+
+    def gaps(level: int) -> Array:
+        found = objectives_at(level, factor)
+        more = np.array([found.denoising(theta) - found.explicit(theta) for theta in THETAS])
+        return more[1:] - more[0]
+
+    names = ("parameters 1 and 0", "parameters 2 and 0")
+    return refined(gaps, size, names=names, source="difference of the objectives less that of other parameters")
 
 
 # -- energies ----------------------------------------------------------------------------------------------------------------
