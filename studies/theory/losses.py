@@ -21,7 +21,7 @@ from fpk.study import Evidence, Size, order_evidence, study
 from .._limits import limit_evidence
 from . import _loss_charts as charts
 from . import _loss_laws as laws
-from ._loss_bregman import Divergence, bregman, distance, gradient_in, logical, practical
+from ._loss_bregman import FITTED, Divergence, bregman, distance, gradient_in, logical, of_a_fit, practical
 from ._loss_claims import CLAIMS as CLAIMS
 from ._loss_data import SETS, denoising_loss, information_of, score_square, transport
 from ._loss_explicit import (
@@ -70,8 +70,14 @@ GRADIENTS = {
 }
 
 
+#: Losses of pairs by :mod:`fpk.models.bregman`.
+FIT = "a loss that is fitted"
+
+
 def _compared(variant: str, case: str) -> bool:
-    """The square is symmetric; on the line the norm has a kink, which the plane goes around."""
+    """The square is symmetric; on the line the norm has a kink, which the plane goes around; fitted losses have the target first."""
+    if case.startswith(FIT):
+        return variant in ("stated", "prior for posterior", "target + 0.5 %")
     return {"arguments exchanged": not case.endswith("square"), "unsquared norm": "plane" in case}.get(variant, True)
 
 
@@ -83,11 +89,18 @@ def _compared(variant: str, case: str) -> bool:
         "two peaks, exponential",
         "three points in the plane, exponential",
         "three points in the plane, fourth power",
+        *(f"{FIT}, {potential}" for potential in FITTED),
     ),
     applies=_compared,
 )
 def equal_gradients(variant: Compared, case: str, size: Size, seed: int) -> Evidence:
     setting, potential = case.split(", ")
+    if setting == FIT:
+        names = tuple(f"∂/∂θ{k}, component {i}" for k in range(3) for i in range(2))
+        found = partial(of_a_fit, potential, variant.factor, variant.posterior)
+        return refined(
+            found, size, names=names, source="gradient of the logical loss less that of the loss that is fitted"
+        )
     noised, loss = SETTINGS[setting], variant.loss(bregman(potential))
 
     def gaps(level: int) -> Array:
