@@ -82,25 +82,17 @@ class GaussianMixture(Shown):
             raise ProblemError(
                 f"{len(self.weights)} weights but {len(self.means)} means: give one mean for each weight."
             )
-        if not (np.all(self.weights > 0) and abs(self.weights.sum() - 1) <= 1e-12):
+        if not ((self.weights > 0).all() and abs(self.weights.sum() - 1) <= 1e-12):
             raise ProblemError(f"weights must be positive and sum to 1, got {self.weights.tolist()}.")
-        if not (np.all(np.isfinite(self.means)) and np.all(np.isfinite(self.covariances))):
+        if not (np.isfinite(self.means).all() and np.isfinite(self.covariances).all()):
             raise ProblemError(
                 f"means and covariances must be finite, got {self.means.tolist()} and {self.covariances.tolist()}."
             )
-        mirrored = np.swapaxes(self.covariances, 1, 2)
-        sizes = np.abs(mirrored)
-        if np.any(np.abs(self.covariances - mirrored) > 1e-9 * sizes + 1e-12 * sizes.max()):
-            raise ProblemError(f"covariances must be symmetric, got {self.covariances.tolist()}.")
-        try:
-            factors = np.linalg.cholesky(self.covariances)
-        except np.linalg.LinAlgError:
-            raise ProblemError(f"covariances must be positive definite, got {self.covariances.tolist()}.") from None
-        self._whitening = np.linalg.inv(factors)
-        self._precisions = np.swapaxes(self._whitening, 1, 2) @ self._whitening
+        self._whitening = _whitening(self.covariances)
+        self._precisions = self._whitening.swapaxes(1, 2) @ self._whitening
         self._log_scales = (
             np.log(self.weights)
-            + np.log(np.abs(np.diagonal(self._whitening, axis1=1, axis2=2))).sum(1)
+            + np.log(np.abs(self._whitening.diagonal(axis1=1, axis2=2))).sum(1)
             - 0.5 * self.dimension * np.log(2 * np.pi)
         )
 
@@ -251,6 +243,20 @@ class GaussianMixture(Shown):
         require_one_dimensional(self, "breakpoints")
         points: Array = self.means + np.sqrt(self.covariances[:, 0]) * np.arange(-11.0, 12.0)
         return np.unique(points)
+
+
+def _whitening(covariances: Array) -> Array:
+    """L⁻¹ of Σ = L Lᵀ, shape (m, d, d); refuses what is no covariance."""
+    if covariances.shape[1] == 1 and (covariances > 0).all():
+        return 1.0 / np.sqrt(covariances)
+    mirrored = np.swapaxes(covariances, 1, 2)
+    sizes = np.abs(mirrored)
+    if np.any(np.abs(covariances - mirrored) > 1e-9 * sizes + 1e-12 * sizes.max()):
+        raise ProblemError(f"covariances must be symmetric, got {covariances.tolist()}.")
+    try:
+        return np.linalg.inv(np.linalg.cholesky(covariances))
+    except np.linalg.LinAlgError:
+        raise ProblemError(f"covariances must be positive definite, got {covariances.tolist()}.") from None
 
 
 def _times(matrix: Array, x: Array) -> Array:
