@@ -151,11 +151,12 @@ class GaussianMixture(Shown):
     def _component_logs(self, x: Array) -> Array:
         """Logarithms of the weighted densities of the components, shape (m, n)."""
         if self.means.shape[1] == 1:
-            squares = x[:, 0] - self.means
-            squares *= self._whitening[:, :, 0]
-            squares *= squares
-            squares *= 0.5
-            return self._log_scales[:, None] - squares
+            logs = x[:, 0] - self.means
+            logs *= self._whitening[:, :, 0]
+            logs *= logs
+            logs *= -0.5
+            logs += self._log_scales[:, None]
+            return logs
         white = [_times(w, mean - x) for w, mean in zip(self._whitening, self.means, strict=True)]
         return np.stack([scale - 0.5 * (z * z).sum(1) for scale, z in zip(self._log_scales, white, strict=True)])
 
@@ -173,14 +174,21 @@ class GaussianMixture(Shown):
 
     def score(self, x: Array) -> Array:
         """∇ log p(x) = Σ_m r_m(x) Σ_m⁻¹ (μ_m − x), r_m the responsibilities; shape (n, d)."""
+        if len(self.means) == 1:
+            return _times(self._precisions[0], self.means[0] - x)
+        shares = self._shares(x)
+        if self.means.shape[1] == 1:
+            pull = reduce(add, shares * (self._precisions[:, :, 0] * (self.means - x[:, 0])))[:, None]
+        else:
+            pulls = (_times(precision, mean - x) for mean, precision in zip(self.means, self._precisions, strict=True))
+            pull = reduce(add, (share[:, None] * own for share, own in zip(shares, pulls, strict=True)))
+        return pull * (1.0 / reduce(add, shares))[:, None]
+
+    def _shares(self, x: Array) -> Array:
+        """The components' weighted densities as shares of the greatest, shape (m, n)."""
         logs = self._component_logs(x)
-        top = reduce(maximum, logs)
-        total, pull = np.zeros(1), np.zeros((1, 1))
-        for log, mean, precision in zip(logs, self.means, self._precisions, strict=True):
-            share = np.exp(log - top)
-            total = total + share
-            pull = pull + share[:, None] * _times(precision, mean - x)
-        return pull * (1.0 / total)[:, None]
+        logs -= reduce(maximum, logs)
+        return np.exp(logs)
 
     def responsibilities(self, x: Array) -> Array:
         """r_m(x) = P(component m | X = x), shape (m, n); also of traced positions.
@@ -196,8 +204,7 @@ class GaussianMixture(Shown):
         array([[0.5],
                [0.5]])
         """
-        logs = self._component_logs(x)
-        shares = np.exp(logs - reduce(maximum, logs))
+        shares = self._shares(x)
         shares *= 1.0 / reduce(add, shares)
         return shares
 
