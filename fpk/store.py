@@ -39,7 +39,17 @@ TELLING = {
     "junit", "runs", "rendering",
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
-JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration"}
+JUDGING = {
+    "comparison",
+    "difference",
+    "verdict",
+    "orders",
+    "rates",
+    "sequential",
+    "planning",
+    "calibration",
+    "remedies",
+}
 #: Seconds after which a half-written file is nobody's: writing takes milliseconds.
 ABANDONED = 3600
 #: The arrays of a chart's series, in the order Series takes them.

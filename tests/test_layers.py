@@ -26,6 +26,7 @@ LAYERS = (
     ("samplers", "models"),
     ("chains",),
     ("difference", "rates", "sequential"),
+    ("remedies",),
     ("refinement", "comparison", "orders", "planning", "calibration", "charts"),
     ("study", "mutants"),
     ("catalogue",),

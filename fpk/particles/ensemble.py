@@ -15,13 +15,13 @@ from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget, step_budget
 from fpk.panels import Panel, ThresholdBlock
 from fpk.paths import DynkinBlock
-from fpk.shown import Shown
+from fpk.shown import Shown, Summarised
 
 Replay = Callable[[Sequence[DynkinBlock]], Sequence[Array]]
 
 
-@dataclass(frozen=True, eq=False)
-class ParticleMarginals(Shown):
+@dataclass(frozen=True, eq=False, repr=False)
+class ParticleMarginals(Summarised, Shown):
     """Positions of an ensemble at some times, on a ladder of time steps Δt, 2Δt, ... on the same Brownian paths.
 
     Parameters
@@ -58,7 +58,7 @@ class ParticleMarginals(Shown):
     units: int | None = None
     absorbed: Array | None = None
     exact: bool = False
-    problem: Any = field(default=None, repr=False)
+    problem: Any = None
     exactness: ClassVar[int] = 0
 
     @property
