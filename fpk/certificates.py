@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fpk import certificate_check
+from fpk.atomic_files import replace_file
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -89,15 +90,10 @@ def write_certificates(
     """
     checker = Path(certificate_check.__file__)
     written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / checker.name).write_bytes(checker.read_bytes())
-        for one in certificates(judged, claims, root_seed=root_seed):
-            path = folder / file_name(one["claim"]["id"], one["case"])
-            path.write_text(_laid_out(one) + "\n", encoding="utf-8")
-            written.append(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error}. Free some space or choose another folder.") from error
+    replace_file(folder / checker.name, checker.read_bytes())
+    for one in certificates(judged, claims, root_seed=root_seed):
+        written.append(folder / file_name(one["claim"]["id"], one["case"]))
+        replace_file(written[-1], _laid_out(one) + "\n")
     return written
 
 

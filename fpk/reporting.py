@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from fpk.atomic_files import PART, left_over, replace_file
 from fpk.changes import Change, changes, grouped_inputs, read_records
 from fpk.junit import junit
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
-from fpk.rendering import SYMBOLS, json_text, mathml, rendered, replace_file
+from fpk.rendering import SYMBOLS, json_text, mathml, rendered
 from fpk.runs import FACTS, facts, runs_beside
 from fpk.sections import Section, StudyFile, sections_of, studies_of
 from fpk.study import Claim
@@ -301,7 +302,8 @@ def _versions(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _forget(folder: Path, pages: Mapping[str, str]) -> None:
-    """Remove the pages of an earlier report that this one has not."""
+    """Remove the pages of an earlier report that this one has not, and what killed ones left half written."""
     for old in [*(folder / PAGES).glob("*.html"), *folder.glob("runs.html")]:
         if old.relative_to(folder).as_posix() not in pages:
             old.unlink()
+    left_over([part for place in (folder, folder / PAGES) for part in place.glob(f".*{PART}")], remove=True)

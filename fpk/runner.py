@@ -108,7 +108,7 @@ def run(
     StoreError
         If the store cannot be written; what is finished is kept.
     """
-    store.sweep()
+    store.left_over(remove=True)
     left = []
     for task in tasks:
         loaded = None if fresh else store.load(task.key)

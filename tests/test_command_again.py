@@ -436,6 +436,33 @@ def test_gc_with_studies_that_cannot_be_read_removes_nothing(stored: Path, tmp_p
     assert files(tmp_path / ".fpk") == before
 
 
+def test_gc_removes_what_killed_runs_have_left_and_says_how_many(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    root = tmp_path / ".fpk"
+    names = ("run-0123456789abcdef", "engines/.note.json.part", "records/ab/.key.part", "records/ab/old.host.7.0.part")
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"half")
+    young = plain(fpk("store", "gc", "--studies", stored, "--delete", "--json"))
+    assert young["left_over"] == [], "somebody on another machine may be at work"
+    for name in names:
+        os.utime(root / name, (0, 0))
+    dry = fpk("store", "gc", "--studies", stored).stdout
+    assert "4 files that killed runs have left, would be removed (fpk store gc --delete)\n" in dry
+    assert all((root / name).exists() for name in names)
+    found = plain(fpk("store", "gc", "--studies", stored, "--delete", "--json"))
+    assert sorted(found["left_over"]) == sorted(names)
+    assert found["used"] == 3
+    assert not any((root / name).exists() for name in names)
+
+
+def test_the_next_run_removes_what_killed_ones_have_left(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    left = tmp_path / ".fpk" / "run-0123456789abcdef"
+    left.write_bytes(b"")
+    os.utime(left, (0, 0))
+    assert fpk("run", stored, "--quick").exit_code == 0
+    assert not left.exists()
+
+
 def test_gc_forgets_engines_that_no_record_is_of(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
     note = tmp_path / ".fpk" / "engines" / f"{'0' * 64}.json"
     note.write_text("{}")
