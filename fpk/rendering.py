@@ -21,7 +21,7 @@ from fpk.sections import verdict_text
 from fpk.wording import UNSEEN, number_text, one_line
 
 #: Symbols of the verdicts and of remarks, so that no badge relies on its colour.
-SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "WORDING": "¶"}
+SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "MISSING": "∅", "WORDING": "¶"}
 #: TeX longer than this is shown as it is.
 LONGEST_FORMULA = 1000
 

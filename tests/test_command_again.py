@@ -283,6 +283,25 @@ def test_diff_shows_a_flip_first_and_fails(stored: Path, tmp_path: Path, fpk: Fp
     assert back.exit_code == 0, "a flip to what is expected is no failure"
 
 
+@pytest.mark.parametrize("gone", ["two + 5 %", "sign"])
+def test_diff_of_stores_judges_no_claim_without_its_controls(stored: Path, tmp_path: Path, fpk: Fpk, gone: str) -> None:
+    """What is left of them would give another tolerance."""
+    shutil.copytree(tmp_path / ".fpk", tmp_path / "part")
+    Store(tmp_path / "part").path(keys(tmp_path)[gone]).unlink()
+    done = fpk("diff", ".fpk", "part", "--studies", stored)
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        "2 flipped, 2 not as expected",
+        "✗ tiny.sum · stated: CONFIRMED → UNDECIDED, not as expected",
+        f"✗ tiny.sum · {gone}: REFUTED → MISSING, not as expected",
+    ]
+    found = plain(fpk("diff", ".fpk", "part", "--studies", stored, "--json"), 1)
+    (stated,) = (c["after"] for c in found["changes"] if c["variant"] == "stated")
+    assert (stated["tolerance"], stated["verdict"]) == (None, "UNDECIDED")
+    assert repr(gone) in stated["reason"]
+    assert fpk("diff", "part", ".fpk", "--studies", stored).exit_code == 0
+
+
 def test_diff_of_stores_compares_one_size_with_itself(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
     shutil.copytree(tmp_path / ".fpk", tmp_path / "both")
     fpk("run", stored, "--store", "both")  # the full size, written later
