@@ -27,6 +27,7 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array
 from fpk.marginals import Estimate, Marginals, panel_between, zero_estimate
 from fpk.panels import Panel
+from fpk.remedies import remedy
 from fpk.verdict import Outcome, Verdict
 
 
@@ -120,7 +121,7 @@ def settle(
     slack = delta if (tolerance is not None and delta is not None) else 0.0
     test = _deterministic_test if evidence.deterministic else _sampled_test
     refutation, statistic, threshold = test(evidence, slack, alpha, by_shape=tolerance is None)
-    outcome, reason, remedy = _conclude(evidence, refutation, delta, agreement, beta)
+    outcome, reason, advice = _conclude(evidence, refutation, delta, agreement, beta)
     return Verdict(
         outcome=outcome,
         kind=kind,
@@ -135,7 +136,7 @@ def settle(
         threshold=threshold,
         alpha=alpha,
         pair=(first.source, second.source),
-        remedy=remedy,
+        remedy=advice,
         method=evidence.method,
     )
 
@@ -182,25 +183,20 @@ def below_zero(quantity: Estimate, *, names: Sequence[str] = (), alpha: float = 
     upper = evidence.d + normal_quantile(beta) * evidence.se + evidence.b
     lower = evidence.d - normal_quantile(alpha / len(evidence.d)) * evidence.se - evidence.b
     worst, nearest = evidence.names[int(lower.argmax())], evidence.names[int(upper.argmax())]
+    advice = ""
     if np.any(lower > 0):
-        reason = f"the bound is exceeded by at least {lower.max():.3g} ({worst})."
-        outcome, remedy = Outcome.REFUTED, ""
+        outcome, reason = Outcome.REFUTED, f"the bound is exceeded by at least {lower.max():.3g} ({worst})."
     elif np.all(upper < 0):
-        outcome, reason, remedy = (
-            Outcome.CONFIRMED,
-            f"the bound holds everywhere with at least {-upper.max():.3g} to spare ({nearest}).",
-            "",
-        )
+        spare = f"the bound holds everywhere with at least {-upper.max():.3g} to spare ({nearest})."
+        outcome, reason = Outcome.CONFIRMED, spare
     else:
-        outcome, reason, remedy = (
-            Outcome.UNDECIDED,
-            f"the enclosure contains the bound ({nearest}).",
-            "refine, or move away from equality.",
-        )
+        outcome, reason = Outcome.UNDECIDED, f"the enclosure contains the bound ({nearest})."
+        noisy = evidence.se[upper.argmax()] > evidence.b[upper.argmax()]
+        advice = f"{'more samples' if noisy else 'refine'}, or move away from equality."
     return Verdict(
         outcome=outcome, kind="bound", reason=reason, names=evidence.names, difference=evidence.d, budget=evidence.b,
         standard_error=evidence.se, tolerance=0.0, mde=evidence.mde(alpha), statistic=float(upper.max()), threshold=0.0, alpha=alpha,
-        pair=(quantity.source, "zero"), remedy=remedy,
+        pair=(quantity.source, "zero"), remedy=advice,
     )  # fmt: skip
 
 
@@ -310,31 +306,15 @@ def _conclude(
         reason = "no difference found, but nothing was asked to be excluded."
         return Outcome.UNDECIDED, reason, "give tolerance= or effect=."
     if np.any(evidence.b > delta / 2):
-        return Outcome.UNDECIDED, *_too_coarse(evidence, delta)
+        k = int(np.argmax(evidence.b))
+        reason = f"the budget {evidence.b[k]:.3g} of {evidence.names[k]} is more than half the tolerance {delta:.3g}."
+        return Outcome.UNDECIDED, reason, remedy(evidence, delta, beta)
     if np.any(reach > delta):
-        return Outcome.UNDECIDED, *_too_uncertain(evidence, reach, delta, beta)
+        k = int(np.argmax(reach))
+        reason = f"{evidence.names[k]} may differ by {reach[k]:.3g}, the tolerance is {delta:.3g}."
+        return Outcome.UNDECIDED, reason, remedy(evidence, delta, beta)
     unexplained = np.flatnonzero(~evidence.explained(agreement))
     if len(unexplained):
         reason = f"{evidence.names[unexplained[0]]} is equal within tolerance, but not explained by its budget."
         return Outcome.UNDECIDED, reason, "refine further."
     return Outcome.CONFIRMED, f"every functional agrees within {delta:.3g}: at most {reach.max():.3g} apart.", ""
-
-
-def _too_coarse(evidence: Difference, delta: float) -> tuple[str, str]:
-    k = int(np.argmax(evidence.b))
-    reason = f"the budget {evidence.b[k]:.3g} of {evidence.names[k]} is more than half the tolerance {delta:.3g}."
-    if not np.isfinite(evidence.b[k]):
-        return reason, "an unrefined route has no error budget: wrap it in fpk.refine(lambda k: ...)."
-    if delta == 0:
-        return reason, "a control without any measurable effect leaves nothing to exclude: mend the control."
-    return reason, f"refine first: a budget {2 * evidence.b[k] / delta:.2g} times smaller is needed."
-
-
-def _too_uncertain(evidence: Difference, reach: Array, delta: float, beta: float) -> tuple[str, str]:
-    k = int(np.argmax(reach))
-    reason = f"{evidence.names[k]} may differ by {reach[k]:.3g}, the tolerance is {delta:.3g}."
-    if evidence.se[k] == 0:
-        return reason, "refine further, or accept a larger tolerance."
-    room = delta - 2 * min(evidence.b[k], delta / 3)  # the bias may be b, and b is allowed for once more
-    factor = ((evidence.quantile(beta) + 4) * evidence.se[k] / room) ** 2
-    return reason, f"about {max(factor, 1.5):.2g} times as many particles."

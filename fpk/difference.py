@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array
-from fpk.marginals import Estimate, panel_step_budget
+from fpk.marginals import CAUTION, STEP_LUCK, Estimate, panel_step_budget, without_luck
 
 #: Probability of refuting a true equality, and of confirming a difference δ.
 ALPHA, BETA = 1e-6, 1e-3
@@ -33,6 +33,8 @@ COLLINEAR = 1e-3
 EXCESS = 10.0
 #: Values from which on their covariance counts as known.
 MANY = 1_000_000
+#: Standard errors that the change between two time steps may owe to luck.
+CHANCE = 3.0
 
 
 class Difference:
@@ -65,13 +67,44 @@ class Difference:
         a, b = self.first, self.second
         if self.same_scheme:
             return a.bias_without_step + b.bias_without_step
+        change = self._coupled_change()
+        if change is None:
+            return a.bias_bound + b.bias_bound
+        return a.bias_without_step + b.bias_without_step + panel_step_budget(*_mean_and_error(change))
+
+    def _coupled_change(self) -> Array | None:
+        """What twice the step changes in the difference of coupled sides, block by block; None where it is not known."""
         fine = self._paired("block_means") if self.coupled else None
         coarse = self._paired("coarse_block_means") if self.coupled else None
-        if fine is None or coarse is None:
-            return a.bias_bound + b.bias_bound
-        change = fine - coarse
-        step = panel_step_budget(change.mean(0), change.std(0, ddof=1) / np.sqrt(len(change)))
-        return a.bias_without_step + b.bias_without_step + step
+        return None if fine is None or coarse is None else fine - coarse
+
+    @property
+    def budget_parts(self) -> tuple[Array, Array]:
+        """The parts (lasting, passing) of the budget, which is about lasting + passing/√n with n times the samples.
+
+        Budgets of time steps are measured with the samples. Of a mean change m with standard error s, CAUTION √(m² − 9 s²) lasts, and
+        3 s + CAUTION 3 s passes, whatever the luck of m.
+        """
+        lasting, passing = self.b, np.zeros_like(self.b)
+        for change, budget in self._measured_steps():
+            mean, error = _mean_and_error(change)
+            known = CAUTION * np.sqrt(np.maximum(mean**2 - (CHANCE * error) ** 2, 0))
+            lasting = lasting - budget + without_luck(known, STEP_LUCK)
+            passing = passing + without_luck((3 + CHANCE * CAUTION) * error, STEP_LUCK)
+        return np.maximum(lasting, 0), passing
+
+    def _measured_steps(self) -> list[tuple[Array, Array]]:
+        """Changes from twice the step, block by block, with the part of the budget that they are the ground of."""
+        if self.same_scheme:
+            return []
+        change = self._coupled_change()
+        if change is not None:
+            return [(change, panel_step_budget(*_mean_and_error(change)))]
+        return [
+            (side.block_means - side.coarse_block_means, side.step_bias)
+            for side in (self.first, self.second)
+            if side.block_means is not None and side.coarse_block_means is not None and side.step_bias is not None
+        ]
 
     def _paired(self, name: str) -> Array | None:
         """Block-wise difference of the two sides, shape (B, K); None where a side has no such blocks."""
@@ -105,13 +138,14 @@ class Difference:
         sampled = [side.samples for side in (self.first, self.second) if side.samples and not side.deterministic]
         return self.blocks or min(sampled, default=None)
 
-    def quantile(self, tail: float) -> float:
-        """Z with P(T > z) = tail for a standardised mean T: Student's t for the number of values it was estimated from."""
+    def quantile(self, tail: float, *, times: float = 1.0) -> float:
+        """Z with P(T > z) = tail for a standardised mean T: Student's t for the number of values it was estimated from, or so many ``times`` it."""
         from scipy.special import stdtrit
 
-        if self.independent is None or self.independent > MANY:
+        count = None if self.independent is None else self.independent * (1.0 if self.blocks else times)
+        if count is None or count > MANY:
             return normal_quantile(tail)
-        return float(-stdtrit(max(self.independent - 1, 1), tail))
+        return float(-stdtrit(max(count - 1, 1), tail))
 
     def shrinks(self) -> NDArray[np.bool_]:
         """Whether each |d_k| at least halves from the coarser level to this one."""
@@ -164,6 +198,11 @@ def effect_size(first: Estimate, second: Estimate) -> float:
     """A lower limit for the effect that separates the two: max_k (|d_k| − b_k − 3 se_k), at least 0."""
     evidence = Difference(first, second, ())
     return float(max(0.0, np.max(np.abs(evidence.d) - evidence.b - 3 * evidence.se)))
+
+
+def _mean_and_error(blocks: Array) -> tuple[Array, Array]:
+    """Mean of block means, shape (B, K), and its standard error."""
+    return blocks.mean(0), blocks.std(0, ddof=1) / np.sqrt(len(blocks))
 
 
 def normal_quantile(tail: float) -> float:

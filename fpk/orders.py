@@ -33,6 +33,7 @@ from fpk.rates import (
     local_orders,
     order_likelihood,
 )
+from fpk.remedies import figures
 from fpk.verdict import Outcome, Verdict
 
 #: Probability that a noisy enclosure misses.
@@ -108,7 +109,7 @@ def order_of(
     if noise is None:
         found, near = _certain_order(h, e, floor), _slope(h, e)
     else:
-        found, near = _weak(noise, e) or order_likelihood(h, e, noise, alpha=alpha), _slope(h, e)
+        found, near = _weak(h, noise, e, order) or order_likelihood(h, e, noise, alpha=alpha), _slope(h, e)
     return _verdict("order", found, near, order, _positive(tolerance), source, 0.0 if noise is None else alpha)
 
 
@@ -157,7 +158,7 @@ def leading_constant(
     if noise is None:
         found = _clean(h, e, floor) or _certain_constant(h, e, order, floor)
     else:
-        found = _weak(noise, e) or constant_likelihood(h, e, noise, order=order, alpha=alpha)
+        found = _weak(h, noise, e, order) or constant_likelihood(h, e, noise, order=order, alpha=alpha)
     near, scale = float(e[-1] / h[-1] ** order), _positive(tolerance) * abs(constant)
     return _verdict(f"C in C h^{order:g}", found, near, constant, scale, source, 0.0 if noise is None else alpha)
 
@@ -263,7 +264,7 @@ def diverges(
     else:
         difference = np.diff(np.eye(len(h)), axis=0) / gaps[:, None]
         shared = difference @ noise @ difference.T
-        found = _weak(shared, change) or order_likelihood(middle, change, shared, alpha=alpha)
+        found = _weak(middle, shared, change, 0.0) or order_likelihood(middle, change, shared, alpha=alpha)
     return _verdict(
         "decay of the changes",
         found,
@@ -328,15 +329,19 @@ def _clean(h: Array, e: Array, floor: float) -> Enclosure | None:
     return None
 
 
-def _weak(covariance: Array, e: Array) -> Enclosure | None:
-    """Why noisy errors enclose nothing, if so."""
-    signal = abs(e[-1]) / np.sqrt(covariance[-1, -1])
+def _weak(h: Array, covariance: Array, e: Array, order: float) -> Enclosure | None:
+    """Why noisy errors enclose nothing, if so. More samples are planned for the finest error that all levels together show at the claimed order."""
+    error = np.sqrt(covariance[-1, -1])
+    signal = abs(e[-1]) / error
     if signal >= SIGNAL:
         return None
-    more = max(2.0, float(min((10 / max(signal, 1e-3)) ** 2, 1e6)))
+    shape = (h / h[-1]) ** order
+    weights = np.linalg.lstsq(covariance, shape)[0]
+    shown = max(abs(weights @ e), np.sqrt(weights @ shape)) / (weights @ shape)  # no less than its own standard error
+    more = next(figures(max(2.0, (10 * error / shown) ** 2)))
     return Enclosure(
         note=f"the finest error is {signal:.2g} standard errors, {SIGNAL:g} are needed",
-        remedy=f"couple the levels (the same noise in all), or about {more:.2g} times as many particles.",
+        remedy=f"couple the levels (the same noise in all), or about {more:,.0f} times as many samples.",
     )
 
 

@@ -17,14 +17,13 @@ import numpy as np
 
 from fpk.difference import BETA, normal_quantile
 from fpk.errors import ComparisonError
+from fpk.remedies import CERTAIN_SHARE, SAMPLED_SHARE
 from fpk.verdict import Verdict
 
 #: Order a grid's budget is assumed to fall with (the default scheme under joint refinement).
 GRID_ORDER = 4
 #: Standard errors a true equality's difference may reach.
 SPREAD = 4.0
-#: Part of the tolerance that budgets may take: with sampling, and without.
-SAMPLED_SHARE, CERTAIN_SHARE = 1 / 6, 1 / 3
 
 
 @dataclass(frozen=True)

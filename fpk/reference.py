@@ -26,7 +26,7 @@ FOLDER = Path("build/reference")
 TOPICS = (
     "errors", "problem", "coefficients", "array_libraries", "laws", "schedules", "grids", "problems", "transformations",
     "closed_form", "fokker_planck", "particles", "fields", "models", "samplers", "chains", "panels", "marginals", "paths", "independence",
-    "refinement", "comparison", "orders", "verdict", "planning", "calibration", "formulas", "testing", "battery", "strategies",
+    "refinement", "comparison", "orders", "verdict", "planning", "remedies", "calibration", "formulas", "testing", "battery", "strategies",
     "study", "charts", "catalogue", "changes", "certificates", "exports",
 )  # fmt: skip
 #: The line above, below and within a table.

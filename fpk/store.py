@@ -35,7 +35,7 @@ TELLING = {
     "junit", "runs", "rendering",
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
-JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration"}
+JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration", "remedies"}
 #: What to do if a store cannot be written.
 ELSEWHERE = "Free some space or choose another folder with --store"
 #: How the names of the marks begin that runs with workers leave in a store for as long as they go on.

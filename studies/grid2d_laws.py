@@ -323,7 +323,8 @@ def reversed_laws(variant: tuple[float, bool], case: str, size: Size, seed: int)
     return _held(found, data, slices_of({BACK: start}))
 
 
-LONG = 20.0
+#: Late enough for what is left of the start, e^−t of its mean, to be round-off: at t = 20 the grid shows that it is still off by 2e-9.
+LONG = 32.0
 POLYNOMIALS = np.array([[1, 0], [0, 1], [2, 0], [1, 1], [0, 2], [4, 0]])
 
 
@@ -353,7 +354,7 @@ SETTLED = solve_continuous_lyapunov(TURNING, -2 * TENSOR)
 
 @lru_cache(maxsize=4)
 def _settled(case: str, cells: int) -> tuple[Panel, fpk.Estimate]:
-    """Expectations in the null vector of the rotating problem, or in what it comes to by t = 20; the same for every form."""
+    """Expectations in the null vector of the rotating problem, or in what it comes to by t = 32; the same for every form."""
     grid, time = square(6.0, cells), 0.0 if case == "at rest" else LONG
     panel = slices_of({time: fpk.Gaussian([0.0, 0.0], covariance=SETTLED)})
     if case == "at rest":
@@ -369,7 +370,7 @@ def _settled(case: str, cells: int) -> tuple[Panel, fpk.Estimate]:
     applies=lambda variant, case: case in ONLY.get(variant, (case,)),
 )
 def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, seed: int) -> Evidence:
-    """The law at t = 20 on [−6, 6]², the null vector there, or what a sampled Gibbs law moves in t = 1."""
+    """The law at t = 32 on [−6, 6]², the null vector there, or what a sampled Gibbs law moves in t = 1."""
     balanced, symmetric, depth = variant
     if case == "Gibbs":
         coarse, fine = (_moved(symmetric, depth, n) for n in (size.cells(36), size.cells(72)))
@@ -381,5 +382,5 @@ def stationary_laws(variant: tuple[bool, bool, float], case: str, size: Size, se
     law = fpk.Gaussian([0.0, 0.0], covariance=(TENSOR if balanced else SETTLED) / depth)
     time = 0.0 if case == "at rest" else LONG
     wanted = fpk.LawMarginals({time: law}, (time,), source="Gaussian of the Lyapunov equation")
-    panel, found = _settled(case, 66 if size.quick else 144)
+    panel, found = _settled(case, size.cells(66))
     return Evidence(found, wanted.expect(panel), panel.names, panel=panel.digest)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 import zlib
 from pathlib import Path
 
@@ -11,6 +13,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # workers that each have thr
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+from fpk.check_context import SURROUNDINGS
 
 settings.register_profile(
     "fpk",
@@ -34,6 +38,23 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> np.random.Generator:
     """Random numbers of a test's own."""
     return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def outside():
+    """No surrounding test, as in a notebook: what is counted here is not to be counted as its checks."""
+    token = SURROUNDINGS.set(None)
+    yield
+    SURROUNDINGS.reset(token)
+
+
+@pytest.fixture
+def sockets():
+    """Connections to workers that are gone are left to the garbage collector by tornado: collect them here, not in a later test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 TINY = '''"""One plus one, as a study in one file; every computation leaves a line in calls.log."""

@@ -189,7 +189,7 @@ def test_an_infinite_budget_is_undecided_with_the_remedy():
 def test_a_budget_above_half_the_tolerance_is_undecided_with_the_factor():
     verdict = settle(certain(0.0, 0.06), certain(0.0), tolerance=0.1)
     assert verdict.outcome is UNDECIDED
-    assert verdict.remedy == "refine first: a budget 1.2 times smaller is needed."
+    assert verdict.remedy == "refine first: the budget of certain must become about 2 times smaller in value 0."
 
 
 def test_too_few_samples_are_undecided_with_the_number_that_would_do():

@@ -6,7 +6,6 @@ Every computation of the study below leaves a line in ``calls.log``, so that "no
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib.util
 import json
 import os
@@ -16,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -97,15 +95,6 @@ for k in range(4):
 RECORDS = 40
 #: Claim, variant and case of the first task, and how MANY names it.
 FIRST, FIRST_CHECK = "0/0/a", "many.0/stated/a"
-
-
-@pytest.fixture
-def sockets() -> Iterator[None]:
-    """Connections to workers that are gone are left to the garbage collector by tornado: collect them here, not in a later test."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 class Place:

@@ -27,6 +27,7 @@ LAYERS = (
     ("samplers", "models"),
     ("chains",),
     ("difference", "rates", "sequential"),
+    ("remedies",),
     ("refinement", "comparison", "orders", "planning", "calibration", "charts"),
     ("study", "mutants"),
     ("catalogue",),

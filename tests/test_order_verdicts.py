@@ -198,7 +198,22 @@ def test_a_weak_signal_is_undecided_and_told_to_couple():
     assert verdict.outcome is UNDECIDED
     assert "1.2 standard errors" in verdict.reason
     assert "couple the levels" in verdict.remedy
-    assert "times as many particles" in verdict.remedy
+    assert "times as many samples" in verdict.remedy
+
+
+def test_how_many_more_samples_are_needed_is_no_luck_of_the_finest_error(rng):
+    """Its errors are 1.2 standard errors each: (10/1.2)² = 64 times as many, as the coarse levels tell to 5 %."""
+    found = [
+        order_of(H, H + 0.05 * rng.standard_normal(5), order=1, standard_errors=np.full(5, 0.05)) for _ in range(100)
+    ]
+    told = [v.remedy.removeprefix("couple the levels (the same noise in all), or about ").split()[0] for v in found]
+    weak = [
+        factor
+        for factor, v in zip(told, found, strict=True)
+        if v.outcome is UNDECIDED and v.remedy.startswith("couple")
+    ]
+    assert len(weak) >= 80
+    assert set(weak) <= {"60", "70", "80", "90"}
 
 
 def test_levels_that_no_power_fits_are_undecided_with_the_chi_square():

@@ -310,39 +310,6 @@ def test_pages_that_a_new_report_has_not_are_removed(tmp_path, monkeypatch):
     assert list((tmp_path / "pages").iterdir()) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_colours_have_contrast(scheme):
-    css = (Path(reporting.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
-    light, dark = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
-    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", light if scheme == "light" else dark))
-    for ground in ("page", "failed-tint"):
-        for name in (
-            "ink",
-            "muted",
-            "link",
-            "first",
-            "second",
-            "control",
-            "confirmed",
-            "refuted",
-            "undecided",
-            "failed",
-        ):
-            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
-
-
-def contrast(first: str, second: str) -> float:
-    """Contrast ratio of two colours (WCAG 2.1, relative luminance)."""
-    lighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def luminance(colour: str) -> float:
-    channels = np.array([int(colour[k : k + 2], 16) for k in (1, 3, 5)]) / 255
-    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
 # -- formulas ----------------------------------------------------------------------------------------------------------
 
 

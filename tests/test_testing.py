@@ -48,14 +48,6 @@ def rows():
     SURROUNDINGS.reset(token)
 
 
-@pytest.fixture
-def outside():
-    """No surrounding test, as in a notebook."""
-    token = SURROUNDINGS.set(None)
-    yield
-    SURROUNDINGS.reset(token)
-
-
 # --- marginals
 
 
@@ -142,6 +134,7 @@ def test_a_difference_of_shape_only_refutes_in_theory_mode():
         assert_same_law(lattice, fpk.Gaussian(0.0, np.sqrt(1 + 0.25**2 / 12)), effect=0.5)
 
 
+@pytest.mark.usefixtures("outside")
 def test_two_samples_of_one_law_are_refuted_no_more_often_than_alpha():
     """The pilot comes from one of the two samples; that must not spoil the level."""
     alpha, runs = 0.1, 100

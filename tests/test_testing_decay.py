@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 import fpk
-from fpk.check_context import SURROUNDINGS
 from fpk.errors import ComparisonError
 from fpk.testing import assert_decays
 from fpk.testing.distances import DISTANCES, distances
@@ -141,14 +140,6 @@ def outcome_of(values, **options) -> str:
         return str(assert_decays(TIMES, values, **options).outcome)
     except (fpk.Refuted, fpk.Undecided) as failure:
         return str(failure.verdict.outcome)
-
-
-@pytest.fixture
-def outside():
-    """No surrounding test: what is counted here is not to be counted as its checks."""
-    token = SURROUNDINGS.set(None)
-    yield
-    SURROUNDINGS.reset(token)
 
 
 @pytest.mark.usefixtures("outside")

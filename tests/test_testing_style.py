@@ -93,14 +93,6 @@ def rows() -> Iterator[list[dict[str, Any]]]:
     SURROUNDINGS.reset(token)
 
 
-@pytest.fixture
-def outside() -> Iterator[None]:
-    """No surrounding test, as in a notebook."""
-    token = SURROUNDINGS.set(None)
-    yield
-    SURROUNDINGS.reset(token)
-
-
 def failure(name: str, **options: Any) -> fpk.Refuted:
     with pytest.raises(fpk.Refuted) as caught:
         WRONG[name](**options)
