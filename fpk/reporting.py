@@ -53,7 +53,7 @@ def write_report(
     command: str,
     seconds: float,
     size: str,
-    options: Sequence[str] = (),
+    options: Sequence[str] | None = None,
     left_out: Sequence[str] = (),
     since: Path | str | Iterable[Mapping[str, Any]] | None = None,
 ) -> Path:
@@ -74,8 +74,8 @@ def write_report(
         How long it took.
     size : str
         Name of the size, quick or full.
-    options : sequence of str
-        Of ``fpk run``, with which it gives the same records for a claim that is named.
+    options : sequence of str, optional
+        Of ``fpk run``, with which it gives the same records for a claim that is named; default: those of the size.
     left_out : sequence of str
         Claims that were asked for and of which there is nothing.
     since : Path or str, or rows as :func:`fpk.changes.read_records` gives them, optional
@@ -244,8 +244,9 @@ def _context(
     command: str,
     seconds: float,
     size: str,
-    options: Sequence[str] = (),
+    options: Sequence[str] | None = None,
 ) -> dict[str, Any]:
+    options = ["--quick"] * (size == "quick") if options is None else options
     records = [j.record for j in judged]
     failing = sorted((r for r in records if not r.holds), key=_urgency)
     remarks = [r for r in records if r.kind == WORDING]
