@@ -24,15 +24,15 @@ from fpk.moments import linear_terms, transition
 from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
 from fpk.paths import TwoTimeBlock
 from fpk.problem import Problem, chain_name, step_plan
-from fpk.shown import Shown
+from fpk.shown import Shown, Summarised
 from fpk.tracing import Instant, traceable
 
 #: Φ, m and V of X_t = Φ X_0 + m + N(0, V).
 Moments = tuple[Array, Array, Array]
 
 
-@dataclass(frozen=True)
-class LawMarginals(Shown):
+@dataclass(frozen=True, repr=False)
+class LawMarginals(Summarised, Shown):
     """Marginals given by laws: ``law(t)`` is p_t.
 
     Parameters
@@ -58,7 +58,7 @@ class LawMarginals(Shown):
     source: str = "closed form"
     joint: Callable[[float, float], GaussianMixture] | None = None
     scheme: str | None = None
-    problem: Problem | None = field(default=None, repr=False, compare=False)
+    problem: Problem | None = field(default=None, compare=False)
     exactness: ClassVar[int] = 2
 
     def law(self, t: float) -> Law:

@@ -10,7 +10,7 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def run(
     fresh: bool = False,
     compute: Compute = computed,
     say: Callable[[str], None] = _said,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """Yield what is stored, then compute the other tasks and yield them as they finish.
 
     Parameters

@@ -35,7 +35,17 @@ TELLING = {
     "junit", "runs", "rendering",
 }  # fmt: skip
 #: Modules that judge evidence: evidence depends on them only where it counts verdicts.
-JUDGING = {"comparison", "difference", "verdict", "orders", "rates", "sequential", "planning", "calibration", "remedies"}
+JUDGING = {
+    "comparison",
+    "difference",
+    "verdict",
+    "orders",
+    "rates",
+    "sequential",
+    "planning",
+    "calibration",
+    "remedies",
+}
 #: What to do if a store cannot be written.
 ELSEWHERE = "Free some space or choose another folder with --store"
 #: How the names of the marks begin that runs with workers leave in a store for as long as they go on.
@@ -199,6 +209,7 @@ def _words_of(chart: Chart) -> dict[str, Any]:
     return {
         "title": chart.title, "x_label": chart.x_label, "y_label": chart.y_label, "log_x": bool(chart.log_x), "log_y": bool(chart.log_y),
         "x_names": list(chart.x_names), "marks": [[word, float(x)] for word, x in chart.marks.items()],
+        "even_within": float(chart.even_within), "with_controls": bool(chart.with_controls),
         "series": [{"name": one.name, "kind": one.kind} for one in chart.series],
     }  # fmt: skip
 

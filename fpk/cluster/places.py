@@ -104,8 +104,29 @@ def introduced(place: Place, studies: Collection[tuple[str, str, str]], dask_wor
     return found or tuple(sorted({text for study in studies for text in differing_code(*study)}))
 
 
-def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> None:
-    """Refuse workers that would compute something else, or elsewhere.
+def check_scheduler(client: Any, task: Task) -> None:
+    """Refuse a scheduler that cannot read the tasks it hands on.
+
+    Raises
+    ------
+    ClusterError
+        Naming what it lacks.
+    """
+    try:
+        client.run_on_scheduler(_received, task)
+    except Exception as error:
+        raise ClusterError(
+            f"the scheduler {client.scheduler.address} cannot read the tasks of fpk ({type(error).__name__}: {error}). "
+            "Start it in the same environment as its workers."
+        ) from error
+
+
+def _received(task: Task) -> None:
+    """Nothing: that a task has come is all there is to know."""
+
+
+def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> int:
+    """Refuse workers that would compute something else, or elsewhere; how many workers there are.
 
     Raises
     ------
@@ -125,3 +146,4 @@ def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> None:
             f"{len(bad)} of {len(answers)} workers would not compute the same:{listed}\n"
             "Start them in this environment, with the studies and the store on a file system that all see."
         )
+    return len(answers)
