@@ -24,15 +24,15 @@ from fpk.moments import linear_terms, transition
 from fpk.panels import Block, LegendreBlock, Panel, ThresholdBlock, integrals, one_time
 from fpk.paths import TwoTimeBlock
 from fpk.problem import Problem, chain_name, step_plan
-from fpk.shown import Shown
+from fpk.shown import Shown, Summarised
 from fpk.tracing import Instant, traceable
 
 #: Φ, m and V of X_t = Φ X_0 + m + N(0, V).
 Moments = tuple[Array, Array, Array]
 
 
-@dataclass(frozen=True)
-class LawMarginals(Shown):
+@dataclass(frozen=True, repr=False)
+class LawMarginals(Summarised, Shown):
     """Marginals given by laws: ``law(t)`` is p_t.
 
     Parameters
@@ -58,7 +58,7 @@ class LawMarginals(Shown):
     source: str = "closed form"
     joint: Callable[[float, float], GaussianMixture] | None = None
     scheme: str | None = None
-    problem: Problem | None = field(default=None, repr=False, compare=False)
+    problem: Problem | None = field(default=None, compare=False)
     exactness: ClassVar[int] = 2
 
     def law(self, t: float) -> Law:
@@ -109,8 +109,7 @@ def _quadrature(law: Law, block: LegendreBlock, nodes: int) -> Array:
     half = 0.5 * np.diff(edges)
     x = (edges[:-1, None] + half[:, None] * (1 + u)).ravel()
     mass = np.exp(law.log_density(x[:, None])) * (half[:, None] * w).ravel()
-    sliced = LegendreBlock(block.time, np.ones(1), block.knots, block.levels, block.degree)
-    return sliced.values(x[:, None]) @ mass
+    return block.values_along(x) @ mass
 
 
 def exact(problem: Problem, *, times: Sequence[float]) -> LawMarginals:

@@ -264,9 +264,9 @@ class Coefficient:
         expressions = [e for row in rows for e in row]
         everywhere = alone and (self.name == "diffusion" or not set(symbols) & expressions[0].free_symbols)
         self._check_expressions(rows, matrix, everywhere)
-        if self.dimension == 1 and not matrix and not expressions[0].free_symbols:
-            if (value := number(expressions[0], self.name)).imag == 0:
-                return self._understood_constant(value.real)
+        lone = self.dimension == 1 and not matrix and not expressions[0].free_symbols
+        if lone and (value := number(expressions[0], self.name)).imag == 0:
+            return self._understood_constant(value.real)
         self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
         self.steady, self.traceable = not any(time in e.free_symbols for e in expressions), True
         columns = [numeric((*symbols, time), e) for e in expressions]
@@ -313,6 +313,8 @@ class Coefficient:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
         if isinstance(t, Instant):
             return self._traced(x, t)
+        if self.constant is not None and math.isfinite(self.constant):
+            return np.asarray(self.constant)
         try:
             with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
                 value = np.asarray(self._function(x, t))

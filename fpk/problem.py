@@ -249,6 +249,11 @@ def noising(schedule: Schedule, initial: Any, *, horizon: float = 1.0, name: str
     -------
     Problem
 
+    Raises
+    ------
+    ProblemError
+        If the schedule has noise at t = 0: the SDE starts from the data themselves.
+
     Examples
     --------
     >>> import fpk
@@ -256,6 +261,11 @@ def noising(schedule: Schedule, initial: Any, *, horizon: float = 1.0, name: str
     >>> round(float(problem.diffusion(np.zeros((1, 1)), 1.0)), 6)
     4.472136
     """
+    if (left := schedule.sigma(0.0)) > 1e-12:
+        raise ProblemError(
+            f"an SDE starts from the data, {schedule!r} has noise of standard deviation {left:g} there: follow its velocity "
+            "(fpk.fields.exact_field with kind='velocity'), or let the noise begin at 0."
+        )
     return Problem(
         Linear(schedule.drift_rate),
         schedule.diffusion,

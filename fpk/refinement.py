@@ -27,7 +27,7 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 from fpk.marginals import Estimate, Marginals, without_luck
 from fpk.panels import Panel
-from fpk.shown import Shown
+from fpk.shown import Shown, Summarised
 
 #: Largest order a budget relies on, and up to which it relies on it alone.
 TRUSTED, PLAIN = 4, 2
@@ -35,8 +35,8 @@ TRUSTED, PLAIN = 4, 2
 DOUBT = 0.02
 
 
-@dataclass(frozen=True)
-class RefinedMarginals(Shown):
+@dataclass(frozen=True, repr=False)
+class RefinedMarginals(Summarised, Shown):
     """A route solved at several resolutions, coarse to fine, with a budget for each functional.
 
     Parameters
@@ -59,6 +59,11 @@ class RefinedMarginals(Shown):
     def times(self) -> tuple[float, ...]:
         """Times of the finest level."""
         return self.finest.times
+
+    @property
+    def source(self) -> str:
+        """What computed the finest level, and of how many it is one."""
+        return f"{self.finest.source}, the finest of {len(self.levels)} levels"
 
     @property
     def exactness(self) -> int:

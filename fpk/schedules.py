@@ -4,7 +4,7 @@ A schedule is a pair of functions with
 
     X_t = α_t X_0 + σ_t Z,   Z ~ N(0, I) independent of X_0,   α_0 = 1, σ_0 = 0,
 
-and it is realised by the linear Itô SDE
+(flow matching may leave σ_0 = σ_min > 0 at the data, see :class:`OTSchedule`) and it is realised by the linear Itô SDE
 
     dX = (α̇/α) X dt + √(d(σ²)/dt − 2 (α̇/α) σ²) dW.
 
@@ -209,26 +209,48 @@ class VESchedule(Shown):
 
 @dataclass(frozen=True)
 class OTSchedule(Shown):
-    """The straight path X_t = (1 − t) X_0 + t Z of rectified flows and flow matching, t in [0, 1].
+    """The straight path X_t = (1 − t) X_0 + σ_t Z with σ_t = σ_min + (1 − σ_min) t of rectified flows and flow matching, t in [0, 1].
 
     No SDE reaches t = 1, where the data are forgotten: ``drift_rate`` and ``diffusion`` end before; α, σ and the rates do not.
 
+    Parameters
+    ----------
+    sigma_min : float, default 0
+        What is left of the noise at t = 0, from 0 to below 1. Where it is positive the path ends in the data blurred by N(0, σ_min² I), not in the
+        data, and no SDE that starts from the data has it: follow a velocity.
+
+    Raises
+    ------
+    ProblemError
+        If ``sigma_min`` is not in [0, 1).
+
     References
     ----------
-    Liu, Gong and Liu (2023), equation 1; Lipman et al. (2023), equation 20 with σ_min = 0. Both let the time run from noise to data.
+    Liu, Gong and Liu (2023), equation 1; Lipman et al. (2023), equation 20. Both let the time run from noise to data.
+
+    Examples
+    --------
+    >>> OTSchedule().sigma(0.5), OTSchedule(sigma_min=0.2).sigma(0.5)
+    (0.5, 0.6)
     """
+
+    sigma_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sigma_min < 1:
+            raise ProblemError(f"the straight path needs 0 ≤ sigma_min < 1, got {self.sigma_min!r}.")
 
     def alpha(self, t: float) -> float:
         """α_t = 1 − t."""
         return 1.0 - t
 
     def sigma(self, t: float) -> float:
-        """σ_t = t."""
-        return float(t)
+        """σ_t = σ_min + (1 − σ_min) t."""
+        return float(self.sigma_min + (1.0 - self.sigma_min) * t)
 
     def rates(self, t: float) -> tuple[float, float]:
-        """−1 and 1."""
-        return -1.0, 1.0
+        """−1 and 1 − σ_min."""
+        return -1.0, 1.0 - self.sigma_min
 
     def _before_the_end(self, t: float) -> float:
         if not t < 1:
@@ -243,8 +265,8 @@ class OTSchedule(Shown):
         return -1.0 / self._before_the_end(t)
 
     def diffusion(self, t: float) -> float:
-        """√(2t/(1 − t)), t < 1."""
-        return float(np.sqrt(2 * t / self._before_the_end(t)))
+        """√(2σ_t/(1 − t)), t < 1."""
+        return float(np.sqrt(2 * self.sigma(t) / self._before_the_end(t)))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a notebook can show: the one method it asks for.
+"""How objects are told to people: in one line, and as the cards of notebooks.
 
 What is shown says nothing about what is computed, and may change without it: so it stands in :mod:`fpk.notebook`, which knows every class
 and is loaded when a notebook asks.
@@ -7,6 +7,21 @@ and is loaded when a notebook asks.
 from __future__ import annotations
 
 from importlib import import_module
+
+#: Times that a line names, at most.
+NAMED = 4
+
+
+class Summarised:
+    """What holds arrays or functions, and is told in one line: by what computed it, and its times."""
+
+    def __str__(self) -> str:
+        source, times = (getattr(self, name) for name in ("source", "times"))
+        named = ", ".join(f"{t:g}" for t in times[:NAMED])
+        return f"{source}; t = {named}" + (f" ... {times[-1]:g} ({len(times)} times)" if len(times) > NAMED else "")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
 
 
 class Shown:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
 import zlib
 from pathlib import Path
 
@@ -44,6 +46,15 @@ def outside():
     token = SURROUNDINGS.set(None)
     yield
     SURROUNDINGS.reset(token)
+
+
+@pytest.fixture
+def sockets():
+    """Connections to workers that are gone are left to the garbage collector by tornado: collect them here, not in a later test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 TINY = '''"""One plus one, as a study in one file; every computation leaves a line in calls.log."""

@@ -12,7 +12,7 @@ import pytest
 import fpk
 from fpk.battery.distances import KINDS, examine_distance, known_value, places
 from fpk.battery.fields import OFF_CENTRE
-from fpk.battery.flows import flow, path_times, with_divergence
+from fpk.battery.flows import flow, path_times, quadratic_forms, with_divergence
 from fpk.battery.likelihoods import examine_likelihood
 from fpk.errors import ComparisonError, UnknownName
 from fpk.fields import exact_field
@@ -120,6 +120,23 @@ def test_divergences_of_a_velocity_by_differences_and_probes() -> None:
     probes = np.array([[1.0, 1.0], [1.0, -1.0]])
     assert np.allclose(with_divergence(velocity, x, 0.3, probes)[1], exact, rtol=1e-9)
     assert np.allclose(with_divergence(velocity, x, 0.3, np.repeat(probes[:, None], 5, axis=1))[1], exact, rtol=1e-9)
+
+
+def test_each_probe_gives_its_quadratic_form_of_the_jacobian(rng: np.random.Generator) -> None:
+    """v = (x₀² x₁, t sin x₁), whose Jacobian is known; probes for all places and probes of their own."""
+    x, t, z = rng.normal(size=(4, 2)), 0.7, rng.normal(size=(3, 4, 2))
+    velocity = lambda x, t: np.stack([x[:, 0] ** 2 * x[:, 1], t * np.sin(x[:, 1])], axis=1)  # noqa: E731
+    J = np.array([[[2 * a * b, a**2], [0.0, t * np.cos(b)]] for a, b in x])
+    np.testing.assert_allclose(quadratic_forms(velocity, x, t, z), np.einsum("mni,nij,mnj->mn", z, J, z), atol=1e-9)
+    np.testing.assert_allclose(
+        quadratic_forms(velocity, x, t, z[:, 0]), np.einsum("mi,nij,mj->mn", z[:, 0], J, z[:, 0]), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 1), (3, 5, 2), (3, 4, 1)])
+def test_probes_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ComparisonError, match=r"probes of shape \(m, 2\) or \(m, 4, 2\)"):
+        quadratic_forms(lambda x, t: x, np.zeros((4, 2)), 0.0, np.zeros(shape))
 
 
 # -- distances ---------------------------------------------------------------------------------------------------------

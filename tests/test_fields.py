@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.stats import multivariate_normal
 
 import fpk
 from fpk.errors import ProblemError
-from fpk.fields import KINDS, Field, conversion, exact_field
+from fpk.fields import KINDS, Field, conversion, empirical_field, exact_field
 from fpk.particles.clock import Clock
 from fpk.particles.engine import Engine
 from fpk.particles.motion import Motion
@@ -262,3 +263,86 @@ def test_an_exact_field_says_which_positions_it_needs(dimension: int) -> None:
     plane = fpk.Gaussian([0.0, 1.0], 0.5)
     with pytest.raises(ProblemError, match=rf"shape \(n, 2\), got \(4, {dimension}\)"):
         exact_field(plane, fpk.VPSchedule(1.0))(np.zeros((4, dimension)), 0.5)
+
+
+# -- data at points ----------------------------------------------------------------------------------------------------
+
+POINTS, SHARES = np.array([[-1.2, 0.4], [0.8, 0.9], [0.5, -1.1]]), np.array([0.2, 0.5, 0.3])
+TO_SIGMA_MIN = OTSchedule(sigma_min=0.2)
+
+
+@pytest.mark.parametrize("schedule", [*SCHEDULES.values(), TO_SIGMA_MIN], ids=[*SCHEDULES, "OT to σ_min"])
+@pytest.mark.parametrize("t", [0.2, 0.6, 0.99])
+def test_the_field_of_points_is_bayes_rule_over_them(schedule: Any, t: float, rng: np.random.Generator) -> None:
+    alpha, sigma, h = schedule.alpha(t), schedule.sigma(t), 1e-5
+    x = alpha * POINTS[rng.integers(0, 3, 7)] + 1.5 * sigma * rng.standard_normal((7, 2))
+    slopes = [(f(t + h) - f(t - h)) / (2 * h) for f in (schedule.alpha, schedule.sigma)]
+    for place in x:
+        joint = [
+            w * multivariate_normal(alpha * y, sigma**2 * np.eye(2)).pdf(place)
+            for y, w in zip(POINTS, SHARES, strict=True)
+        ]
+        data = np.array(joint) @ POINTS / sum(joint)
+        noise = (place - alpha * data) / sigma
+        wanted = {
+            "denoised": data, "noise": noise, "score": -noise / sigma, "v": alpha * noise - sigma * data,
+            "velocity": slopes[0] * data + slopes[1] * noise,
+        }  # fmt: skip
+        for kind, values in wanted.items():
+            found = empirical_field(POINTS, schedule, kind=kind, weights=SHARES)(place[None], t)[0]
+            np.testing.assert_allclose(found, values, rtol=1e-6, atol=1e-6, err_msg=kind)
+
+
+@each_kind
+def test_the_field_of_points_is_the_limit_of_narrow_components(kind: str, rng: np.random.Generator) -> None:
+    x, narrow = rng.normal(0.0, 3.0, (50, 2)), fpk.GaussianMixture(SHARES, POINTS, stds=[1e-7] * 3)
+    path = fpk.SubVPSchedule(0.1, 20.0)
+    np.testing.assert_allclose(
+        empirical_field(POINTS, path, kind=kind, weights=SHARES)(x, 0.3),
+        exact_field(narrow, path, kind=kind)(x, 0.3),
+        rtol=1e-7,
+    )
+
+
+def test_points_of_one_path_follow_the_velocity_of_its_data_point() -> None:
+    """d/dt (α x₁ + σ z) at where that is; far from all points the nearest one is all there is."""
+    x1, z, t, h = np.array([[1.3, -0.8]]), np.array([[0.4, -2.0]]), 0.35, 1e-5
+    path = TO_SIGMA_MIN
+    at = lambda s: path.alpha(s) * x1 + path.sigma(s) * z  # noqa: E731
+    found = empirical_field(x1, path, kind="velocity")(at(t), t)
+    np.testing.assert_allclose(found, (at(t + h) - at(t - h)) / (2 * h), atol=1e-9)
+    far = empirical_field([-1.0, 2.0], fpk.VPSchedule(1.0), kind="denoised")
+    np.testing.assert_allclose(far(np.array([[-1e3], [1e3]]), 0.5), [[-1.0], [2.0]])
+
+
+def test_points_are_worked_on_in_pieces_of_the_same_numbers(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    from fpk.fields import exact
+
+    field, x = empirical_field(rng.normal(size=(40, 2)), OTSchedule()), rng.normal(size=(30, 2))
+    whole = field(x, 0.4)
+    monkeypatch.setattr(exact, "PAIRS", 100)
+    np.testing.assert_allclose(field(x, 0.4), whole, rtol=1e-13)
+
+
+def test_points_without_noise_or_of_other_shapes_are_refused() -> None:
+    field = empirical_field([[1.0, 2.0]], OTSchedule())
+    with pytest.raises(ProblemError, match="asked at t=0 where σ = 0"):
+        field(np.zeros((1, 2)), 0.0)
+    with pytest.raises(ProblemError, match=r"positions of shape \(n, 2\), got \(1, 1\)"):
+        field(np.zeros((1, 1)), 0.5)
+    for points in (np.zeros((0, 2)), [[np.nan]], np.zeros((2, 2, 2)), 3.0):
+        with pytest.raises(ProblemError, match="points are a finite array"):
+            empirical_field(points, OTSchedule())
+    for weights in ([0.5, 0.6], [1.5, -0.5], [1.0], [[0.5, 0.5]]):
+        with pytest.raises(ProblemError, match="2 points need as many weights"):
+            empirical_field([0.0, 1.0], OTSchedule(), weights=weights)
+
+
+def test_with_noise_left_at_the_data_the_field_is_that_of_blurred_data(rng: np.random.Generator) -> None:
+    blurred = PLANE.pushed(np.eye(2), np.zeros(2), 0.2**2 * np.eye(2))
+    x = rng.normal(size=(20, 2))
+    np.testing.assert_allclose(exact_field(PLANE, TO_SIGMA_MIN)(x, 0.0), blurred.score(x), rtol=1e-12)
+    with pytest.raises(ProblemError, match=r"noise of standard deviation 0\.2 there: follow its velocity"):
+        fpk.noising(TO_SIGMA_MIN, PLANE)

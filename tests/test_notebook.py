@@ -14,7 +14,7 @@ from fpk import notebook
 from fpk.battery import examine_sampler
 from fpk.cards import Card, Curve
 from fpk.schedules import OTSchedule
-from fpk.shown import Shown
+from fpk.shown import Shown, Summarised
 
 HOSTILE = '<script>alert("x")</script>&'
 OU = fpk.problems.ornstein_uhlenbeck(rate=1.0, diffusion=1.0, initial=fpk.Gaussian(2.0, 0.3))
@@ -177,3 +177,17 @@ def test_curves_that_cannot_be_drawn_are_left_out(y):
     assert ("<svg" in text) == (np.isfinite(y).sum() > 1)
     assert "nan" not in text
     assert "inf" not in text
+
+
+# -- one line in a terminal --------------------------------------------------------------------------------------------
+
+
+def test_what_holds_arrays_is_told_in_one_line():
+    """By what computed it and its times: never by its arrays."""
+    told = [repr(thing) for thing in things() if isinstance(thing, Summarised)]
+    assert len(told) >= 7
+    for line in told:
+        assert re.fullmatch(r"<\w+: [^\n]{10,150}; t = [^\n]{1,40}>", line)
+        assert "array" not in line
+    many = fpk.exact(OU, times=np.linspace(0.0, 1.0, 21))
+    assert repr(many) == "<LawMarginals: closed form of Ornstein–Uhlenbeck; t = 0, 0.05, 0.1, 0.15 ... 1 (21 times)>"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +18,6 @@ from fpk.study import Size
 from fpk.tasks import Task, tasks_of
 
 needs_dask = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs fpk[dask]")
-
-
-@pytest.fixture
-def sockets() -> Iterator[None]:
-    """Connections to workers that are gone are left to the garbage collector by tornado: collect them here, not in a later test."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 NOISY = """

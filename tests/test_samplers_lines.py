@@ -18,7 +18,7 @@ from fpk.models.features import Hermite
 from fpk.models.fits import fit
 from fpk.models.objectives import conditional
 from fpk.models.points import Pairs
-from fpk.samplers import PoissonField, PoissonFlow, ProbabilityFlow, Transported, reflowed_field, transported
+from fpk.samplers import PoissonField, PoissonFlow, ProbabilityFlow, Transported, reflow, reflowed_field, transported
 from fpk.samplers.coupling import monotone_map, quantiles, solved_monotone
 from fpk.samplers.poisson import CauchyLaw, heights
 from fpk.schedules import OTSchedule
@@ -97,15 +97,41 @@ def test_reflow_in_the_plane_straightens_and_keeps_to_its_bound(rng: np.random.G
     noise = rng.normal(size=(4000, 2))
     data = rng.normal(size=(4000, 2)) @ np.array([[1.2, 0.9], [0.0, 0.2]])
     start = float(np.mean(np.sum((noise - data) ** 2, 1)))
-    found = []
-    for _ in range(3):
-        found.append(transported(Learned(data, noise), noise, steps=32))
-        data = found[-1].data
+    found = reflow(Learned, data, noise, rounds=3)
     straightness = [flow.straightness for flow in found]
     assert straightness[0] > 5 * straightness[1]
     assert min(straightness) <= start / 3
     assert all(after.cost <= before.cost * (1 + 1e-6) for before, after in itertools.pairwise(found))
     assert isinstance(found[0], Transported)
+    np.testing.assert_array_equal(found[2].data, transported(Learned(found[1].data, noise), noise).data)
+
+
+def test_one_round_divides_the_cost_of_dependent_pairs() -> None:
+    """Complex normal ends, X_0 = c X_1 + noise: everything is a number for each t, and E|X_1 − X_0|² = E|Z_1 − Z_0|² + S + V."""
+    c, rest = 0.7 * np.exp(2.0j), np.sqrt(1 - 0.49)
+    size = lambda t: abs((1 - t) * c + t) ** 2 + (1 - t) ** 2 * rest**2  # noqa: E731
+    along = lambda t: (1 - c) * np.conj((1 - t) * c + t) - (1 - t) * rest**2  # noqa: E731
+
+    class Exact:
+        def velocity(self, x: Array, t: float) -> Array:
+            moved = along(t) / size(t) * (x[:, 0] + 1j * x[:, 1])
+            return np.stack([moved.real, moved.imag], axis=1)
+
+    left, _ = quad(lambda t: abs(1 - c) ** 2 + rest**2 - abs(along(t)) ** 2 / size(t), 0, 1)
+    noise = np.array([[2.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 0.0]])  # mean square 1 with these weights
+    found = transported(Exact(), noise, steps=64, weights=np.array([0.1, 0.2, 0.4, 0.3]))
+    assert found.cost + found.straightness + left == pytest.approx(abs(1 - c) ** 2 + rest**2, rel=1e-6)
+    assert found.paths.shape == (65, 4, 2)
+
+
+def test_rounds_weights_and_pairs_that_do_not_fit_are_refused() -> None:
+    for weights in (np.full(2, 0.5), np.ones(3)):
+        with pytest.raises(ProblemError, match="one weight for each of 3 places"):
+            transported(reflowed_field(DATA), np.zeros((3, 1)), weights=weights)
+    with pytest.raises(ProblemError, match="at least one round"):
+        reflow(Learned, np.zeros((3, 1)), np.zeros((3, 1)), rounds=0)
+    with pytest.raises(ProblemError, match=r"\(3, 1\) and \(2, 1\)"):
+        reflow(Learned, np.zeros((3, 1)), np.zeros((2, 1)))
 
 
 class Learned:

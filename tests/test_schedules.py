@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
 from fpk.errors import ProblemError
-from fpk.schedules import AffineSchedule, Schedule, SubVPSchedule, VESchedule, VPSchedule
+from fpk.schedules import AffineSchedule, OTSchedule, Schedule, SubVPSchedule, VESchedule, VPSchedule
 
 COSINE = AffineSchedule(lambda t: np.cos(0.45 * np.pi * t), lambda t: np.sin(0.45 * np.pi * t))
 RECTIFIED = AffineSchedule(lambda t: 1 - 0.9 * t, lambda t: 0.9 * t)
@@ -59,6 +59,22 @@ def test_sub_vp_noise_is_the_square_of_vp_noise_and_never_larger(low, high, t):
     assert sub.alpha(t) == vp.alpha(t)
     assert sub.sigma(t) == pytest.approx(vp.sigma(t) ** 2, rel=1e-12, abs=1e-15)
     assert sub.diffusion(t) <= vp.diffusion(t)
+
+
+def test_the_straight_path_may_leave_noise_at_the_data():
+    path = OTSchedule(sigma_min=0.3)
+    assert (path.alpha(0.0), path.sigma(0.0), path.alpha(1.0), path.sigma(1.0)) == (1.0, 0.3, 0.0, 1.0)
+    slopes = [(of(0.5) - of(0.3)) / 0.2 for of in (path.alpha, path.sigma)]
+    assert path.rates(0.4) == pytest.approx(slopes)
+    h, t = 1e-5, 0.6  # g² = d(σ²)/dt − 2 (α̇/α) σ²
+    squares = (path.sigma(t + h) ** 2 - path.sigma(t - h) ** 2) / (2 * h) + 2 * path.sigma(t) ** 2 / path.alpha(t)
+    assert path.diffusion(t) ** 2 == pytest.approx(squares, rel=1e-8)
+
+
+@pytest.mark.parametrize("left", [-0.1, 1.0, np.nan])
+def test_the_noise_that_a_straight_path_leaves_is_below_what_it_begins_with(left):
+    with pytest.raises(ProblemError, match="0 ≤ sigma_min < 1"):
+        OTSchedule(left)
 
 
 def test_sigma_is_accurate_at_tiny_times():

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 
 #: Step of the differences.
@@ -54,14 +55,49 @@ def with_divergence(velocity: Velocity, x: Array, t: float, probes: Array | None
     >>> with_divergence(lambda x, t: x**3, np.array([[1.0, 2.0]]), 0.0)[1].round(9)
     array([15.])
     """
-    d = x.shape[1]
-    directions = np.eye(d) if probes is None else np.asarray(probes, float)
-    steps = np.broadcast_to(directions[:, None, :] if directions.ndim == 2 else directions, (len(directions), *x.shape))
-    moved = x + STEP * OFFSETS[:, None, None, None] * steps  # (6, m, n, d)
+    values, along = _along(velocity, x, t, np.eye(x.shape[1]) if probes is None else probes, STEP)
+    return values, along.sum(0) if probes is None else along.mean(0)
+
+
+def quadratic_forms(velocity: Velocity, x: Array, t: float, probes: Array, *, step: float = STEP) -> Array:
+    """Hutchinson's zᵀ J z, J = ∂v/∂x, for each probe, whose mean is ∇·v where E z zᵀ = I.
+
+    Parameters
+    ----------
+    velocity : callable
+        (x, t) ↦ (n, d).
+    x : array, shape (n, d)
+    t : float
+    probes : array, shape (m, d) or (m, n, d)
+        The same for all positions, or of each position's own.
+    step : float
+        Of the sixth-order differences along a probe, as a share of its length.
+
+    Returns
+    -------
+    array, shape (m, n)
+
+    Examples
+    --------
+    >>> quadratic_forms(lambda x, t: x[:, ::-1] ** 2, np.array([[1.0, 2.0]]), 0.0, np.array([[1.0, 1.0], [1.0, -1.0]])).round(9)
+    array([[ 6.],
+           [-6.]])
+    """
+    return _along(velocity, x, t, probes, step)[1]
+
+
+def _along(velocity: Velocity, x: Array, t: float, directions: Array, step: float) -> tuple[Array, Array]:
+    """v at positions (n, d), and zᵀ J z for each direction, shape (m, n), from one call."""
+    z, d = np.asarray(directions, float), x.shape[1]
+    if z.ndim not in (2, 3) or z.shape[-1] != d or (z.ndim == 3 and z.shape[1] != len(x)):
+        raise ComparisonError(
+            f"probes of shape (m, {d}) or (m, {len(x)}, {d}) go with positions {x.shape}, got {z.shape}."
+        )
+    steps = np.broadcast_to(z[:, None, :] if z.ndim == 2 else z, (len(z), *x.shape))
+    moved = x + step * OFFSETS[:, None, None, None] * steps  # (6, m, n, d)
     values = velocity(np.concatenate([x, moved.reshape(-1, d)]), t)
-    slopes = np.einsum("o,omnd->mnd", WEIGHTS / STEP, values[len(x) :].reshape(moved.shape))
-    along = np.einsum("mnd,mnd->mn", steps, slopes)
-    return values[: len(x)], along.sum(0) if probes is None else along.mean(0)
+    slopes = np.einsum("o,omnd->mnd", WEIGHTS / step, values[len(x) :].reshape(moved.shape))
+    return values[: len(x)], np.einsum("mnd,mnd->mn", steps, slopes)
 
 
 def flow(velocity: Velocity, x: Array, times: Sequence[float] | Array, *, probes: Array | None = None) -> Flowed:

@@ -15,6 +15,7 @@ from fpk.errors import ProblemError
 from fpk.laws import Array, Law
 from fpk.marginals import ROUND_OFF, Estimate
 from fpk.panels import Panel, ThresholdBlock, one_time
+from fpk.shown import Summarised
 
 Map = Callable[[Array], Array]
 
@@ -96,8 +97,8 @@ def stop(t: float, times: Iterable[float], source: str) -> float:
     return nearest
 
 
-@dataclass(frozen=True, eq=False)
-class ChainMarginals:
+@dataclass(frozen=True, eq=False, repr=False)
+class ChainMarginals(Summarised):
     """The laws of a discrete chain at its times, without sampling.
 
     Parameters

@@ -8,7 +8,7 @@ so that any one of the kinds noise, denoised, v, score and velocity gives all ot
 """
 
 from fpk.fields.adapters import as_field
-from fpk.fields.exact import exact_field
+from fpk.fields.exact import empirical_field, exact_field
 from fpk.fields.field import Field
 from fpk.fields.guidance import classifier_free, classifier_guided, observed, tilted
 from fpk.fields.inputs import EDM, Index
@@ -23,6 +23,7 @@ __all__ = [
     "classifier_free",
     "classifier_guided",
     "conversion",
+    "empirical_field",
     "exact_field",
     "observed",
     "tilted",

@@ -36,7 +36,7 @@ OUTSIDE = 1e-3
 REACH = 10.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CellMarginals(GridMarginals):
     """Masses of cells over their widths; ``order`` 2 is that of expectations, for which masses stand at the centres.
 

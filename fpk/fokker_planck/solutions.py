@@ -24,7 +24,7 @@ from fpk.paths import TwoTimeBlock
 UNRESOLVED = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GridMarginals(StoredDensities):
     """Densities p_t at the cell centres of a grid.
 
@@ -48,10 +48,10 @@ class GridMarginals(StoredDensities):
     densities: Array
     order: float
     floor: float
-    plan: Any = field(default="grid", repr=False)
-    halved: Callable[[], GridMarginals] | None = field(default=None, repr=False)
+    plan: Any = "grid"
+    halved: Callable[[], GridMarginals] | None = None
     exactness: ClassVar[int] = 1
-    _laws: dict[float, Law] = field(default_factory=dict, repr=False)
+    _laws: dict[float, Law] = field(default_factory=dict)
 
     @property
     def mass(self) -> Array:
@@ -175,7 +175,7 @@ class GridMarginals(StoredDensities):
         return block.values(x[:, None]) @ smooth
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlowMarginals(GridMarginals):
     """Marginals of a flow without noise: points of the initial law with their weights, and densities traced back to the grid.
 
@@ -194,10 +194,9 @@ class FlowMarginals(GridMarginals):
 
     densities: Any = field(
         init=False,
-        repr=False,
         default=cached_property(lambda flow: np.stack(flow.traced(flow.grid.centers, flow.times))),
     )
-    traced: Callable[[Array, tuple[float, ...]], Sequence[Array]] = field(kw_only=True, repr=False)
+    traced: Callable[[Array, tuple[float, ...]], Sequence[Array]] = field(kw_only=True)
     weights: Array = field(kw_only=True)
     positions: Array = field(kw_only=True)
     initial: Law = field(kw_only=True)

@@ -28,6 +28,7 @@ from fpk.fokker_planck.stepping import Factored
 from fpk.grids import Grid, ProductGrid
 from fpk.laws import Array, TabulatedLaw
 from fpk.problem import Problem
+from fpk.shown import Summarised
 
 if TYPE_CHECKING:
     from fpk.fokker_planck.product.discretisation import ProductScheme
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 NEXT_TO_ZERO, ROUNDS = 1e-11, 30
 
 
-@dataclass(frozen=True, eq=False)
-class StationaryLaw:
+@dataclass(frozen=True, eq=False, repr=False)
+class StationaryLaw(Summarised):
     """The law that the rate matrix of a steady problem leaves alone.
 
     Parameters
@@ -73,6 +74,10 @@ class StationaryLaw:
         """The law itself, log-splined between the cell centres."""
         logs = np.log(np.maximum(self.density, np.finfo(float).tiny))
         return TabulatedLaw(self.grid.centers, logs, support=(self.grid.lower, self.grid.upper))
+
+    def __str__(self) -> str:
+        """What it is of, in words."""
+        return f"law at rest of {self.problem.name or 'the problem'}, {self.grid.cells} cells"
 
     @cached_property
     def spectrum(self) -> Any:

@@ -11,13 +11,13 @@ from fpk.errors import GridError
 from fpk.laws import Array
 from fpk.marginals import Estimate
 from fpk.panels import Block, Panel, integrals
-from fpk.shown import Shown
+from fpk.shown import Shown, Summarised
 
 #: What differences of two levels are multiplied with to become a budget.
 SAFETY = 1.5
 
 
-class StoredDensities(Shown, ABC):
+class StoredDensities(Summarised, Shown, ABC):
     """Densities at stored times; subclasses say which grid they are on and what a block expects."""
 
     times: tuple[float, ...]

@@ -34,7 +34,7 @@ SMOOTH = 4.0
 STAGE, DOUBLINGS = 12, 8
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TransitionDensities(GridMarginals):
     """Densities p(·, t | start).
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fpk.laws import Array
 from fpk.mutants.changes import Function, instead, parts, power, then, times
 from fpk.mutants.planting import Mutant
@@ -18,6 +20,8 @@ TRANSITION = "samplers.ancestral:_transition_variance"
 REVERSE = "samplers.reverse:EulerMaruyama.drift"
 LANGEVIN = "samplers.langevin:langevin_kernel"
 STAGES = "samplers.flows:RungeKutta.advanced"
+TRANSPORTED = "samplers.rectified:transported"
+VECTOR = "samplers.poisson:PoissonField.vector"
 TARGET = "models.points:Pairs.target"
 IMPLICIT = "models.objectives:implicit"
 BOUND = "models.bounds:girsanov"
@@ -38,6 +42,21 @@ def _other_score(factor: float) -> Function:
 def _same_time(original: Function) -> Function:
     """All stages at the start of the step."""
     return lambda self, velocity, x, pair: original(self, lambda y, t: velocity(y, pair[0]), x, pair)
+
+
+def _too_far(original: Function) -> Function:
+    """Every step 1 % too far."""
+    return lambda self, velocity, x, pair: x + 1.01 * (original(self, velocity, x, pair) - x)
+
+
+def _costing(**factors: float) -> Function:
+    """What a flow costs, with factors on its parts."""
+    return then(lambda found: replace(found, **{name: f * getattr(found, name) for name, f in factors.items()}))
+
+
+def _steeper(E: Array) -> Array:
+    """A field whose last component is 1 % too large."""
+    return np.hstack([E[:, :-1], 1.01 * E[:, -1:]])
 
 
 def _noisier(factor: float) -> Function:
@@ -70,15 +89,21 @@ LEARNING = (
         lambda self, k: 0.8 * self.pair(k)[0] + 0.2 * self.pair(k)[1]
     ), "scheme"),
     Mutant("Runge–Kutta: one time for all stages", STAGES, _same_time, "scheme"),
+    Mutant("Runge–Kutta: steps + 1 %", STAGES, _too_far, "scheme", near=True),
+    Mutant("straightness of a flow − 3 %", TRANSPORTED, _costing(straightness=0.97), "scheme", near=True),
+    Mutant("straightness of a flow + 5 %", TRANSPORTED, _costing(straightness=1.05), "scheme", near=True),
+    Mutant("cost of a flow − 2 %", TRANSPORTED, _costing(cost=0.98), "scheme", near=True),
     Mutant("Langevin: √κ for √(2κ)", LANGEVIN, _noisier(0.5**0.5), "scheme"),
     Mutant("Langevin: noise + 1 %", LANGEVIN, _noisier(1.01), "scheme", near=True),
     Mutant("MALA of fields: ratio inverted", "samplers.langevin:MALA.log_acceptance", lambda original: (
         lambda self, x, y: original(self, y, x)
     ), "scheme"),
     Mutant("Poisson field: height + 1 %", "samplers.poisson:PoissonField.velocity", times(1.01), "scheme", near=True),
-    Mutant("Poisson field: vector + 1 %", "samplers.poisson:PoissonField.vector", times(1.01), "scheme", near=True),
+    Mutant("Poisson field: vector + 1 %", VECTOR, times(1.01), "scheme", near=True),
+    Mutant("Poisson field: upward + 1 %", VECTOR, then(_steeper), "scheme", near=True),
     Mutant("Coulomb's law + 1 %", "samplers.poisson:coulomb", times(1.01), "scheme", near=True),
     Mutant("affine layer: log-determinant + 1 %", "models.layers:Affine.back", parts(1.0, 1.01), "law", near=True),
+    Mutant("bijection: log-determinant + 1 %", "models.layers:Bijection.back", parts(1.0, 1.01), "law", near=True),
     Mutant("layer of tails: log-determinant dropped", "models.layers:SinhArcsinh.back", parts(1.0, 0.0), "law"),
     Mutant("continuous layer: divergence + 5 %", "models.layers:Continuous.back", parts(1.0, 1.05), "law", near=True),
     Mutant("chain on the line: noise + 0.1 %", "chains.line:smeared", lambda original: (
@@ -92,6 +117,14 @@ LEARNING = (
     ), "law", near=True),
     Mutant("target of a regression: sign", TARGET, times(-1.0), "field"),
     Mutant("target of a regression + 0.1 %", TARGET, times(1.001), "field", near=True),
+    Mutant("target of a regression + 5 %", TARGET, times(1.05), "field", near=True),
+    Mutant("field of points: weights ignored", "fields.exact:_given_place", lambda original: (
+        lambda x, centres, sigma, weights: original(x, centres, sigma, np.ones_like(weights))
+    ), "field"),
+    Mutant("field of points: noise + 1 %", "fields.exact:_given_place", lambda original: (
+        lambda x, centres, sigma, weights: original(x, centres, 1.01 * sigma, weights)
+    ), "field", near=True),
+    Mutant("probes: quadratic form + 0.5 %", "battery.flows:_along", parts(1.0, 1.005), "scheme", near=True),
     Mutant("implicit objective: divergence halved", IMPLICIT, _with_slopes(0.5), "field"),
     Mutant("implicit objective: divergence + 0.1 %", IMPLICIT, _with_slopes(1.001), "field", near=True),
     Mutant("Girsanov: ¼ for ½", BOUND, then(lambda bound: replace(bound, path=0.5 * bound.path)), "law"),

@@ -62,6 +62,16 @@ def _shifted_flow(original: Function) -> Function:
     return lambda problem, x, t, h, **options: original(problem, x, max(t + h, 0.0), h, **options)
 
 
+def _too_far(original: Function) -> Function:
+    """Every step 1 % too far."""
+
+    def step(problem: Any, x: Any, t: float, h: float, **options: Any) -> tuple[Any, Any]:
+        moved, gained = original(problem, x, t, h, **options)
+        return x + 1.01 * (moved - x), gained
+
+    return step
+
+
 #: Slips of one step fall with the step, and so does the budget that covers them.
 FALLS = "it falls with the step like an honest error, and the budget covers it: a matter for claims about orders"
 
@@ -75,6 +85,7 @@ NUMERICS = (
     Mutant("time + 1 %", STEPPER, _stretched(1.01), "scheme", near=True),
     Mutant("characteristics: divergence sign", "fokker_planck.characteristics:_step", parts(1.0, -1.0), "scheme"),
     Mutant("characteristics: divergence + 2 %", "fokker_planck.characteristics:_step", parts(1.0, 1.02), "scheme", near=True),
+    Mutant("characteristics: steps + 1 %", "fokker_planck.characteristics:_step", _too_far, "scheme", near=True),
     Mutant("characteristics: one step late", "fokker_planck.characteristics:_step", _shifted_flow, "scheme", excuse=FALLS),
     Mutant("exponential fitting: sign", "fokker_planck.fluxes:bernoulli", lambda original: lambda z: original(-z), "scheme"),
 )  # fmt: skip

@@ -24,7 +24,7 @@ from fpk.samplers.exponential import DPMSolver2
 from fpk.samplers.flows import ProbabilityFlow
 from fpk.samplers.langevin import MALA, ULA, AnnealedLangevin, PredictorCorrector
 from fpk.samplers.poisson import PoissonField, PoissonFlow
-from fpk.samplers.rectified import Transported, reflowed_field, transported
+from fpk.samplers.rectified import Transported, reflow, reflowed_field, transported
 from fpk.samplers.reverse import EulerMaruyama, StochasticHeun
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Sampler",
     "StochasticHeun",
     "Transported",
+    "reflow",
     "reflowed_field",
     "transported",
 ]

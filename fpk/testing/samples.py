@@ -13,13 +13,14 @@ from fpk.errors import ComparisonError
 from fpk.laws import Array, Gaussian, Law, TabulatedLaw
 from fpk.marginals import ROUND_OFF, Estimate
 from fpk.panels import Panel
+from fpk.shown import Summarised
 
 #: Fewer samples than this are refused: the statistics at α = 10⁻⁶ lean on the central limit theorem.
 FEWEST = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class SampleMarginals:
+@dataclass(frozen=True, eq=False, repr=False)
+class SampleMarginals(Summarised):
     """Independent samples of the law at one time.
 
     Parameters

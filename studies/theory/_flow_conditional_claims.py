@@ -159,9 +159,9 @@ CLAIMS = (
         {
             "variance preserving": "the variance-preserving path in its place: α shrinks the data point, the score turns",
             "sub-VP": "the sub-VP path in its place",
-            "swing + 1 %": "the mean swings to the side by 1 % of the distance",
+            "swing + 1 %": "the mean swings by 1 % of the data point",
         },
-        assumptions="d ≥ 2, x and x₁ not on one line through 0. Velocities and scores by differences of the maps and of log densities.",
+        assumptions="d ≥ 2, x and x₁ not on one line through 0. Velocities and scores by differences of the maps and of log densities, and those of fpk's field.",
     ),
     Claim(
         "S3.P-path",

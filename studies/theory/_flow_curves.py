@@ -1,6 +1,7 @@
 r"""Conditional paths N(μ_t(x₁), σ_t² I) and the points x_t = μ_t + σ_t z they are made of; the clock t runs from noise to data.
 
-A velocity belongs to a path if its flow takes μ_s + σ_s z to μ_t + σ_t z. Flows are followed by Runge–Kutta steps that know nothing of μ̇ and σ̇.
+A velocity belongs to a path if its flow takes μ_s + σ_s z to μ_t + σ_t z. Flows are followed by Runge–Kutta steps that know nothing of μ̇ and σ̇. On the
+paths of schedules it is also that of fpk's field of the one data point.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import fpk
+from fpk.fields import empirical_field
 from fpk.fokker_planck.characteristics import pushed
 from fpk.laws import Array, GaussianMixture
 from fpk.marginals import zero_estimate
@@ -48,10 +50,13 @@ class Curve:
         (x₁, t) ↦ μ_t, shape (d,).
     std : callable
         t ↦ σ_t.
+    schedule : Schedule, optional
+        Whose path it is, run back.
     """
 
     mean: Callable[[Array, float], Array]
     std: Callable[[float], float]
+    schedule: Schedule | None = None
 
     def at(self, z: Array, x1: Array, t: float) -> Array:
         """μ_t + σ_t z, shape (n, d)."""
@@ -60,13 +65,18 @@ class Curve:
 
 def backwards(schedule: Schedule) -> Curve:
     """The kernel of a noising path, run back from noise to data."""
-    return Curve(lambda x1, t: schedule.alpha(1 - t) * x1, lambda t: schedule.sigma(1 - t))
+    return Curve(lambda x1, t: schedule.alpha(1 - t) * x1, lambda t: schedule.sigma(1 - t), schedule)
+
+
+def conditional(schedule: Schedule) -> Velocity:
+    """The velocity of fpk's field of one data point, the clock turned round."""
+    return lambda x, x1, t: -empirical_field(x1[None], schedule, kind="velocity")(x, 1 - t)
 
 
 VP, VE, STRAIGHT = fpk.VPSchedule(0.6, 3.4), fpk.VESchedule(0.1, 2.5), OTSchedule()
 #: What is left of the noise at the data on the straight path.
 LEFT = 0.15
-TO_LEFT = Curve(lambda x1, t: t * x1, lambda t: 1 - (1 - LEFT) * t)
+TO_LEFT = backwards(OTSchedule(LEFT))
 
 
 def nodes_of(law: GaussianMixture, level: int, spacing: float = 0.8) -> tuple[Array, Array]:
@@ -111,10 +121,24 @@ def on_two_meshes(values: Callable[[int], Array], size: Size, *, names: tuple[st
     return Evidence(first, zero_estimate(len(fine)), names)
 
 
+def _apart(velocity: Velocity, curve: Curve, case: str) -> Array:
+    """The velocity less that of fpk at points of a schedule's path; nothing on other paths."""
+    if curve.schedule is None:
+        return np.zeros(0)
+    x1, ours = TARGETS[case], conditional(curve.schedule)
+    at = [(curve.at(NORMALS[case], x1, t), x1, t) for t in (BEGIN, END)]
+    return np.concatenate([velocity(*here) - ours(*here) for here in at]).ravel()
+
+
 def belongs(velocity: Velocity, curve: Curve, case: str, size: Size) -> Evidence:
     """Whether a velocity belongs to a path."""
     z = NORMALS[case]
-    names = tuple(f"x{i} from z = {a.tolist()}" for a in z for i in range(z.shape[1]))
+    names = [f"x{i} from z = {a.tolist()}" for a in z for i in range(z.shape[1])]
+    if curve.schedule is not None:
+        names += [
+            f"u{i} less fpk's, t = {t:g}, z = {a.tolist()}" for t in (BEGIN, END) for a in z for i in range(z.shape[1])
+        ]
     return on_two_meshes(
-        lambda steps: carried(velocity, curve, case, steps), size, names=names, source=f"points that follow u, {case}"
-    )
+        lambda steps: np.concatenate([carried(velocity, curve, case, steps), _apart(velocity, curve, case)]),
+        size, names=tuple(names), source=f"points that follow u, {case}",
+    )  # fmt: skip

@@ -64,7 +64,7 @@ CLAIMS = (
                 "velocity + 0.5 %": "the velocity is 0.5 % too large",
             }
         ),
-        assumptions="σ_t > 0. One choice among many for d ≥ 2 (err:S0.E47).",
+        assumptions="σ_t > 0. One choice among many for d ≥ 2 (err:S0.E47). On the line by grids, in the plane by points that are moved.",
     ),
     Claim(
         "S1.E76-78",

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fpk.fields import Field, empirical_field
 from fpk.laws import Array, GaussianMixture, central_derivative
 from fpk.models.points import Pairs
 from fpk.schedules import Schedule, rates
@@ -55,6 +56,10 @@ class Mixed:
         """The points of the data, or nodes."""
         return self.base.data(self.level)
 
+    @cached_property
+    def _field(self) -> Field:
+        return empirical_field(self.data.x, self.schedule, kind="velocity", weights=self.data.weights)
+
     def conditional(self, x: Array, y: Array, t: float) -> Array:
         """u(x|y) = (σ̇/σ)(x − μ) + μ̇, shapes broadcast."""
         a, b = rates(self.schedule, 1 - t)
@@ -62,7 +67,9 @@ class Mixed:
         return -a * y - b / sigma * (x - alpha * y)
 
     def velocity(self, x: Array, t: float, weighting: Weighting = bayes) -> Array:
-        """The mean of the conditional velocities, shape (n, d)."""
+        """The mean of the conditional velocities, shape (n, d): fpk's, or by another weighting than Bayes' rule."""
+        if weighting is bayes:
+            return -self._field(x, 1 - t)
         alpha, sigma = self.schedule.alpha(1 - t), self.schedule.sigma(1 - t)
         logs = -0.5 * ((x[:, None] - alpha * self.data.x) ** 2).sum(-1) / sigma**2
         shares = weighting(np.exp(logs - logs.max(1, keepdims=True)), self.data.weights)

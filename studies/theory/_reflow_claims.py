@@ -27,7 +27,7 @@ CLAIMS = (
             "E[X₁ | X_t] − X_t": "what is left of the way, not divided by 1 − t",
             "velocity + 1 %": "the velocity is 1 % too large",
         },
-        assumptions="v has a unique flow; the ends are independent here.",
+        assumptions="v has a unique flow. Ends that are independent, and ends that are turned against each other.",
     ),
     Claim(
         "err:S3.RFcoup",
@@ -123,7 +123,7 @@ CLAIMS = (
         {"stated": C, "decreasing map": R, "the best linear map": R, "½ of the velocity": R, "velocity + 1 %": R},
         {
             "decreasing map": "the dearest coupling",
-            "the best linear map": "(x − E X₀)/std X₀",
+            "the best linear map": "E X₁ + std(X₁) x",
             "½ of the velocity": "½v",
             "velocity + 1 %": "the velocity is 1 % too large",
         },

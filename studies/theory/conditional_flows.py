@@ -9,21 +9,22 @@ from noise to data.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 import fpk
+from fpk.fields import empirical_field
 from fpk.fokker_planck.characteristics import pushed
 from fpk.fokker_planck.transitions import TransitionDensities, transition_density
 from fpk.laws import Array, GaussianMixture, central_derivative
-from fpk.schedules import Schedule, rates
+from fpk.schedules import OTSchedule, Schedule, rates
 from fpk.study import Evidence, Size, study
 
 from .._systems import DATA
 from ._flow_conditional_claims import CLAIMS, REMARKS
 from ._flow_curves import (
+    LEFT,
     NORMALS,
     SLIPS,
     STRAIGHT,
@@ -37,6 +38,7 @@ from ._flow_curves import (
     Velocity,
     backwards,
     belongs,
+    conditional,
     nodes_of,
     on_two_meshes,
     wave_names,
@@ -238,19 +240,18 @@ PLACE, AIM = np.array([[0.6, 1.4]]), np.array([1.3, -0.8])
 TIMES = (0.2, 0.5, 0.8)
 
 
-def _sideways(curve: Curve, share: float) -> Curve:
-    """The path with a mean that swings to the side by a share of the distance to the data point."""
-    off = share * (PLACE[0] - AIM)[::-1]
-    return replace(curve, mean=lambda x1, t: curve.mean(x1, t) + np.sin(np.pi * t) * off)
+def _swinging(schedule: Schedule, share: float) -> Schedule:
+    """The path with a mean that swings by a share of the data point."""
+    return fpk.AffineSchedule(lambda s: schedule.alpha(s) + share * np.sin(np.pi * s), schedule.sigma)
 
 
-CURVES: dict[str, Curve] = {"straight": TO_LEFT, "exploding": backwards(VE)}
+STEADY: dict[str, Schedule] = {"straight": OTSchedule(LEFT), "exploding": VE}
 #: What replaces the path.
-TURNS: dict[str, Callable[[Curve], Curve]] = {
-    "stated": lambda curve: curve,
-    "variance preserving": lambda curve: backwards(VP),
-    "sub-VP": lambda curve: backwards(fpk.SubVPSchedule(0.6, 3.4)),
-    "swing + 1 %": lambda curve: _sideways(curve, 0.01),
+TURNS: dict[str, Callable[[Schedule], Schedule]] = {
+    "stated": lambda path: path,
+    "variance preserving": lambda path: VP,
+    "sub-VP": lambda path: fpk.SubVPSchedule(0.6, 3.4),
+    "swing + 1 %": lambda path: _swinging(path, 0.01),
 }
 
 
@@ -265,19 +266,25 @@ def _pull(curve: Curve, t: float, h: float) -> Array:
     return gradient(fpk.Gaussian(curve.mean(AIM, t), curve.std(t)).log_density, PLACE, h)[0]
 
 
+def _turned(vectors: list[Array]) -> list[float]:
+    """Angles of vectors with the first of them."""
+    first = vectors[0]
+    return [float(np.arctan2(first[0] * v[1] - first[1] * v[0], first @ v)) for v in vectors[1:]]
+
+
 @study("S1.T-dir", variants=TURNS, cases=("straight, velocity", "exploding, velocity", "exploding, score"))
-def directions(variant: Callable[[Curve], Curve], case: str, size: Size, seed: int) -> Evidence:
-    """Angles of the vectors at three times with the one at the first."""
+def directions(variant: Callable[[Schedule], Schedule], case: str, size: Size, seed: int) -> Evidence:
+    """Angles of the vectors at three times with the one at the first: by differences of the path, and by fpk's field of the data point."""
     which, what = case.split(", ")
-    curve, vector = variant(CURVES[which]), _field if what == "velocity" else _pull
+    path, by_differences = variant(STEADY[which]), _field if what == "velocity" else _pull
+    field = empirical_field(AIM[None], path, kind=what)
+    ours = [field(PLACE, 1 - t)[0] for t in TIMES]
 
     def angles(level: int) -> Array:
-        found = [vector(curve, t, 0.02 / level) for t in TIMES]
-        crossed = [found[0][0] * v[1] - found[0][1] * v[0] for v in found[1:]]
-        along = [found[0] @ v for v in found[1:]]
-        return np.arctan2(crossed, along)
+        found = [by_differences(backwards(path), t, 0.02 / level) for t in TIMES]
+        return np.array(_turned(found) + _turned(ours))
 
-    names = tuple(f"angle between t = {TIMES[0]:g} and {t:g}" for t in TIMES[1:])
+    names = tuple(f"angle between t = {TIMES[0]:g} and {t:g}{how}" for how in ("", ", fpk's field") for t in TIMES[1:])
     return refined(angles, size, names=names, source=f"directions at one place, {case}")
 
 
@@ -310,6 +317,7 @@ TO_DATA: dict[str, Straight] = {
 }
 #: On the way, and near the data.
 STOPS = (0.5, 0.98)
+OURS = conditional(STRAIGHT)
 
 
 @study("S3.P-path", variants=TO_DATA, cases=("line", "plane"))
@@ -323,12 +331,18 @@ def straight_path(variant: Straight, case: str, size: Size, seed: int) -> Eviden
         nodes, masses = normal_nodes(level, d, 0.9)
         flow = fpk.Problem(lambda x, t: velocity(x, x1, t), 0.0, initial=fpk.Gaussian(np.zeros(d), 1.0))
         moved = pushed(flow, np.concatenate([z, nodes]), STOPS, 12 * level)
-        kept = [velocity(x[: len(z)], x1, t) - (x1 - z) for x, t in zip(moved, STOPS, strict=True)]
+        kept = [u(x[: len(z)], x1, t) - (x1 - z) for u in (velocity, OURS) for x, t in zip(moved, STOPS, strict=True)]
         means = [tests(x[len(z) :]) @ masses for x in moved]
         claimed = [_normal_waves(share(t) * x1, spread(t)) for t in STOPS]
         return np.concatenate([np.ravel(kept), np.ravel(means) - np.ravel(claimed)])
 
-    kept = tuple(f"velocity {i} of z = {a.tolist()}, t = {t:g}" for t in STOPS for a in z for i in range(d))
+    kept = tuple(
+        f"{what} {i} of z = {a.tolist()}, t = {t:g}"
+        for what in ("velocity", "fpk's velocity")
+        for t in STOPS
+        for a in z
+        for i in range(d)
+    )
     names = kept + tuple(f"{name}, t = {t:g}" for t in STOPS for name in wave_names(d))
     return refined(left, size, names=names, source=f"nodes that follow the velocity, {case}")
 

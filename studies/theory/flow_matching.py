@@ -33,7 +33,7 @@ from ._flow_learning import GRADIENTS, Drawn, conditional, gradient_of, marginal
 from ._flow_matching_claims import CLAIMS, REMARKS
 from ._flow_mixed import Mixed, Weighting
 from ._flow_transport import END, TRANSPORTS, mean_names, transported
-from ._matching import LATTICE, PEAKS, PLANE, POINTS, SETTINGS, Noised, Shares, named, probes, refined
+from ._matching import LATTICE, PEAKS, PLANE, POINTS, SETTINGS, Noised, Shares, named, normal_nodes, probes, refined
 from ._matching_draws import bayes, unconditional
 from ._rates import waves
 
@@ -141,22 +141,41 @@ CARRIED: dict[str, tuple[Noised, Schedule, float, float]] = {
 }
 
 
+#: Three points in the plane, and when the law is looked at: by points that are moved.
+SPREAD, STOPPED = Mixed(PLANE, STRAIGHT), 0.5
+
+
 @study(
     "S0.T5",
     variants=AVERAGED,
-    cases=tuple(CARRIED),
-    applies=lambda variant, case: variant != "likelihood alone" or case == "two points, straight",
+    cases=(*CARRIED, "three points in the plane"),
+    applies=lambda variant, case: variant != "likelihood alone" or "points" in case,
 )
 def velocity_of_the_mixture(variant: tuple[Weighting, float, bool], case: str, size: Size, seed: int) -> Evidence:
     weighting, factor, reversed_ = variant
-    base, schedule, half, end = CARRIED[case]
+    base, schedule, half, end = CARRIED.get(case, (PLANE, STRAIGHT, 0.0, STOPPED))
     mixed = Mixed(base, schedule)
 
     def drift(x: Array, t: float) -> Array:
         return factor * mixed.velocity(x, end - t if reversed_ else t, weighting)
 
     flow = fpk.Problem(drift, 0.0, initial=mixed.law(0.0))
-    return against(flowed(flow, half, end, size), mixed.law(end), end, source="the mixture of conditional paths")
+    if case in CARRIED:
+        return against(flowed(flow, half, end, size), mixed.law(end), end, source="the mixture of conditional paths")
+    return _moved_in_the_plane(flow, size)
+
+
+def _moved_in_the_plane(flow: fpk.Problem, size: Size) -> Evidence:
+    """Means over nodes of N(0, I) that follow the flow less those of the mixture, from its characteristic function."""
+    tests, noised, k = waves(WAVES[2]), SPREAD.at(STOPPED), np.array(WAVES[2])
+    faded = np.exp(-0.5 * noised.sigma**2 * (k**2).sum(1))
+    exact = np.tile(faded, 2) * (tests(noised.alpha * noised.centres) @ noised.weights)
+
+    def gaps(level: int) -> Array:
+        z, w = normal_nodes(level, 2, 1.4)
+        return tests(pushed(flow, z, (STOPPED,), 6 * level)[0]) @ w - exact
+
+    return refined(gaps, size, names=wave_names(2), source="nodes that follow the velocity less the mixture")
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 r"""Rectified flow: what it keeps, how straight it is, and when it is optimal.
 
-Plane: N(0, diag(4, .05)) and the same law turned, all in closed form but for one ordinary differential equation (:mod:`_reflow`). Line: a mixture
-and N(0, 1), with the velocity of fpk's exact field; places by quadrature, paths by Runge–Kutta.
+Plane: N(0, diag(4, .05)) and the same law turned, all in closed form but for one ordinary differential equation (:mod:`_reflow`). Line: N(0, 1)
+and a mixture, with the velocity of fpk's exact field; places by quadrature. Flows are followed, measured and repeated by fpk.
 """
 
 from __future__ import annotations
@@ -10,32 +10,38 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
+from scipy.integrate import simpson
 
 import fpk
+from fpk.fields import Field
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
-from fpk.models.points import law_points
-from fpk.samplers import reflowed_field
+from fpk.models.points import quadrature_pairs, time_integral
+from fpk.samplers import Transported, reflowed_field, transported
 from fpk.samplers.coupling import monotone_map, quantiles
+from fpk.schedules import OTSchedule
 from fpk.study import Evidence, Size, evidence, study
 
 from .._systems import on_grid
 from ._reflow import (
     DATA,
     FIELD,
+    FINER,
+    LONG,
     NOISE,
+    PLACES,
     Coupling,
-    Flow,
+    Linear,
     Slip,
+    Slipped,
     apart,
-    followed,
     kept,
-    line_paths,
+    line_flow,
     optimal_cost,
     plane_flow,
-    reflowed,
+    root,
     rotated,
-    simpson,
+    rounds,
     turned,
 )
 from ._reflow_claims import CLAIMS as CLAIMS
@@ -70,9 +76,16 @@ SLIPS: dict[str, Slip] = {
 BOTH = (0.5, 1.0)
 
 
-@study("S3.RF1", variants=SLIPS, cases=("line", "plane"))
+#: Couplings in the plane: of ends that know nothing of each other, and of ends that do, turned against each other.
+COUPLINGS = {
+    "plane": apart(1.0),
+    "plane, dependent ends": Coupling(LONG, rotated(1.0), 0.7 * root(rotated(1.0)) @ turned(2.0) @ root(LONG)),
+}
+
+
+@study("S3.RF1", variants=SLIPS, cases=("line", *COUPLINGS))
 def marginals_are_kept(variant: Slip, case: str, size: Size, seed: int) -> Evidence:
-    return _on_the_line(variant, size) if case == "line" else _in_the_plane(variant, size)
+    return _on_the_line(variant, size) if case == "line" else _in_the_plane(variant, COUPLINGS[case], size)
 
 
 def _on_the_line(slip: Slip, size: Size) -> Evidence:
@@ -89,13 +102,14 @@ def _normal(table: list[Array], source: str, accuracy: float = 0.0) -> fpk.LawMa
     return fpk.LawMarginals(laws, BOTH, accuracy=accuracy, source=source)
 
 
-def _in_the_plane(slip: Slip, size: Size) -> Evidence:
-    """Φ_t A Φ_tᵀ against Cov X_t."""
-    steps, coupling = size.cells(16), apart(1.0)
+def _in_the_plane(slip: Slip, coupling: Coupling, size: Size) -> Evidence:
+    """Covariances of points that follow the flow against Cov X_t."""
+    steps = size.cells(16)
 
     def spread(count: int) -> list[Array]:
-        maps = [plane_flow(1.0, count, slip).at(t) for t in BOTH]
-        return [M @ coupling.first @ M.T for M in maps]
+        paths = rounds(coupling, 1, count, slip)[0].paths
+        places = [paths[round(t * FINER * count)] for t in BOTH]
+        return [x.T @ x / len(x) for x in places]
 
     fine, coarse = spread(steps), spread(steps // 2)
     off = max(float(np.abs(a - b).max() / np.abs(a).max()) for a, b in zip(fine, coarse, strict=True))
@@ -122,8 +136,8 @@ def coupling_is_not_kept(variant: tuple[Coupling, bool], case: str, size: Size, 
     coupling, jointly = variant
 
     def off(steps: int) -> Array:
-        flow = Flow(coupling, steps)
-        law = flow.again
+        flow = rounds(coupling, 1, steps)[0]
+        law = Coupling.of(flow.noise, flow.data)
         ends = [law.second - coupling.second]
         return np.concatenate([M.ravel() for M in ends + [law.together - coupling.together] * jointly])
 
@@ -135,17 +149,29 @@ def coupling_is_not_kept(variant: tuple[Coupling, bool], case: str, size: Size, 
 # -- straightness ------------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=4)
-def _bent(steps: int) -> Flow:
-    """Paths that swing about their chords: Φ_t = 1 + t (M − 1) + (sin πt + sin 2πt/20) N, followed along Φ̇ Φ⁻¹."""
+def _swinging(t: float) -> Array:
+    """The velocity Φ̇ Φ⁻¹ of paths that swing about their chords: Φ_t = 1 + t (M − 1) + (sin πt + sin 2πt/20) N."""
     N = 0.15 * turned(0.5)
+    wave = np.pi * np.cos(np.pi * t) + 0.1 * np.pi * np.cos(2 * np.pi * t)
+    state = np.eye(2) + t * (PULL - np.eye(2)) + (np.sin(np.pi * t) + 0.05 * np.sin(2 * np.pi * t)) * N
+    return np.linalg.solve(state.T, (PULL - np.eye(2) + wave * N).T).T
 
-    def velocity(_: Callable[[float], Array], t: float) -> Array:
-        wave = np.pi * np.cos(np.pi * t) + 0.1 * np.pi * np.cos(2 * np.pi * t)
-        state = np.eye(2) + t * (PULL - np.eye(2)) + (np.sin(np.pi * t) + 0.05 * np.sin(2 * np.pi * t)) * N
-        return np.linalg.solve(state.T, (PULL - np.eye(2) + wave * N).T).T
 
-    return Flow(STRAIGHT, steps, velocity)
+@lru_cache(maxsize=4)
+def _bent(steps: int) -> Transported:
+    return transported(Linear(_swinging), STRAIGHT.ends[0], steps=FINER * steps)
+
+
+def _departure(flow: Transported) -> float:
+    """∫ E|Z_t − (1 − t) Z_0 − t Z_1|² dt, by Simpson's rule."""
+    t = np.linspace(0.0, 1.0, len(flow.paths))[:, None, None]
+    off = flow.paths - (1 - t) * flow.noise - t * flow.data
+    return float(simpson((off**2).sum(2).mean(1), x=t.ravel()))
+
+
+def _straightness(flow: Transported, share: float) -> float:
+    """S with a share of the displacement: ∫ E|c (Z_1 − Z_0) − Ż|² dt = S + (1 − c)² E|Z_1 − Z_0|²."""
+    return flow.straightness + (1 - share) ** 2 * flow.cost
 
 
 def _slowing(v: Callable[[float], Array], t: float) -> Array:
@@ -169,9 +195,12 @@ def straight_if_nothing_is_left(variant: tuple[Slip, float, float], case: str, s
     slip, share, factor = variant
 
     def found(steps: int) -> Array:
-        curved = (plane_flow(1.0, steps), _bent(steps))
-        bounds = [factor * np.pi**2 * flow.departure - flow.straightness(share) for flow in curved]
-        return np.array([Flow(STRAIGHT, steps, slip).straightness(share) - 1e-6, *bounds])
+        straight = rounds(STRAIGHT, 1, steps, slip)[0]
+        bounds = [
+            factor * np.pi**2 * _departure(flow) - _straightness(flow, share)
+            for flow in (plane_flow(1.0, steps), _bent(steps))
+        ]
+        return np.array([_straightness(straight, share) - 1e-6, *bounds])
 
     fine, coarse = found(size.cells(32)), found(size.cells(16))
     first = fpk.residual(fine, np.abs(fine - coarse), source="flows of linear velocities")
@@ -193,12 +222,12 @@ SUMS = {
 @study("S3.RF3", variants=SUMS, cases=("plane", "line"))
 def cost_is_divided(variant: tuple[float, float, float], case: str, size: Size, seed: int) -> Evidence:
     parts = _plane_parts if case == "plane" else _line_parts
-    fine, coarse = (np.array([_left(parts(n), variant)]) for n in (size.cells(32), size.cells(16)))
+    fine, coarse = (np.array([_unpaid(parts(n), variant)]) for n in (size.cells(32), size.cells(16)))
     first = fpk.residual(fine, np.abs(fine - coarse) + 1e-9, coarser=coarse, source=f"costs of flows, {case}")
     return Evidence(first, zero_estimate(1), ("E|Z₁ − Z₀|² + S + V − E|X₁ − X₀|²",))
 
 
-def _left(parts: tuple[float, float, float, float], factors: tuple[float, float, float]) -> float:
+def _unpaid(parts: tuple[float, float, float, float], factors: tuple[float, float, float]) -> float:
     before, *after = parts
     paid, straight, varied = factors
     return paid * after[0] + (1 - paid) * before + straight * after[1] + varied * after[2] - before
@@ -207,56 +236,52 @@ def _left(parts: tuple[float, float, float, float], factors: tuple[float, float,
 def _plane_parts(steps: int) -> tuple[float, float, float, float]:
     """E|X_1 − X_0|², E|Z_1 − Z_0|², S and V."""
     flow = plane_flow(1.0, steps)
-    return flow.coupling.cost, flow.cost, flow.straightness(), flow.variance
+    return apart(1.0).cost, flow.cost, flow.straightness, apart(1.0).variance
+
+
+def _line_parts(steps: int) -> tuple[float, float, float, float]:
+    """The same on the line: V is what is left of X_1 − X_0 when the velocity is taken away, over pairs of places."""
+    flow, cost = line_flow(steps), float(DATA.covariance[0, 0] + DATA.mean[0] ** 2 + 1)
+    return cost, flow.cost, flow.straightness, _crossing(3 * steps // 8)
 
 
 @lru_cache(maxsize=8)
-def _line_parts(steps: int) -> tuple[float, float, float, float]:
-    """The same on the line: E over places of the data, V from the second moments of posteriors."""
-    paths, mass, t = line_paths(steps), law_points(DATA, nodes=6).weights, np.linspace(0.0, 1.0, steps + 1)
-    moved = paths[-1] - paths[0]
-    gaps = [mass @ (moved - FIELD(x[:, None], float(s))[:, 0]) ** 2 for s, x in zip(t, paths, strict=True)]
-    cost = float(DATA.covariance[0, 0] + DATA.mean[0] ** 2 + 1)
-    left = [cost - _squared_velocity(float(s)) for s in t]
-    return cost, float(mass @ moved**2), simpson(np.array(gaps)), simpson(np.array(left))
+def _crossing(nodes: int) -> float:
+    """∫ E|X_1 − X_0 − v(X_t, t)|² dt."""
 
+    def left(t: float) -> float:
+        pairs = quadrature_pairs(DATA, OTSchedule(), t=t, nodes=3, normals=32)
+        return float(pairs.weights @ (pairs.target("velocity") - FIELD(pairs.x, t)).ravel() ** 2)
 
-def _squared_velocity(t: float) -> float:
-    """E v(X_t, t)², over the law of X_t itself."""
-    law = DATA.pushed((1 - t) * np.eye(1), np.zeros(1), t**2 * np.eye(1)) if t < 1 else NOISE
-    points = law_points(law, nodes=6)
-    return float(points.weights @ FIELD(points.x, t)[:, 0] ** 2)
+    return time_integral(left, start=0.0, end=1.0, nodes=nodes)
 
 
 # -- repetition --------------------------------------------------------------------------------------------------------------
 
-#: The bound from the flow: the cost of the coupling, a share of it, or V.
-BOUNDS: dict[str, Callable[[Flow], float]] = {
-    "stated": lambda flow: flow.coupling.cost,
-    "E|X₁ − X₀|² / 20K": lambda flow: 0.05 * flow.coupling.cost,
-    "V for E|X₁ − X₀|²": lambda flow: flow.variance,
-    "bound − 5 %": lambda flow: 0.95 * flow.coupling.cost,
+#: The bound from the coupling: its cost, a share of it, or V.
+BOUNDS: dict[str, Callable[[Coupling], float]] = {
+    "stated": lambda coupling: coupling.cost,
+    "E|X₁ − X₀|² / 20K": lambda coupling: 0.05 * coupling.cost,
+    "V for E|X₁ − X₀|²": lambda coupling: coupling.variance,
+    "bound − 5 %": lambda coupling: 0.95 * coupling.cost,
 }
 #: Two ends that are nearly opposite: paths cross in the middle, and the bound is nearly reached.
 OPPOSITE = Coupling(np.eye(1), np.eye(1), np.array([[-1 + 1e-3]]))
 
 
 @lru_cache(maxsize=4)
-def _opposite(steps: int) -> Flow:
-    return Flow(OPPOSITE, 4 * steps)
-
-
-def _straightness(steps: int) -> Array:
-    """S of the first three repetitions in the plane."""
-    return np.array([flow.straightness() for flow in reflowed(1.0, 3, steps)])
+def _left(steps: int) -> tuple[Array, float]:
+    """S of the first three repetitions in the plane, and of the one flow between ends that are nearly opposite."""
+    in_the_plane = [flow.straightness for flow in rounds(apart(1.0), 3, steps)]
+    return np.array(in_the_plane), rounds(OPPOSITE, 1, 4 * steps)[0].straightness
 
 
 @study("S3.RF4", variants=BOUNDS)
-def repetition_straightens(variant: Callable[[Flow], float], case: str, size: Size, seed: int) -> Evidence:
+def repetition_straightens(variant: Callable[[Coupling], float], case: str, size: Size, seed: int) -> Evidence:
     def found(steps: int) -> Array:
-        S, bound, opposite = _straightness(steps), variant(plane_flow(1.0, steps)), _opposite(steps)
+        (S, opposite), bound = _left(steps), variant(apart(1.0))
         least = np.minimum.accumulate(S) - bound / np.arange(1, 4)
-        return np.array([*least, np.sum(S) - bound, opposite.straightness() - variant(opposite)])
+        return np.array([*least, np.sum(S) - bound, opposite - variant(OPPOSITE)])
 
     fine, coarse = found(size.cells(32)), found(size.cells(16))
     first = fpk.residual(fine, np.abs(fine - coarse), source="repeated flows")
@@ -274,8 +299,8 @@ def bound_from_zero(variant: tuple[int, float], case: str, size: Size, seed: int
     begin, share = variant
 
     def found(steps: int) -> Array:
-        interpolation, opposite = np.zeros(1 - begin), _opposite(steps).straightness()
-        least = np.minimum.accumulate(np.concatenate([interpolation, _straightness(steps)]))[1 - begin :]
+        interpolation, (S, opposite) = np.zeros(1 - begin), _left(steps)
+        least = np.minimum.accumulate(np.concatenate([interpolation, S]))[1 - begin :]
         ends = np.append(interpolation, opposite).min() - share * OPPOSITE.cost
         return np.append(least - share * apart(1.0).cost / np.arange(1, 4), ends)
 
@@ -287,30 +312,32 @@ def bound_from_zero(variant: tuple[int, float], case: str, size: Size, seed: int
 # -- optimal transport -------------------------------------------------------------------------------------------------------
 
 LEVELS = (np.arange(9) + 0.5) / 9
-PLACES = quantiles(DATA, LEVELS)
+BEGUN = quantiles(NOISE, LEVELS)
 AGAIN = reflowed_field(DATA)
 
 
-#: Slip of the velocity, and the map that is claimed.
+#: Slip of the velocity, and the map from N(0, 1) to the data that is claimed.
 MAPS: dict[str, tuple[Slip, Callable[[Array], Array]]] = {
-    "stated": (kept, monotone_map(DATA, NOISE)),
-    "decreasing map": (kept, lambda x: -monotone_map(DATA, NOISE)(x)),
-    "the best linear map": (kept, lambda x: (x - DATA.mean[0]) / DATA.covariance[0, 0] ** 0.5),
-    "½ of the velocity": (_half, monotone_map(DATA, NOISE)),
-    "velocity + 1 %": (_larger, monotone_map(DATA, NOISE)),
+    "stated": (kept, monotone_map(NOISE, DATA)),
+    "decreasing map": (kept, lambda x: monotone_map(NOISE, DATA)(-x)),
+    "the best linear map": (kept, lambda x: DATA.mean[0] + DATA.covariance[0, 0] ** 0.5 * x),
+    "½ of the velocity": (_half, monotone_map(NOISE, DATA)),
+    "velocity + 1 %": (_larger, monotone_map(NOISE, DATA)),
 }
 
 
 @study("S3.RF5", variants=MAPS)
 def monotone_on_the_line(variant: tuple[Slip, Callable[[Array], Array]], case: str, size: Size, seed: int) -> Evidence:
-    """The flow from nine places of the data; the repeated one, half the way back from where these should have arrived."""
+    """The flow from nine places of the noise; the repeated one, half its way."""
     slip, claimed = variant
-    ends = claimed(PLACES)
+    ends = claimed(BEGUN)
+
+    def ways(field: Field, steps: int) -> Array:
+        return transported(Slipped(field, slip), BEGUN[:, None], steps=steps).paths[:, :, 0]
 
     def off(steps: int) -> Array:
-        once = followed(FIELD, slip, PLACES, np.linspace(0.0, 1.0, steps + 1))[-1]
-        twice = followed(AGAIN, slip, ends, np.linspace(1.0, 0.5, steps // 4 + 1))[-1]
-        return np.concatenate([once - ends, twice - 0.5 * (PLACES + ends)])
+        once, twice = ways(FIELD, steps), ways(AGAIN, steps // 4)
+        return np.concatenate([once[-1] - ends, twice[steps // 8] - 0.5 * (BEGUN + ends)])
 
     fine, coarse = off(size.cells(16)), off(size.cells(8))
     first = fpk.residual(fine, np.abs(fine - coarse) + 1e-9, coarser=coarse, source="paths by Runge–Kutta")
@@ -333,7 +360,9 @@ def more_than_optimal(variant: tuple[float, float], case: str, size: Size, seed:
 
     def found(steps: int) -> Array:
         flow, coupling = plane_flow(angle, steps), apart(angle)
-        turn = abs(flow.map[0, 1] - flow.map[1, 0])
+        law = Coupling.of(flow.noise, flow.data)
+        map = law.together @ np.linalg.inv(law.first)
+        turn = abs(map[0, 1] - map[1, 0])
         best = optimal_cost(coupling.first, coupling.second)
         return np.array([ratio * best - flow.cost + 1e-6, flow.cost - coupling.cost, 1.0 - turn])
 
@@ -348,9 +377,9 @@ def optimal_on_the_line_only(variant: str, case: str, size: Size, seed: int) -> 
     def excess(steps: int) -> Array:
         if variant == "plane":
             return np.array([plane_flow(1.0, steps).cost - optimal_cost(apart(1.0).first, apart(1.0).second)])
-        points, moved = law_points(DATA, nodes=6), line_paths(steps)
-        best = points.weights @ (monotone_map(DATA, NOISE)(points.x[:, 0]) - points.x[:, 0]) ** 2
-        return np.array([points.weights @ (moved[-1] - moved[0]) ** 2 - best])
+        x = PLACES.x[:, 0]
+        best = PLACES.weights @ (monotone_map(NOISE, DATA)(x) - x) ** 2
+        return np.array([line_flow(steps).cost - best])
 
     fine, coarse = excess(size.cells(32)), excess(size.cells(16))
     first = fpk.residual(fine, np.abs(fine - coarse) + 1e-9, coarser=coarse, source=f"costs in the {variant}")

@@ -1,7 +1,8 @@
 r"""Traces by random directions (Hutchinson): E εᵀAε = Tr A wherever E εεᵀ = 1, and what that is worth in a likelihood.
 
-Expectations over directions are exact: all 2^d sign vectors, or a product of Gauss–Hermite rules, exact for the fourth powers that variances need.
-Derivatives along a direction are differences of a field; what they are held against, its Jacobian and its density, is known in closed form.
+Expectations over directions are exact: all 2^d sign vectors, a product of Gauss–Hermite rules, exact for the fourth powers that variances need, or the d
+axes at √d. fpk takes derivatives along a direction by differences of the field; what they are held against, its Jacobian and its density, is known in
+closed form.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 import fpk
+from fpk.battery.divergences import signs
+from fpk.battery.flows import flow, quadratic_forms
 from fpk.fields import exact_field
-from fpk.laws import Array, GaussianMixture, central_derivative
+from fpk.laws import Array, GaussianMixture
 from fpk.marginals import zero_estimate
 from fpk.models.features import RadialBasis
 from fpk.models.fits import LinearField
-from fpk.samplers.flows import METHODS
 from fpk.schedules import OTSchedule
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
@@ -32,8 +34,8 @@ CLAIMS = (
     Claim(
         "S2.H",
         "identity",
-        "The quadratic form of random directions with identity covariance has the trace as its mean; its variance is twice the squared norm of the symmetric part for normal directions, and less by twice the squared diagonal for signs.",
-        r"\mathbb E\,\varepsilon^{\mathsf T}A\varepsilon=\mathrm{Tr}\,A,\qquad\mathrm{Var}=2\|A_s\|_F^2\text{ (normal)},\quad 2\|A_s\|_F^2-2\textstyle\sum_iA_{ii}^2\text{ (signs)},\quad A_s=\tfrac12(A+A^{\mathsf T})",
+        "The quadratic form of random directions with identity covariance has the trace as its mean; its variance is twice the squared norm of the symmetric part for normal directions, less by twice the squared diagonal for signs; the axes at √d, equally likely, have the same mean and a variance of their own.",
+        r"\mathbb E\,\varepsilon^{\mathsf T}A\varepsilon=\mathrm{Tr}\,A,\qquad\mathrm{Var}=2\|A_s\|_F^2\text{ (normal)},\quad 2\|A_s\|_F^2-2\textstyle\sum_iA_{ii}^2\text{ (signs)},\quad d\textstyle\sum_iA_{ii}^2-(\mathrm{Tr}A)^2\text{ (axes)},\quad A_s=\tfrac12(A+A^{\mathsf T})",
         "Rakitin, trace estimator; Hutchinson (1990); Avron and Toledo (2011)",
         {
             "stated": C,
@@ -46,7 +48,7 @@ CLAIMS = (
         {
             "½ of the trace": "½Tr A",
             "A for its symmetric part": "2‖A‖² in both variances",
-            "2 missing": "‖A_s‖² − Σ A_ii² and ‖A_s‖²",
+            "2 missing": "‖A_s‖² − Σ A_ii² and ‖A_s‖², and half of that along axes",
             "one variance for both": "signs with the variance of normal directions",
             "Jacobian + 1 %": "A is 1 % too large",
         },
@@ -78,23 +80,15 @@ CLAIMS = (
 )
 
 
-def signs(d: int) -> tuple[Array, Array]:
-    """All sign vectors (2^d, d), and their probabilities."""
-    table = np.array(list(product((-1.0, 1.0), repeat=d)))
-    return table, np.full(len(table), 1 / len(table))
-
-
 def normals(d: int, nodes: int = 5) -> tuple[Array, Array]:
-    """A product rule for N(0, 1) in d dimensions, exact up to the ninth power in each."""
+    """A product rule for N(0, 1) in d dimensions, exact up to the ninth power in each, and its masses."""
     z, w = hermite(nodes)
     return np.array(list(product(z, repeat=d))), np.prod(list(product(w, repeat=d)), axis=1)
 
 
-def along(function: Callable[[Array], Array], x: Array, directions: Array, step: float) -> Array:
-    """εᵀ ∂f(x) ε at places x (n, d) for directions (m, d), by sixth-order differences along each; shape (n, m)."""
-    places, ways = np.repeat(x, len(directions), axis=0), np.tile(directions, (len(x), 1))
-    slopes = central_derivative(lambda u: function(places + u[0] * ways), np.zeros(1), step)
-    return (ways * slopes).sum(1).reshape(len(x), -1)
+def equally(directions: Array) -> tuple[Array, Array]:
+    """Directions with equal masses."""
+    return directions, np.full(len(directions), 1 / len(directions))
 
 
 # -- mean and variance -------------------------------------------------------------------------------------------------------
@@ -127,14 +121,18 @@ FORMS = {
 }
 
 
+#: Laws of directions with covariance 1.
+DIRECTIONS = {"signs": equally(signs(3)), "normal": normals(3), "axes": equally(3**0.5 * np.eye(3))}
+
+
 @lru_cache(maxsize=4)
 def _moments(step: float) -> Array:
-    """Mean and variance of εᵀ∂f ε over signs, then over normal directions, (4, places)."""
+    """Mean and variance of εᵀ∂f ε over directions of each law, (6, places)."""
     found = []
-    for directions, mass in (signs(3), normals(3)):
-        values = along(lambda y: MODEL(y, 0.0), PLACES, directions, step)
-        mean = values @ mass
-        found += [mean, (values - mean[:, None]) ** 2 @ mass]
+    for directions, mass in DIRECTIONS.values():
+        forms = quadratic_forms(MODEL, PLACES, 0.0, directions, step=step)
+        mean = mass @ forms
+        found += [mean, mass @ (forms - mean) ** 2]
     return np.array(found)
 
 
@@ -143,16 +141,15 @@ def _claimed(form: Form) -> Array:
     A = form.scale * MODEL.jacobian(PLACES, 0.0)
     half = 0.5 * (A + np.swapaxes(A, 1, 2)) if form.symmetric else A
     trace, spread = form.trace * form.scale * MODEL.divergence(PLACES, 0.0), form.spread * (half**2).sum((1, 2))
-    diagonal = (np.diagonal(A, axis1=1, axis2=2) ** 2).sum(1)
-    return np.array([trace, spread - form.spread * form.diagonal * diagonal, trace, spread])
+    squares = (np.diagonal(A, axis1=1, axis2=2) ** 2).sum(1)
+    along_axes = 0.5 * form.spread * (3 * squares - np.trace(A, axis1=1, axis2=2) ** 2)
+    return np.array([trace, spread - form.spread * form.diagonal * squares, trace, spread, trace, along_axes])
 
 
 @study("S2.H", variants=FORMS)
 def trace_of_directions(variant: Form, case: str, size: Size, seed: int) -> Evidence:
     fine, coarse = ((_moments(h) - _claimed(variant)).ravel() for h in (0.02, 0.04))
-    names = tuple(
-        f"{what}, {law}, place {k}" for law in ("signs", "normal") for what in ("mean", "variance") for k in (1, 2)
-    )
+    names = tuple(f"{what}, {law}, place {k}" for law in DIRECTIONS for what in ("mean", "variance") for k in (1, 2))
     first = fpk.residual(fine, np.abs(fine - coarse) + 1e-11, coarser=coarse, source="differences along all directions")
     return Evidence(first, zero_estimate(len(fine)), names)
 
@@ -166,43 +163,50 @@ FIELD = exact_field(PLANE, OTSchedule(), kind="velocity")
 STARTS = np.array([[-0.5, 0.6], [1.4, -0.9], [0.1, 0.2]])
 
 
-@lru_cache(maxsize=4)
-def _quadratic_forms(steps: int) -> tuple[Array, Array, Array]:
-    """−∫εᵀ∂v ε dt from three starts for all signs (3, 4), the same for ε = (1, 1), and the ends, by Runge–Kutta and Simpson's rule."""
-    directions, _ = signs(2)
-    x, t = STARTS, np.linspace(0.0, 1.0, steps + 1)
-    rates, weights = [], np.ones(steps + 1)
-    weights[1:-1:2], weights[2:-1:2] = 4, 2
-    for k, s in enumerate(t):
-        rates.append(along(lambda y, s=s: FIELD(y, float(s)), x, directions, 0.02))
-        if k < steps:
-            x = METHODS["rk4"].advanced(FIELD, x, (float(s), float(t[k + 1])))
-    total = -np.tensordot(weights / weights.sum(), np.array(rates), axes=1)
-    return total, total[:, -1:], x
+@lru_cache(maxsize=64)
+def _estimated(steps: int, probes: tuple[tuple[float, float], ...]) -> Array:
+    """log p_0 at the starts: that of N(0, 1) at the end of the way plus ∫εᵀ∂v ε dt, the mean over directions."""
+    way = flow(FIELD, STARTS, np.linspace(0.0, 1.0, steps + 1), probes=np.array(probes))
+    return way.log_density(fpk.Gaussian(np.zeros(2), 1.0))
 
 
-#: What is made of the quadratic forms of all signs and of (1, 1).
-ESTIMATES: dict[str, Callable[[Array, Array], Array]] = {
-    "stated": lambda forms, ones: forms.mean(1),
-    "unit directions": lambda forms, ones: 0.5 * forms.mean(1),
-    "ones for signs": lambda forms, ones: ones.mean(1),
-    "sign of the divergence": lambda forms, ones: -forms.mean(1),
-    "likelihoods averaged": lambda forms, ones: np.log(np.exp(forms).mean(1)),
-    "velocity + 1 %": lambda forms, ones: 1.01 * forms.mean(1),
+def _averaged(scale: float = 1.0, integral: float = 1.0) -> Callable[[int], Array]:
+    """The mean over all signs, with factors on the directions and on the integral."""
+
+    def estimate(steps: int) -> Array:
+        stated, without = (_estimated(steps, _rows(c * signs(2))) for c in (scale, 0.0))
+        return without + integral * (stated - without)
+
+    return estimate
+
+
+def _rows(directions: Array) -> tuple[tuple[float, float], ...]:
+    return tuple((float(a), float(b)) for a, b in directions)
+
+
+def _likelihoods(steps: int) -> Array:
+    """The logarithm of the mean of densities."""
+    return np.log(np.mean([np.exp(_estimated(steps, (row,))) for row in _rows(signs(2))], axis=0))
+
+
+#: Log-densities at the starts, by the number of steps.
+ESTIMATES: dict[str, Callable[[int], Array]] = {
+    "stated": _averaged(),
+    "unit directions": _averaged(scale=0.5**0.5),
+    "ones for signs": lambda steps: _estimated(steps, ((1.0, 1.0),)),
+    "sign of the divergence": _averaged(integral=-1.0),
+    "likelihoods averaged": _likelihoods,
+    "velocity + 1 %": _averaged(integral=1.01),
 }
 
 
 @study("S2.H2", variants=ESTIMATES)
-def likelihood_of_a_flow(variant: Callable[[Array, Array], Array], case: str, size: Size, seed: int) -> Evidence:
-    """Densities at both ends of the paths are those of the mixture and of N(0, 1)."""
+def likelihood_of_a_flow(variant: Callable[[int], Array], case: str, size: Size, seed: int) -> Evidence:
+    """What fpk gathers along the way from the mixture to N(0, 1) with one direction for the whole of it, against the mixture's density."""
 
     def off(steps: int) -> Array:
-        forms, ones, ends = _quadratic_forms(steps)
-        change = fpk.Gaussian(np.zeros(2), 1.0).log_density(ends) - PLANE.log_density(STARTS)
-        return variant(forms, ones) - change
+        return variant(steps) - PLANE.log_density(STARTS)
 
     fine, coarse = off(size.cells(24)), off(size.cells(12))
-    first = fpk.residual(
-        fine, np.abs(fine - coarse) + 1e-9, coarser=coarse, source="estimate less the change of log-density"
-    )
+    first = fpk.residual(fine, np.abs(fine - coarse) + 1e-9, coarser=coarse, source="estimate less the log-density")
     return Evidence(first, zero_estimate(3), tuple(f"log-density from {x.tolist()}" for x in STARTS))

@@ -46,7 +46,7 @@ PILOTS, PROBES = 32, 400
 ROUGH = 1e-4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProductFlow(ProductMarginals):
     """Marginals of a flow without noise: densities traced back to the grid, and points that start at its cell centres.
 
@@ -60,8 +60,8 @@ class ProductFlow(ProductMarginals):
     """
 
     problem: Problem = field(kw_only=True)
-    weights: Array = field(kw_only=True, repr=False)
-    mesh: Array = field(kw_only=True, repr=False)
+    weights: Array = field(kw_only=True)
+    mesh: Array = field(kw_only=True)
 
     @property
     def steps(self) -> int:

@@ -27,7 +27,7 @@ from fpk.paths import TwoTimeBlock
 SLACK = 2.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProductMarginals(StoredDensities):
     """Densities p_t at the cell centres of a product grid.
 
@@ -51,10 +51,10 @@ class ProductMarginals(StoredDensities):
     densities: Array
     order: float
     floor: float
-    plan: Any = field(default="grid", repr=False)
-    halved: Callable[[], ProductMarginals] | None = field(default=None, repr=False)
+    plan: Any = "grid"
+    halved: Callable[[], ProductMarginals] | None = None
     exactness: ClassVar[int] = 1
-    _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _kept: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def mass(self) -> Array:

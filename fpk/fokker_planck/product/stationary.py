@@ -21,7 +21,7 @@ Saad (2011), Numerical Methods for Large Eigenvalue Problems, §6.2 and §8.2; R
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -40,6 +40,7 @@ from fpk.laws import Array
 from fpk.marginals import Estimate
 from fpk.panels import Panel
 from fpk.problem import Problem
+from fpk.shown import Summarised
 
 #: Stages of an exponential: fewer need more of them, more are longer than Arnoldi's method needs.
 STAGES = 200
@@ -53,8 +54,8 @@ EARLY = 0.125
 SAME = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
-class ProductStationaryLaw:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProductStationaryLaw(Summarised):
     """The law that a steady problem leaves alone, on a product grid.
 
     Parameters
@@ -82,7 +83,7 @@ class ProductStationaryLaw:
     leak: float
     floor: float
     plan: ProductDiscretisation
-    halved: Callable[[], ProductStationaryLaw] = field(repr=False)
+    halved: Callable[[], ProductStationaryLaw]
 
     @property
     def gap(self) -> float:
