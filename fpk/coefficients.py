@@ -296,18 +296,16 @@ class Coefficient:
 
     def _understood_derivative(self, expression: Any, x: Any, t: Any) -> None:
         parts = linear_parts(expression, x, t)
-        slope = slope_of(expression, x, t) if parts is None else parts[0]
-        if slope is not None:
+        if (slope := slope_of(expression, x, t) if parts is None else parts[0]) is not None:
             steepness = numeric((x, t), slope)
             self._gradient = lambda positions, time: np.broadcast_to(
                 steepness(positions, reading(time)), positions.shape
             )
         if parts is not None:
             a, b = (numeric((t,), part) for part in parts)
-            steady = self.steady and parts[0].is_real
-            self.linear = (
-                Linear(float(a(0.0)), float(b(0.0))) if steady else Linear(lambda s: float(a(s)), lambda s: float(b(s)))
-            )
+            self.linear = Linear(lambda s: float(a(s)), lambda s: float(b(s)))
+            if self.steady and parts[0].is_real:
+                self.linear = Linear(float(a(0.0)), float(b(0.0)))
 
     def __call__(self, x: Array, t: Any) -> Array:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
