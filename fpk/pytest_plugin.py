@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fpk.check_context import SURROUNDINGS, Allowance, CheckContext, Checks
+from fpk.counts import counting
 from fpk.hypothesis_examples import given, load_once, planned, told
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     others = sum(b is None for b in budgets)
     if total is not None and others and taken >= total:
         problem = (
-            f"--fpk-alpha={total:g}, but tests marked fpk(alpha=...) take {taken:g} of it and leave nothing for {others} others:"
+            f"--fpk-alpha={total:g}, but tests marked fpk(alpha=...) take {taken:g} of it and leave nothing for {counting(others, 'other')}:"
             " raise the one or lower the others."
         )
         if not hasattr(session.config, "workerinput"):
