@@ -9,4 +9,4 @@ def counting(count: int, what: str) -> str:
     >>> counting(1, "record"), counting(1200, "record")
     ('1 record', '1,200 records')
     """
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

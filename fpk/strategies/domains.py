@@ -21,7 +21,6 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from fpk.closed_form import euler_chain, exact
 from fpk.coefficients import GradientDrift, Linear
-from fpk.counts import counting
 from fpk.errors import ProblemError
 from fpk.fokker_planck.boxes import fitted_grid
 from fpk.grids import Grid, ProductGrid
@@ -215,7 +214,7 @@ def _looked_at(problem: Problem) -> Box:
     """The box of a problem in one dimension that nothing is known about, by cheap solves."""
     if problem.dimension > 1 or problem.noiseless:
         raise ProblemError(
-            f"no box is known for {_named(problem)} in {counting(problem.dimension, 'dimension')}: its drift is not linear nor a WavyDrift, its initial law no "
+            f"no box is known for {_named(problem)} in {problem.dimension} dimensions: its drift is not linear nor a WavyDrift, its initial law no "
             "Gaussian mixture, or it has no noise. Give a Grid of your own."
         )
     fitted = fitted_grid(problem, times=[problem.horizon], accuracy=1e-4).grid
