@@ -7,7 +7,7 @@ handed on, anything else is refused.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from numbers import Number
@@ -136,3 +136,14 @@ def simplified(expression: Any) -> Any:
     import sympy
 
     return sympy.simplify(expression)
+
+
+def linear_form(expressions: Sequence[Any], symbols: Sequence[Any], time: Any) -> Callable[[float], Any] | None:
+    """The function t ↦ [A | b], shape (k, d + 1), of k expressions that are A(t) x + b(t) in d symbols; None if one is no polynomial of degree 1."""
+    import numpy as np
+
+    polynomials = [expression.as_poly(*symbols) for expression in expressions]
+    if any(polynomial is None or polynomial.total_degree() > 1 for polynomial in polynomials):
+        return None
+    rows = [[numeric((time,), p.coeff_monomial(s)) for s in (*symbols, 1)] for p in polynomials]
+    return lambda t: np.array([[float(entry(t)) for entry in row] for row in rows])
