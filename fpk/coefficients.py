@@ -315,6 +315,8 @@ class Coefficient:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
         if isinstance(t, Instant):
             return self._traced(x, t)
+        if self.constant is not None and math.isfinite(self.constant):
+            return np.asarray(self.constant)
         try:
             with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
                 value = np.asarray(self._function(x, t))

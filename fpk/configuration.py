@@ -7,6 +7,8 @@ A setting is looked for in this order, and the first that has it decides:
 3. the table ``[tool.fpk]`` (``[tool.fpk.pytest]``) of the nearest ``pyproject.toml`` above the working directory that has one,
 4. the default.
 
+Where to compute is one thing that three settings say (:data:`WHERE`): whoever says one of them decides it alone, and more than one is refused.
+
 Keys are named like the options. Paths in the file are relative to the file, and so are the defaults of studies, store and report where there is
 such a file; others to the working directory. Unknown keys, and variables that look like a misspelt one, are refused: a setting that is silently
 ignored is worse than none.
@@ -31,6 +33,8 @@ MOST_JOBS = 512
 #: Smallest and largest probability of a false alarm.
 ALPHAS = (1e-15, 0.5)
 DEFAULT = "default"
+#: Where to compute: processes of this machine, or a cluster, named in one of two ways.
+WHERE = ("jobs", "scheduler", "scheduler-file")
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -186,7 +190,41 @@ def configured(folder: Path | None = None, environ: Mapping[str, str] | None = N
     (2, 'FPK_JOBS')
     """
     values = {setting.name: Value(setting, setting.default) for setting in SETTINGS}
-    return values | _of_file(folder or Path()) | _of_environment(os.environ if environ is None else environ)
+    return values | _decided(_of_file(folder or Path()), _of_environment(os.environ if environ is None else environ))
+
+
+def _decided(lower: dict[str, Value], higher: dict[str, Value]) -> dict[str, Value]:
+    """Both, the higher first; where that says where to compute, nothing of it is left to the lower."""
+    labels = {name: BY_NAME[name].variable for name in WHERE if name in higher}
+    origin = f"{DEFAULT}, as {', '.join(labels.values())} is set"
+    given_way = [BY_NAME[name] for name in others_of_where(labels) if name in lower]
+    rest = {setting.name: Value(setting, setting.default, origin) for setting in given_way}
+    return lower | rest | higher
+
+
+def others_of_where(said: Mapping[str, str]) -> list[str]:
+    """The settings of :data:`WHERE` that give way to the one that is said.
+
+    Parameters
+    ----------
+    said : mapping from name to str
+        Those that one origin says, and how they are called there.
+
+    Raises
+    ------
+    ProblemError
+        If there are several.
+
+    Examples
+    --------
+    >>> others_of_where({"scheduler": "--scheduler"})
+    ['jobs', 'scheduler-file']
+    >>> others_of_where({})
+    []
+    """
+    if len(said) > 1:
+        raise ProblemError(f"{' and '.join(said.values())} each say where to compute: give one of them.")
+    return [name for name in WHERE if said and name not in said]
 
 
 def given(name: str, folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Any:
@@ -260,6 +298,7 @@ def _of_file(folder: Path) -> dict[str, Value]:
         raise ProblemError(f"{file}: tool.fpk.{PLUGIN} is {plugin!r}: make it a table, [tool.fpk.{PLUGIN}].")
     pairs = {name: value for name, value in table.items() if name != PLUGIN}
     pairs |= {f"{PLUGIN}.{name}": value for name, value in plugin.items()}
+    others_of_where({name: f"{file}: tool.fpk.{name}" for name in WHERE if name in pairs})
     return _beside(file, folder) | {name: _in_file(file, name, value, folder) for name, value in pairs.items()}
 
 

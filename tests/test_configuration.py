@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from fpk.command_line import main
-from fpk.configuration import BY_NAME, SETTINGS, configured, given, ignored, table_above
+from fpk.command_line.group import where_to_compute
+from fpk.configuration import BY_NAME, SETTINGS, WHERE, configured, given, ignored, table_above
 from fpk.errors import ProblemError
 
 #: A value of every setting that is not its default: as a file says it, as a variable says it, and what is read.
@@ -206,6 +208,64 @@ def test_switches_are_words_or_digits(tmp_path: Path, word: str, value: bool) ->
 def test_a_setting_that_does_not_exist_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ProblemError, match=r"unknown setting 'sed'\. Did you mean seed"):
         given("sed")
+
+
+# -- where to compute: one thing that three settings say ------------------------------------------------------------------------
+
+PLACES = {"jobs": 3, "scheduler": "tcp://a:1", "scheduler-file": "s.json"}
+
+
+def said_in(folder: Path, *names: str) -> Path:
+    return project(folder, "[tool.fpk]\n" + "".join(f"{name} = {PLACES[name]!r}\n" for name in names))
+
+
+@pytest.mark.parametrize("lower", WHERE)
+@pytest.mark.parametrize("higher", WHERE)
+def test_who_says_where_to_compute_leaves_nothing_of_it_to_a_lower_origin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lower: str, higher: str
+) -> None:
+    folder, setting = said_in(tmp_path, lower), BY_NAME[higher]
+    other = {"jobs": "4", "scheduler": "tcp://b:2", "scheduler-file": "t.json"}[higher]
+    found = configured(folder, {setting.variable: other})
+    assert {name: found[name].value for name in WHERE} == {n: BY_NAME[n].default for n in WHERE} | {
+        higher: setting.read(other)
+    }
+    if lower != higher:
+        assert found[lower].origin == f"default, as {setting.variable} is set"
+    monkeypatch.chdir(folder)
+    for command in ("run", "plan"):
+        places: list[dict[str, Any]] = []
+        monkeypatch.setattr(main.commands[command], "callback", lambda to=places, **_: to.append(where_to_compute()))
+        CliRunner().invoke(main, [command, "a", setting.flag, other], catch_exceptions=False)
+        told = {name: str(value) for name, value in places[0].items() if value is not None}
+        assert told == {higher.replace("-", "_"): other}
+
+
+@pytest.mark.parametrize("names", [("jobs", "scheduler"), ("scheduler", "scheduler-file"), WHERE], ids=" and ".join)
+def test_where_to_compute_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]) -> None:
+    calls = [BY_NAME[name].variable for name in names]
+    with pytest.raises(ProblemError, match=f"^{' and '.join(calls)} each say where to compute: give one of them"):
+        configured(tmp_path, {BY_NAME[name].variable: str(PLACES[name]) for name in names})
+    with pytest.raises(ProblemError, match=rf"pyproject\.toml: tool\.fpk\.{names[0]} and .* each say where to compute"):
+        configured(said_in(tmp_path / "a", *names), {})
+    monkeypatch.chdir(tmp_path)
+    options = [text for name in names for text in (BY_NAME[name].flag, str(PLACES[name]))]
+    for command in ("run", "plan"):
+        refused = CliRunner().invoke(main, [command, "a", *options])
+        assert refused.exit_code == 2
+        assert f"{' and '.join(BY_NAME[name].flag for name in names)} each say where to compute" in refused.output
+
+
+def test_mutants_say_that_a_cluster_is_not_for_them(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They change everything in the process that computes them, and the workers of a cluster may compute for others."""
+    monkeypatch.chdir(said_in(tiny.parent, "scheduler"))
+    asked = ["mutants", "tiny.sum", "½ missing on g²", "--studies", str(tiny)]
+    told = CliRunner().invoke(main, asked).stderr.splitlines()[0]
+    assert re.fullmatch(
+        r"fpk: scheduler \(.*pyproject.toml\) is not used: mutants are planted in processes of this machine only, .*",
+        told,
+    )
+    assert "is not used" not in CliRunner().invoke(main, [*asked, "-j", "1"]).stderr
 
 
 # -- on the command line --------------------------------------------------------------------------------------------------------

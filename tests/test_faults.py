@@ -107,15 +107,16 @@ class Place:
         self.store = Store(folder / ".fpk")
         self.started: list[subprocess.Popen[str]] = []
 
-    def command(self, *options: str) -> list[str]:
+    def command(self, *options: str, first: str = "") -> list[str]:
         # What is started in the background, as tests may be, inherits that Ctrl-C is ignored.
         heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        code = f"{heard}; from fpk.command_line import main; main()"
+        code = f"{heard}\n{first}\nfrom fpk.command_line import main; main()"
         return [sys.executable, "-c", code, "run", "many.py", "--quick", "--report", "report", *options]
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.started.append(subprocess.Popen(self.command(*options), cwd=self.folder, start_new_session=True, **pipes))
+    def start(self, *options: str, first: str = "", **variables: str) -> subprocess.Popen[str]:
+        how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        how |= {"cwd": self.folder, "env": os.environ | variables, "start_new_session": True}
+        self.started.append(subprocess.Popen(self.command(*options, first=first), **how))
         return self.started[-1]
 
     def end(self) -> None:
@@ -357,6 +358,90 @@ def test_an_interrupted_run_says_how_many_are_kept_and_nothing_else(place: Place
     unheard = len(place.whole()) - int(said[1])
     assert unheard == 0 if jobs == "1" else unheard >= 0, "workers may have stored what was not heard of yet"
     assert len(told.strip().splitlines()) == 1, told
+
+
+#: In each worker process: it says that it begins, and goes on when all of them have been interrupted.
+BEGINNING = """
+import os, sys, time
+from pathlib import Path
+here = Path(__file__).parent
+if "--multiprocessing-fork" in sys.orig_argv:
+    (here / f"began-{os.getpid()}").touch()
+    while not (here / "go").exists():
+        time.sleep(0.01)
+"""
+
+
+@needs_dask
+def test_an_interrupt_while_workers_begin_is_one_line_and_leaves_nobody_behind(place: Place) -> None:
+    (place.folder / "sitecustomize.py").write_text(BEGINNING)
+    path = os.pathsep.join([str(place.folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    stopped = place.start("-j", "2", PYTHONPATH=path)
+    until(lambda: len(list(place.folder.glob("began-*"))) == 2)
+    os.killpg(stopped.pid, signal.SIGINT)
+    (place.folder / "go").touch()
+    assert_interrupted(stopped, rf"fpk: interrupted after 0 of {RECORDS}; they are kept, the same command goes on\.")
+
+
+#: Before the call of a function that is so many times counted, the whole process group is interrupted.
+INTERRUPTED_BEFORE = """
+import os, signal
+def interrupting(real, nth, counts=lambda *args: True):
+    seen = []
+    def call(*args, **kwargs):
+        if counts(*args):
+            seen.append(1)
+            if len(seen) == nth:
+                os.killpg(0, signal.SIGINT)
+        return real(*args, **kwargs)
+    return call
+"""
+CLOSING = "import distributed.deploy.cluster as c; c.Cluster.close = interrupting(c.Cluster.close, 1)"
+WRITING = "os.replace = interrupting(os.replace, {}, lambda old, new: 'report' in str(new))"
+
+
+@needs_dask
+def test_an_impatient_second_interrupt_changes_nothing(place: Place) -> None:
+    """Ctrl-C, and again while the workers are being closed."""
+    place.fault("hold", "1/0/a", "1/1/a")
+    stopped = place.start("-j", "2", first=f"{INTERRUPTED_BEFORE}\n{CLOSING}")
+    until(lambda: bool(place.calls()["1/1/a"]))
+    os.killpg(stopped.pid, signal.SIGINT)
+    assert_interrupted(stopped, rf"fpk: interrupted after \d+ of {RECORDS}; they are kept, the same command goes on\.")
+    assert place.whole()
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_an_interrupt_while_the_report_is_written_keeps_everything(place: Place, serial: Place, nth: int) -> None:
+    shutil.copytree(serial.store.root, place.store.root)
+    stopped = place.start(first=f"{INTERRUPTED_BEFORE}\n{WRITING.format(nth)}")
+    stored = rf"fpk: {RECORDS} of {RECORDS} records came from the store\n\n"
+    assert_interrupted(stopped, rf"{stored}fpk: interrupted; what was finished is kept, the same command goes on\.")
+    assert len(place.whole()) == RECORDS
+    assert not list(place.folder.rglob("*.part"))
+    assert place.run().returncode == 0
+    assert not place.calls()
+    assert_same_report(place, serial)
+
+
+def assert_interrupted(stopped: subprocess.Popen[str], line: str) -> None:
+    """That a run ends as after Ctrl-C: one line, no result, and no process of its session left."""
+    out, told = stopped.communicate(timeout=DEADLINE)
+    assert stopped.returncode == 130, told
+    assert re.fullmatch(line, told.strip()), told
+    assert out == ""
+    until(lambda: not session_of(stopped.pid))  # what tidies up after a process ends a moment after it
+
+
+def session_of(leader: int) -> list[int]:
+    """The living processes of a session; on systems that do not tell, none."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, session = file.read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state != "Z":
+                found.append(int(file.parent.name))
+    return found
 
 
 # -- disks that fill up, files that are damaged -----------------------------------------------------------------------------

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib.util
+import json
+import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +23,16 @@ import fpk
 from fpk import runner
 from fpk.catalogue import load_catalogue
 from fpk.cluster import clients, handing, places, watch
-from fpk.cluster.places import Place, check_workers, differing, differing_code, placed, sent_code, versions
+from fpk.cluster.places import (
+    Place,
+    check_scheduler,
+    check_workers,
+    differing,
+    differing_code,
+    placed,
+    sent_code,
+    versions,
+)
 from fpk.cluster.watch import Watch, stall
 from fpk.errors import ClusterError, ProblemError, StoreError
 from fpk.marginals import Estimate, panel_between
@@ -242,12 +256,14 @@ def errors(found: Iterator[Done]) -> list[str]:
 
 @needs_dask
 @dask_leaves_sockets
-@pytest.mark.usefixtures("impatient")
-def test_a_run_by_address_waits_for_workers_says_so_and_goes_on(tiny: Path, tmp_path: Path, cluster: Any) -> None:
+def test_a_run_by_address_says_at_once_that_it_waits_for_workers_and_goes_on(
+    tiny: Path, tmp_path: Path, cluster: Any
+) -> None:
     said: list[str] = []
 
     def say(text: str) -> None:
         said.append(text)
+        assert not cluster.scheduler.tasks, "before anything is handed out, not when patience is over"
         cluster.scale(2)
 
     remote, serial = Store(tmp_path / "remote"), Store(tmp_path / "serial")
@@ -327,6 +343,95 @@ def test_a_scheduler_that_is_not_there_is_told_with_what_to_do(
 
 
 @needs_dask
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tls://127.0.0.1:8786", r"tls://127\.0\.0\.1:8786 asks for certificates, and none are set here: name those .*TLS__CA_FILE.*CLIENT__KEY"),
+        ("http://127.0.0.1:8786", r"Dask cannot call http://127\.0\.0\.1:8786 \(ValueError: unknown address scheme 'http'"),
+        *((text, rf"{re.escape(repr(text))} is no address of a scheduler: give protocol, host and port, such as tcp://")
+          for text in ("", "foo", "tcp://", "tcp://:8786", "tcp://a", "tcp://a:", "tcp://a:b", "tcp://a:0", "tcp://a:99999", "tcp://a b:1", "tcp://\x00:1")),
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_told_before_anybody_is_called(
+    tiny: Path, tmp_path: Path, address: str, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ClusterError, match=said):
+        list(run(tasks_in(tiny), Store(tmp_path / ".fpk"), scheduler=address))
+    (tmp_path / "scheduler.json").write_text(json.dumps({"address": address}))
+    with pytest.raises(ClusterError, match=r"scheduler\.json"):
+        list(run(tasks_in(tiny), Store(tmp_path / ".fpk"), scheduler_file=tmp_path / "scheduler.json"))
+    gc.collect()
+    assert capfd.readouterr().err == "", "a client that is given up complains when it is collected"
+
+
+@needs_dask
+def test_encryption_that_is_required_and_certificates_that_are_missing_are_told(tiny: Path, tmp_path: Path) -> None:
+    import dask
+    import distributed  # noqa: F401 # its settings
+
+    tasks, store = tasks_in(tiny), Store(tmp_path / ".fpk")
+    required = {"distributed.comm.require-encryption": True}
+    gone = {f"distributed.comm.tls.{name}": "gone.pem" for name in ("ca-file", "client.cert", "client.key")}
+    for settings, address, said in (
+        (required, "tcp://a:1", r"require encryption .*tcp://a:1 has none: give a tls:// address"),
+        (gone, "tls://a:1", r"cannot call tls://a:1 \(FileNotFoundError.* certificates that can be read"),
+    ):
+        with dask.config.set(settings), pytest.raises(ClusterError, match=said):  # type: ignore[attr-defined]
+            list(run(tasks, store, scheduler=address))
+
+
+@needs_dask
+@dask_leaves_sockets
+@pytest.mark.parametrize("greeting", [b"", b"HTTP/1.0 400 Bad Request\r\n\r\n"], ids=["silent", "something else"])
+def test_somebody_who_is_no_scheduler_is_not_waited_for(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, greeting: bytes
+) -> None:
+    """Such as a forwarded port behind which nothing runs, or a scheduler that hangs."""
+    monkeypatch.setattr(clients, "ANSWER", 0.5)
+    calls: list[socket.socket] = []
+
+    def answering() -> None:
+        with contextlib.suppress(OSError):  # closed, below
+            while True:
+                calls.append(listening.accept()[0])
+                calls[-1].sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answering)
+        thread.start()
+        address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=f"no scheduler answers at {address} .*dask scheduler"):
+            list(run(tasks_in(tiny), Store(tmp_path / ".fpk"), scheduler=address))
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert calls
+    for call in calls:
+        call.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000, b'{"address": null}'],
+    ids=["a folder", "empty", "torn", "a list", "a number", "no text", "deep", "no address"],
+)
+@needs_dask
+def test_a_file_that_names_no_scheduler_is_told(tiny: Path, tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "scheduler.json"
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(ClusterError, match=r"scheduler\.json"):
+        list(run(tasks_in(tiny), Store(tmp_path / ".fpk"), scheduler_file=file))
+
+
+def test_a_scheduler_that_cannot_read_tasks_is_told_before_they_are_sent(tiny: Path) -> None:
+    def lacking(function: Any, *given: Any) -> None:
+        raise ModuleNotFoundError("No module named 'fpk'")
+
+    client = SimpleNamespace(run_on_scheduler=lacking, scheduler=SimpleNamespace(address="tcp://a:1"))
+    with pytest.raises(ClusterError, match=r"tcp://a:1 cannot read .*No module named 'fpk'.* same environment as its"):
+        check_scheduler(client, tasks_in(tiny)[0])
+
+
+@needs_dask
 def test_workers_that_cannot_be_started_are_told_without_a_traceback(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,9 +477,6 @@ def test_a_worker_in_the_same_place_differs_in_nothing(place: Place, tiny: Path)
     ],
 )
 def test_what_differs_is_named(place: Place, change: dict[str, Any], said: str) -> None:
-    import json
-    import re
-
     given = {name: json.dumps(value) if name == "versions" else value for name, value in change.items()}
     (found,) = differing(replace(place, **given), 1)
     assert re.fullmatch(said, found), found
@@ -535,7 +637,7 @@ def test_few_tasks_are_with_the_scheduler_at_a_time(
             client, "map", lambda f, tasks, **how: (sent.append(len(tasks)), submit(f, tasks, **how))[1]
         )
         found = []
-        for task, future in handing._as_finished(client, many, _nothing, lambda text: None):
+        for task, future in handing._as_finished(client, many, _nothing, Watch(client, lambda text: None)):
             found.append(task.key)
             assert future.status == "finished"
             assert sum(sent) - len(found) <= 4

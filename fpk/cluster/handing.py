@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from fpk.cluster.places import Place, check_workers, differing, differing_code, placed, sent_code
+from fpk.cluster.places import Place, check_scheduler, check_workers, differing, differing_code, placed, sent_code
 from fpk.cluster.processes import Unfinished
 from fpk.cluster.sharing import shared
 from fpk.cluster.watch import PATIENCE, Say, Watch
@@ -81,13 +81,16 @@ def clustered(
     StoreError
         When a worker cannot write the store.
     """
+    watch = Watch(client, say)
     with contextlib.nullcontext() if own else placed(root.resolve()) as place:
         if place is not None:
             tasks = [replace(task, studies=str(Path(task.studies).resolve())) for task in tasks]
-            check_workers(client, place, tasks)
+            check_scheduler(client, tasks[0])
+            if not check_workers(client, place, tasks):
+                watch.look([task.key for task in tasks])
         work = partial(worked, compute=compute, root=str(root.resolve()), fresh=fresh, place=place, sharing=sharing)
         suspects = []
-        for task, future in _as_finished(client, tasks, work, say):
+        for task, future in _as_finished(client, tasks, work, watch):
             if _killed(future):
                 suspects.append(task)
             else:
@@ -97,7 +100,7 @@ def clustered(
                 f"a worker process died; {_counted(len(suspects))} computed again, one at a time, to see which of them does it"
             )
         for suspect in suspects:
-            for task, future in _as_finished(client, [suspect], work, say):
+            for task, future in _as_finished(client, [suspect], work, watch):
                 died = f"its worker process died, twice, the second time alone: {task.check}"
                 yield task, died if _killed(future) else _error_of(future)
 
@@ -107,7 +110,7 @@ def _counted(tasks: int) -> str:
 
 
 def _as_finished(
-    client: Any, tasks: Sequence[Task], work: Callable[[Task], None], say: Say
+    client: Any, tasks: Sequence[Task], work: Callable[[Task], None], watch: Watch
 ) -> Iterator[tuple[Task, Any]]:
     """Submit the tasks, a thousand ahead at most, and yield them with their futures as they finish."""
     group, rest = f"fpk-{secrets.token_hex(4)}", iter(tasks)  # two runs on one scheduler must not share their tasks
@@ -122,7 +125,6 @@ def _as_finished(
                 waiting[future.key] = task, future
                 future.add_done_callback(finished.put)
 
-    watch = Watch(client, say)
     submit()
     while waiting:
         try:

@@ -10,17 +10,17 @@ import contextlib
 import json
 import os
 import platform
-import secrets
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fpk.atomic_files import mark, writing
 from fpk.catalogue import known_catalogue
 from fpk.cluster.watch import few
-from fpk.errors import ClusterError, FpkError, StoreError
-from fpk.store import engine_digest
+from fpk.errors import ClusterError, FpkError
+from fpk.store import ELSEWHERE, RUN, engine_digest
 from fpk.tasks import Task, code_of
 
 
@@ -57,19 +57,10 @@ class Place:
 @contextlib.contextmanager
 def placed(root: Path) -> Iterator[Place]:
     """Here, with a token in the store for as long as the run goes on."""
-    token = root / f"run-{secrets.token_hex(8)}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        token.touch()
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {root}: {error}. Free some space or choose another folder with --store."
-        ) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        with writing(root, ELSEWHERE):
+            token = stack.enter_context(mark(root, RUN))
         yield Place(json.dumps(versions()), engine_digest(), str(root), token.name)
-    finally:
-        with contextlib.suppress(OSError):
-            token.unlink()
 
 
 @lru_cache(maxsize=64)
@@ -113,8 +104,29 @@ def introduced(place: Place, studies: Collection[tuple[str, str, str]], dask_wor
     return found or tuple(sorted({text for study in studies for text in differing_code(*study)}))
 
 
-def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> None:
-    """Refuse workers that would compute something else, or elsewhere.
+def check_scheduler(client: Any, task: Task) -> None:
+    """Refuse a scheduler that cannot read the tasks it hands on.
+
+    Raises
+    ------
+    ClusterError
+        Naming what it lacks.
+    """
+    try:
+        client.run_on_scheduler(_received, task)
+    except Exception as error:
+        raise ClusterError(
+            f"the scheduler {client.scheduler.address} cannot read the tasks of fpk ({type(error).__name__}: {error}). "
+            "Start it in the same environment as its workers."
+        ) from error
+
+
+def _received(task: Task) -> None:
+    """Nothing: that a task has come is all there is to know."""
+
+
+def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> int:
+    """Refuse workers that would compute something else, or elsewhere; how many workers there are.
 
     Raises
     ------
@@ -134,3 +146,4 @@ def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> None:
             f"{len(bad)} of {len(answers)} workers would not compute the same:{listed}\n"
             "Start them in this environment, with the studies and the store on a file system that all see."
         )
+    return len(answers)

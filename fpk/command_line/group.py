@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.configuration import ALPHAS, BY_NAME, DEFAULT, MOST_JOBS, configured
+from fpk.configuration import ALPHAS, BY_NAME, DEFAULT, MOST_JOBS, WHERE, configured, others_of_where
 from fpk.errors import FpkError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Commands(click.Group):
             click.echo(f"fpk: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            click.echo("\nfpk: interrupted; what was finished is kept.", err=True)
+            click.echo("\nfpk: interrupted; what was finished is kept, the same command goes on.", err=True)
             sys.exit(INTERRUPTED)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -169,6 +169,32 @@ def study_options(command: Any) -> Any:
 def report_option(text: str = "Where the report goes.") -> Callable[[Any], Any]:
     """The folder of a report, as the argument ``folder``."""
     return setting("report", into="folder", type=click.Path(path_type=Path), help=text)
+
+
+def where_options(command: Any) -> Any:
+    """Where to compute, as the arguments ``jobs``, ``scheduler`` and ``scheduler_file``; :func:`where_to_compute` settles them."""
+    cluster = setting("scheduler", metavar="ADDRESS", help="Compute on the Dask cluster with this scheduler.")
+    in_file = setting(
+        "scheduler-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The same, its address in the file that dask scheduler --scheduler-file wrote.",
+    )
+    return jobs_option(cluster(in_file(command)))
+
+
+def where_to_compute() -> dict[str, Any]:
+    """Where the running command computes: what its command line says of it goes before all settings; None for what is not said.
+
+    Raises
+    ------
+    ProblemError
+        If the command line says it twice.
+    """
+    context, names = click.get_current_context(), {name: name.replace("-", "_") for name in WHERE}
+    typed = click.core.ParameterSource.COMMANDLINE
+    said = {name: BY_NAME[name].flag for name, into in names.items() if context.get_parameter_source(into) is typed}
+    found = {into: context.params.get(into) for into in names.values()}
+    return found | {names[name]: None for name in others_of_where(said)}
 
 
 #: What a command does in how many processes, at which size, from which seed, with which rate of false alarms.

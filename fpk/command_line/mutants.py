@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.command_line.group import INTERRUPTED, jobs_option, known_names, main, report_option, study_options
+from fpk.command_line.group import jobs_option, known_names, main, report_option, study_options
+from fpk.configuration import WHERE, configured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,7 @@ def mutants(
     """
     from fpk.catalogue import load_catalogue
 
+    _say_where()
     catalogue = load_catalogue(studies)
     chosen, planted, whole = _chosen(catalogue, names)
     matrix = _computed(catalogue, chosen, planted, store, jobs=jobs, quick=quick)
@@ -63,6 +65,19 @@ def mutants(
         click.echo(json.dumps(matrix.as_json(), ensure_ascii=False))
     click.echo("\n".join([*_table(matrix), "", *verdict]), err=True)
     sys.exit(1 if failures else 3 if matrix.unusable else 0)
+
+
+def _say_where() -> None:
+    """Say that a cluster is not used where one is set: its workers may compute for others, and a mutant changes everything in its process."""
+    if click.get_current_context().get_parameter_source("jobs") is click.core.ParameterSource.COMMANDLINE:
+        return
+    settings = configured()
+    for found in (settings[name] for name in WHERE[1:]):
+        if found.value is not None:
+            click.echo(
+                f"fpk: {found.setting.name} ({found.origin}) is not used: mutants are planted in processes of this machine only, as many as -j says.",
+                err=True,
+            )
 
 
 def _chosen(catalogue: Catalogue, names: Sequence[str]) -> tuple[Sequence[Study], list[Mutant], dict[str, bool]]:
@@ -86,11 +101,7 @@ def _computed(
             click.echo(f"\r{left:6d} left   {check[:100]:100s}", err=True, nl=False)
 
     size = Size("quick" if quick else "full")
-    try:
-        return kill_matrix(catalogue, chosen, Store(store), mutants=planted, size=size, jobs=jobs, advance=advance)
-    except KeyboardInterrupt:
-        click.echo("\nfpk: interrupted; what was finished is kept, the same command goes on.", err=True)
-        sys.exit(INTERRUPTED)
+    return kill_matrix(catalogue, chosen, Store(store), mutants=planted, size=size, jobs=jobs, advance=advance)
 
 
 def _failures(matrix: KillMatrix, *, claims: bool, mutants: bool) -> list[str]:
@@ -129,7 +140,7 @@ def _line(matrix: KillMatrix, mutant: Mutant, fate: str) -> str:
 
 def _written(matrix: KillMatrix, verdict: Sequence[str], folder: Path) -> None:
     """``mutants.json`` and ``mutants.md``."""
-    from fpk.rendering import replace_file
+    from fpk.atomic_files import replace_file
 
     replace_file(folder / "mutants.json", json.dumps(matrix.as_json(), ensure_ascii=False, indent=1) + "\n")
     replace_file(folder / "mutants.md", "\n".join(_markdown(matrix, verdict)) + "\n")

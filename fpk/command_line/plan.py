@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fpk.command_line.group import jobs_option, known_names, main, seed_option, study_options
+from fpk.command_line.group import known_names, main, seed_option, study_options, where_options, where_to_compute
 from fpk.command_line.run import computed, root_seed
 
 
@@ -19,16 +20,18 @@ Examples:
 )
 @click.argument("names", nargs=-1, required=True, shell_complete=known_names)
 @study_options
-@jobs_option
+@where_options
 @seed_option
-def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, jobs: int, seed: str) -> None:
+def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, seed: str, **_: Any) -> None:
     """Plan the work that settles the claims or studies NAMES, from a pilot at the quick size."""
     from fpk.catalogue import load_catalogue
     from fpk.planning import plan_from
     from fpk.study import Size
 
-    catalogue = load_catalogue(studies)
-    judged = computed(catalogue, catalogue.selected(names), Size("quick"), store, jobs=jobs, root=root_seed(seed))
+    where, catalogue = where_to_compute(), load_catalogue(studies)
+    judged = computed(
+        catalogue, catalogue.selected(names), Size("quick"), store, root=root_seed(seed), **where_to_compute()
+    )
     rows = []
     for j in judged:
         if not (j.record.stated and j.record.expected == "CONFIRMED" and j.verdict and j.record.kind != "bound"):

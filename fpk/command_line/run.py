@@ -17,18 +17,18 @@ import click
 from fpk.command_line.group import (
     INTERRUPTED,
     alpha_option,
-    jobs_option,
     known_names,
     main,
     placed,
     report_option,
     seed_option,
-    setting,
     since_option,
     size_option,
     study_options,
+    where_options,
+    where_to_compute,
 )
-from fpk.command_line.telling import earlier, remarks_of, reported, told, whole_seed, writable
+from fpk.command_line.telling import earlier, remarks_of, repeating, reported, told, whole_seed, writable
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ What is stored is not computed again: an interrupted run goes on where it was.""
 @click.argument("names", nargs=-1, shell_complete=known_names)
 @study_options
 @size_option
-@jobs_option
-@setting("scheduler", metavar="ADDRESS", help="Compute on the Dask cluster with this scheduler.")
-@setting(
-    "scheduler-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The same, its address in the file that dask scheduler --scheduler-file wrote.",
-)
+@where_options
 @seed_option
 @alpha_option
 @click.option("--fresh", is_flag=True, help="Compute everything again, stored or not.")
@@ -92,26 +86,21 @@ def run(
     from fpk.study import Size
 
     studies, names = placed(studies, names)
-    folder, before, how = writable(folder), earlier(since), how | _elsewhere()
+    folder, before, how = writable(folder), earlier(since), how | where_to_compute()
     how["root"] = root_seed(how.pop("seed"))
+    options = repeating(studies=studies, quick=quick, seed=str(how["root"]), alpha=alpha)
     catalogue = load_catalogue(studies)
     chosen = _computable(catalogue.selected(names), catalogue, names)
     size, begun = Size("quick" if quick else "full"), time.perf_counter()
     judged = computed(catalogue, chosen, size, store, alpha=alpha, **how)
     judged += remarks_of(catalogue, names, size.name)
     records = [j.record for j in judged]
-    written = reported(judged, folder, catalogue, size.name, time.perf_counter() - begun, since=before)
+    seconds = time.perf_counter() - begun
+    written = reported(judged, folder, catalogue, names, options, size=size.name, seconds=seconds, since=before)
     if as_json:
         click.echo(json.dumps(as_document(records), ensure_ascii=False))
     told(judged, written, time.perf_counter() - begun)
     sys.exit(exit_code(records))
-
-
-def _elsewhere() -> dict[str, None]:
-    """Where to compute is said by one of three options: one on the command line goes before others that are only settings."""
-    context, options = click.get_current_context(), ("jobs", "scheduler", "scheduler_file")
-    said = {name for name in options if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE}
-    return {name: None for name in options if said and name not in said}
 
 
 def root_seed(text: str) -> int:
@@ -178,9 +167,10 @@ def computed(
     ahead = compiling_ahead() if alone and len(tasks) > MANY else contextlib.nullcontext()
     with ahead, _progress(len(tasks)) as advance:
         try:
-            for done in run_tasks(tasks, Store(store), **asked):
-                results.append(done)
-                advance(done.task.check)
+            with contextlib.closing(run_tasks(tasks, Store(store), **asked)) as running:
+                for done in running:
+                    results.append(done)
+                    advance(done.task.check)
         except KeyboardInterrupt:
             click.echo(
                 f"\nfpk: interrupted after {len(results)} of {len(tasks)}; they are kept, the same command goes on.",
