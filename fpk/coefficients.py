@@ -271,8 +271,11 @@ class Coefficient:
         if self.dimension == 1 and not matrix:
             self._understood_derivative(expressions[0], symbols[0], time)
             return lambda x, t: columns[0](x, reading(t))
-        if self.name == "drift" and len(expressions) == self.dimension:
-            self._understood_linear(linear_form(expressions, symbols, time))
+        each = expressions * (self.dimension // len(expressions))
+        form = linear_form(each, symbols, time) if self.name == "drift" else None
+        if form is not None:
+            slope, shift = (lambda t: form(t)[:, :-1]), (lambda t: form(t)[:, -1])
+            self.linear = Linear(slope(0.0), shift(0.0)) if self.steady else Linear(slope, shift)
         shape = (self.dimension, len(rows[0])) if matrix else (len(rows),)
 
         def function(x: Array, t: float) -> Array:
@@ -305,11 +308,6 @@ class Coefficient:
             self.linear = Linear(lambda time: float(a(time)), lambda time: float(b(time)))
             if self.steady and slope.is_real:
                 self.linear = Linear(float(a(0.0)), float(b(0.0)))
-
-    def _understood_linear(self, form: Callable[[float], Array] | None) -> None:
-        if form is not None:
-            slope, shift = (lambda t: form(t)[:, :-1]), (lambda t: form(t)[:, -1])
-            self.linear = Linear(slope(0.0), shift(0.0)) if self.steady else Linear(slope, shift)
 
     def __call__(self, x: Array, t: Any) -> Array:
         """The value at positions x of shape (n, d): broadcasts against (n, d), or (n, d, m) for a matrix."""
