@@ -199,6 +199,17 @@ def test_two_standard_errors_stand_on_the_line_of_two() -> None:
     assert control[0, 1] < upper - 10
 
 
+def test_far_deviations_and_the_numbers_at_the_axis_stand_where_asinh_puts_them() -> None:
+    svg = drawn(0 * X, np.full(61, 40.0))
+    upper, lower = sorted(places[0, 1] for places in paths(svg, LINE))
+    middle, unit = (upper + lower) / 2, (lower - upper) / 2 / np.arcsinh(1)
+    (control,) = paths(svg, CONTROL)
+    assert control[0, 1] == pytest.approx(middle - unit * np.arcsinh(20), abs=0.15)
+    words = {e.text: float(e.get("y", 0)) - 0.35 * 11.5 for e in ElementTree.fromstring(svg).iter("text")}
+    for word, number in {"2": 2, "−2": -2, "10": 10, "−10": -10}.items():
+        assert words[word] == pytest.approx(middle - unit * np.arcsinh(number / 2), abs=0.15)
+
+
 def test_the_band_is_the_budget_in_standard_errors() -> None:
     svg = drawn(0 * X, np.full(61, 20.0), budget=np.full(61, 2 * NOISE))
     outline = next(places for places in paths(svg, BAND) if len(places) > 3 and np.ptp(places[:, 0]) > 100)
