@@ -323,6 +323,9 @@ def test_both_signs_stand_on_their_sides_of_zero() -> None:
     y = [place for _, place in places_of(max(paths, key=len))]
     assert max(y) == pytest.approx(ticks["−0.01"] + decade, abs=0.6)
     assert min(y) == pytest.approx(ticks["0"], abs=0.6)
+    wide = texts(drawn(trace(-T, even_within=1e-18)))
+    assert any(len(word) == 6 for word in wide), "numbers like −1e−12 are at the axis"
+    assert wide["lost"][0] >= 8, "and its name is not cut off at the left"
 
 
 def test_charts_come_back_from_the_store_as_they_were(tmp_path: Path) -> None:
