@@ -55,7 +55,7 @@ def test_errors_are_as_wide_as_they_say_whatever_the_units(size: int, rng: np.ra
 
 
 def test_particles_that_are_gone_count_and_bins_without_any_have_the_error_of_one() -> None:
-    x = np.concatenate([np.full(75, 0.05), np.full(25, np.inf)])
+    x = np.concatenate([np.full(75, 0.05), np.full(15, np.inf), np.full(5, -np.inf), np.full(5, np.nan)])
     density, error = histogram(x, EDGES)
     assert density.sum() * 0.1 == pytest.approx(0.75)
     assert np.all(error[density == 0] == pytest.approx(1 / (100 * 0.1)))
