@@ -209,17 +209,8 @@ def retimed(
     1.0
     """
     h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
-    for t in np.linspace(0.0, horizon, 33).tolist():
-        if not -1e-9 <= clock(t) <= problem.horizon * (1 + 1e-9):
-            raise ProblemError(
-                f"a clock stays between 0 and the problem's horizon {problem.horizon:g}, got k({t:g}) = {clock(t):g}: "
-                "scale it, or give the problem a longer horizon."
-            )
-
-    def rate(t: float) -> float:
-        if pace is not None:
-            return pace(t)
-        return float(central_derivative(lambda u: np.array([clock(t + u[0])]), np.zeros(1), DERIVATIVE_STEP)[0])
+    rate = pace or _slope_of(clock)
+    _require_within(clock, horizon, problem.horizon)
 
     def read(t: float) -> float:
         return min(max(clock(t), 0.0), problem.horizon)
@@ -245,6 +236,21 @@ def retimed(
         boundary=problem.boundary,
         name=f"{problem.name or 'the problem'} with another clock",
     )
+
+
+def _slope_of(clock: Clock) -> Clock:
+    """k̇ by differences."""
+    return lambda t: float(central_derivative(lambda u: np.array([clock(t + u[0])]), np.zeros(1), DERIVATIVE_STEP)[0])
+
+
+def _require_within(clock: Clock, until: float, horizon: float) -> None:
+    """Refuse a clock that leaves [0, horizon] before ``until``."""
+    for t in np.linspace(0.0, until, 33).tolist():
+        if not -1e-9 <= clock(t) <= horizon * (1 + 1e-9):
+            raise ProblemError(
+                f"a clock stays between 0 and the problem's horizon {horizon:g}, got k({t:g}) = {clock(t):g}: "
+                "scale it, or give the problem a longer horizon."
+            )
 
 
 def _noise_drift(diffusion: Coefficient, s: Array, x: Array, t: float) -> Array | float:

@@ -103,6 +103,7 @@ LEARNING = (
     Mutant("Poisson field: upward + 1 %", VECTOR, then(_steeper), "scheme", near=True),
     Mutant("Coulomb's law + 1 %", "samplers.poisson:coulomb", times(1.01), "scheme", near=True),
     Mutant("affine layer: log-determinant + 1 %", "models.layers:Affine.back", parts(1.0, 1.01), "law", near=True),
+    Mutant("bijection: log-determinant + 1 %", "models.layers:Bijection.back", parts(1.0, 1.01), "law", near=True),
     Mutant("layer of tails: log-determinant dropped", "models.layers:SinhArcsinh.back", parts(1.0, 0.0), "law"),
     Mutant("continuous layer: divergence + 5 %", "models.layers:Continuous.back", parts(1.0, 1.05), "law", near=True),
     Mutant("chain on the line: noise + 0.1 %", "chains.line:smeared", lambda original: (
