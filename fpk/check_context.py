@@ -185,9 +185,11 @@ class Checks:
 
     def _add(self, row: Mapping[str, Any]) -> None:
         assertion, place = assertion_of(str(row["check"]))
-        repeated = self.allowance is not None and self.allowance.repeating
-        alpha, verdict = 0.0 if repeated else row.get("alpha") or 0.0, str(row["verdict"])
-        beyond = alpha if alpha and self.allowance and not self.allowance.spend(alpha) else 0.0
+        alpha, verdict = row.get("alpha") or 0.0, str(row["verdict"])
+        kept = self.allowance.spend(alpha) if self.allowance and alpha else True
+        if self.allowance and self.allowance.repeating:
+            alpha = 0.0
+        beyond = 0.0 if kept else alpha
         known = self._rows.get((assertion, place))
         if known is None:
             known = {"assertion": assertion, "place": place, "counts": {}, "spent": 0.0, "beyond": 0.0}

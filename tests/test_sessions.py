@@ -426,6 +426,7 @@ def test_wrong(n):
 
 MACHINE = """
 from hypothesis import settings
+from fpk.check_context import SURROUNDINGS
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 @pytest.fixture(autouse=True)
@@ -440,6 +441,8 @@ class Machine(RuleBasedStateMachine):
         Machine.made.append(1)
         law(2)
         if FAILS and len(Machine.made) > 4:
+            with open("offers.txt", "a") as file:
+                print(SURROUNDINGS.get().alpha, file=file)
             law(3, tolerance=1e-9)
 
 Machine.TestCase.settings = settings(max_examples=4, stateful_step_count=3, database=None, deadline=None)
@@ -464,7 +467,9 @@ def test_a_state_machine_that_fails_is_repeated_with_the_same_offers(pytester):
     (found,) = rows_in(pytester.path / "out")
     assert found["spent"] < 1e-4
     assert found["beyond"] == 0.0
-    assert sum(found["counts"].values()) > 13
+    _, *later = (pytester.path / "offers.txt").read_text().split()
+    assert len(later) > 1
+    assert set(later) == {str(1e-4 / 2 / (4 * 2) / (2 * 3))}, "the second check of an example of the first lot"
 
 
 def test_checks_in_threads_are_checks_of_their_test(pytester):
