@@ -109,8 +109,7 @@ def _quadrature(law: Law, block: LegendreBlock, nodes: int) -> Array:
     half = 0.5 * np.diff(edges)
     x = (edges[:-1, None] + half[:, None] * (1 + u)).ravel()
     mass = np.exp(law.log_density(x[:, None])) * (half[:, None] * w).ravel()
-    sliced = LegendreBlock(block.time, np.ones(1), block.knots, block.levels, block.degree)
-    return sliced.values(x[:, None]) @ mass
+    return block.values_along(x) @ mass
 
 
 def exact(problem: Problem, *, times: Sequence[float]) -> LawMarginals:

@@ -13,9 +13,10 @@ thresholds x_j, that is the functionals 1{X ≤ x_j}, as a back-stop that sees a
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -54,35 +55,42 @@ class LegendreBlock:
         return tuple(f"φ{k} at t={self.time:.4g}{where}" for k in range(1, self.degree + 1))
 
     @cached_property
-    def _cells(self) -> tuple[Array, Array]:
-        """Where the polynomial pieces begin, shape (m,), and their coefficients, highest power first, shape (6, m): one for each pair of knots."""
-        from scipy.interpolate import PPoly, make_interp_spline
+    def _pieces(self) -> Array:
+        """Coefficients of the polynomial between each pair of knots, in spacings from the first of them: shape (6, pairs), highest power first."""
+        return _quintic(len(self.knots))(self.levels)
 
-        pieces = PPoly.from_spline(make_interp_spline(self.knots, self.levels, k=5))
-        piece = np.searchsorted(pieces.x, (self.knots[1:] + self.knots[:-1]) / 2, side="right") - 1
-        return pieces.x[piece], np.ascontiguousarray(pieces.c[:, piece])
+    @property
+    def _spacing(self) -> float:
+        return (self.knots[-1] - self.knots[0]) / (len(self.knots) - 1)
 
     def _placed(self, y: Array) -> tuple[Array, NDArray[np.intp]]:
-        """How far y, shape (n,), is from the beginning of its piece, and which that is."""
-        y = np.clip(y, self.knots[0], self.knots[-1])
-        starts, _ = self._cells
-        spacing = (self.knots[-1] - self.knots[0]) / (len(self.knots) - 1)
-        piece = np.minimum(((y - self.knots[0]) / spacing).astype(np.intp), len(starts) - 1)
-        return y - starts[piece], piece
+        """How far y, shape (n,), is from the knot before it, in spacings, and which that is."""
+        place = np.clip(y, self.knots[0], self.knots[-1])
+        place -= self.knots[0]
+        place /= self._spacing
+        knot = np.minimum(place.astype(np.intp), len(self.knots) - 2)
+        place -= knot
+        return place, knot
 
     def reference(self, y: Array) -> Array:
         """F at y of shape (n,)."""
-        return np.clip(_horner(*self._placed(y), self._cells[1]), 0.0, 1.0)
+        return np.clip(_horner(*self._placed(y), self._pieces), 0.0, 1.0)
 
     def values(self, x: Array) -> Array:
         """φ_k at positions x of shape (n, d); returns (degree, n)."""
-        return _scale(self.degree) * np.stack(_legendre(2 * self.reference(x @ self.direction) - 1, self.degree)[1:])
+        return self.values_along(x @ self.direction)
+
+    def values_along(self, y: Array) -> Array:
+        """φ_k where ⟨direction, x⟩ is y of shape (n,); returns (degree, n)."""
+        values = _legendre(2 * self.reference(y) - 1, self.degree)[1:]
+        values *= _scale(self.degree)
+        return values
 
     def derivatives(self, x: Array) -> tuple[Array, Array]:
         """φ_k′ and φ_k″ along the direction at positions x of shape (n, d); each (degree, n), 0 beyond the knots."""
         y = x @ self.direction
         inside = (y > self.knots[0]) & (y < self.knots[-1])
-        placed, c, powers = self._placed(y), self._cells[1], np.arange(5, 0, -1)[:, None]
+        placed, c, powers = self._placed(y), self._pieces, np.arange(5, 0, -1)[:, None] / self._spacing
         slopes = c[:-1] * powers
         first, second = 2 * _horner(*placed, slopes) * inside, 2 * _horner(*placed, slopes[:-1] * powers[1:]) * inside
         inner, bent = _legendre_slopes(_legendre(2 * np.clip(_horner(*placed, c), 0.0, 1.0) - 1, self.degree))
@@ -95,6 +103,25 @@ class LegendreBlock:
         return (np.array([self.time, self.degree]), self.direction, self.knots, self.levels)
 
 
+@lru_cache(maxsize=8)
+def _quintic(knots: int) -> Callable[[Array], Array]:
+    """From values at equally spaced knots to the pieces of their interpolant (twice not-a-knot at each end): a linear map, set up once.
+
+    On six splines of which every sixth coefficient is 1 one sees, in each piece, what each of the six coefficients that reach it contributes.
+    """
+    from scipy.interpolate import BSpline
+    from scipy.sparse.linalg import splu
+
+    places = np.arange(float(knots))
+    t = np.concatenate([np.zeros(6), places[3:-3], np.full(6, places[-1])])
+    solved = splu(BSpline.design_matrix(places, t, 5).tocsc()).solve
+    last = np.searchsorted(t[:knots], places[:-1], side="right") - 1
+    reaching = last - (last - np.arange(6)[:, None]) % 6
+    combs = [BSpline(t, np.arange(knots) % 6 == k, 5) for k in range(6)]
+    shares = np.array([[comb(places[:-1], nu) / math.factorial(nu) for comb in combs] for nu in range(5, -1, -1)])
+    return lambda values: np.einsum("pkn,kn->pn", shares, solved(values)[reaching])
+
+
 def _horner(h: Array, piece: NDArray[np.intp], coefficients: Array) -> Array:
     """Polynomials in h, shape (n,), with the coefficients of their ``piece``, shape (powers, pieces), highest first."""
     value = coefficients[0][piece]
@@ -104,15 +131,17 @@ def _horner(h: Array, piece: NDArray[np.intp], coefficients: Array) -> Array:
     return value
 
 
-def _legendre(u: Array, degree: int) -> list[Array]:
-    """P_k(u), k = 0 ... degree, by their recurrence."""
-    P = [np.ones_like(u), u]
+def _legendre(u: Array, degree: int) -> Array:
+    """P_k(u), k = 0 ... degree, by their recurrence; shape (degree + 1, n)."""
+    P = np.empty((degree + 1, len(u)))
+    P[0], P[1:2] = 1.0, u
     for k in range(1, degree):
-        P.append(((2 * k + 1) / (k + 1)) * u * P[k] - (k / (k + 1)) * P[k - 1])
+        np.multiply(((2 * k + 1) / (k + 1)) * u, P[k], out=P[k + 1])
+        P[k + 1] -= (k / (k + 1)) * P[k - 1]
     return P
 
 
-def _legendre_slopes(P: list[Array]) -> tuple[Array, Array]:
+def _legendre_slopes(P: Array) -> tuple[Array, Array]:
     """P_k′ and P_k″, k = 1 ... degree, each of shape (degree, n): (P_{k+1} − P_{k−1})′ = (2k + 1) P_k."""
     first, second = [np.zeros_like(P[0]), np.ones_like(P[0])], [np.zeros_like(P[0])] * 2
     for k in range(1, len(P) - 1):

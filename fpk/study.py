@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fpk.charts import Chart
+from fpk.charts import Chart, density_curves
 from fpk.errors import ProblemError
 from fpk.laws import Array
 from fpk.marginals import Estimate, Marginals, panel_between
@@ -135,7 +135,8 @@ class Evidence:
         For identities and bounds, ``second`` is the exact zero.
     names : tuple of str
     curves : mapping from str to array
-        ``x``, ``first``, ``second``: densities at the last time, for the report; may be empty.
+        ``x``, ``first``, ``second``: densities at the last time, for the report; may be empty. With ``error`` and ``budget``, the standard
+        error and the budget of their difference, that is drawn in standard errors.
     panel : str
         Digest of the frozen panel.
     charts : tuple of Chart
@@ -150,7 +151,7 @@ class Evidence:
     charts: tuple[Chart, ...] = ()
 
 
-def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None, curve_points: int = 161) -> Evidence:
+def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None) -> Evidence:
     """Ask both routes on one panel, and keep their densities at the last time for the report.
 
     Parameters
@@ -158,17 +159,10 @@ def evidence(first: Marginals, second: Marginals, *, panel: Panel | None = None,
     first, second : Marginals
     panel : Panel, optional
         Default: references from the side that knows its law best. Give it when a control changes that side.
-    curve_points : int
-        Points of the stored curves.
     """
     panel = panel_between(first, second) if panel is None else panel
-    return Evidence(
-        first.expect(panel),
-        second.expect(panel),
-        panel.names,
-        _curves(panel, first, second, curve_points),
-        panel.digest,
-    )
+    answers = first.expect(panel), second.expect(panel)
+    return Evidence(*answers, panel.names, density_curves(panel, (first, second), answers), panel.digest)
 
 
 def order_evidence(
@@ -217,27 +211,6 @@ def order_evidence(
         )
     second = Estimate(steps, np.zeros(len(steps)), source=f"order {claimed}")
     return Evidence(errors, second, (claimed,), charts=charts)
-
-
-def _curves(panel: Panel, first: Any, second: Any, count: int) -> dict[str, Array]:
-    block = panel.smooth[-1]
-    t = block.time
-    if len(block.direction) != 1:
-        return {}
-    lower, upper = np.interp([1e-4, 1 - 1e-4], *_strictly_rising(block.levels, block.knots))
-    margin = 0.1 * (upper - lower)
-    x = np.linspace(lower - margin, upper + margin, count)
-    return {"x": x, "t": np.array([t]), "first": _curve(first, x, t), "second": _curve(second, x, t)}
-
-
-def _strictly_rising(levels: Array, knots: Array) -> tuple[Array, Array]:
-    keep = np.concatenate([[True], np.diff(np.maximum.accumulate(levels)) > 0])
-    return levels[keep], knots[keep]
-
-
-def _curve(side: Any, x: Array, t: float) -> Array:
-    """Density of one side at the points x; empty if it cannot be drawn."""
-    return side.density_on(x, t) if hasattr(side, "density_on") else np.zeros(0)
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,8 @@ class Sheet:
         self, x: np.ndarray, y: np.ndarray, *, colour: str, width: float, dash: str = "", opacity: float = 1.0
     ) -> None:
         """A line through the points."""
-        d = "".join(f"{'L' if k else 'M'}{a:.1f} {b:.1f}" for k, (a, b) in enumerate(zip(x, y, strict=True)))
         faint = f";stroke-opacity:{opacity:g}" if opacity < 1 else ""
-        self._path(_shortest(d), _stroke(colour, width, dash) + faint)
+        self._path(_shortest(_lines(x, y)), _stroke(colour, width, dash) + faint)
 
     def mark(self, x: float, y: float, shape: str, *, colour: str, filled: bool) -> None:
         """A closed path with relative steps from (x, y)."""
@@ -112,10 +111,12 @@ class Sheet:
 
     def area(self, x: float, y: float, width: float, height: float, *, colour: str, opacity: float = 1.0, edge: str = "") -> None:  # fmt: skip
         """A rectangle from its upper left corner, with a thin outline if ``edge`` names its colour."""
-        faint = f";fill-opacity:{opacity:g}" if opacity < 1 else ""
-        outline = f"{_stroke(edge, 0.8)};" if edge else ""
         across, down, back = (_tenths([round(10 * length)]) for length in (width, height, -width))
-        self._path(f"M{_pair(x, y)}h{across}v{down}h{back}z", f"{outline}fill:var(--{colour}){faint}")
+        self._path(f"M{_pair(x, y)}h{across}v{down}h{back}z", _fill(colour, opacity, edge))
+
+    def patch(self, x: np.ndarray, y: np.ndarray, *, colour: str, opacity: float = 1.0, edge: str = "") -> None:
+        """What lies within a closed line through the points, outlined as :meth:`area` is."""
+        self._path(f"{_shortest(_lines(x, y))}z", _fill(colour, opacity, edge))
 
     def bar(self, x: float, y: float, length: float) -> None:
         """A grey bar to the right of x, its middle at height y; outlined, as grey alone is faint."""
@@ -143,6 +144,15 @@ class Sheet:
 
 def _stroke(colour: str, width: float, dash: str = "") -> str:
     return f"stroke:var(--{colour});stroke-width:{width:g}" + (f";stroke-dasharray:{dash}" if dash else "")
+
+
+def _fill(colour: str, opacity: float, edge: str) -> str:
+    faint = f";fill-opacity:{opacity:g}" if opacity < 1 else ""
+    return (f"{_stroke(edge, 0.8)};" if edge else "") + f"fill:var(--{colour}){faint}"
+
+
+def _lines(x: np.ndarray, y: np.ndarray) -> str:
+    return "".join(f"{'L' if k else 'M'}{a:.1f} {b:.1f}" for k, (a, b) in enumerate(zip(x, y, strict=True)))
 
 
 def _pair(x: float, y: float) -> str:

@@ -10,12 +10,12 @@ import numpy as np
 
 from fpk.charts import Chart, Series
 from fpk.records import Judged
-from fpk.study import CHECKS
+from fpk.study import CHECKS, near_miss
 from fpk.verdict import Outcome
 from fpk.wording import number_text
 
-#: Rows of one table, about.
-ROWS = 15
+#: Rows of one table, about; controls in one chart, at most.
+ROWS, CONTROLS = 15, 3
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,27 @@ class Table:
 
 def charted(judged: Iterable[Judged]) -> list[Table]:
     """The charts of all stated forms, in the order of the records."""
-    return [
-        _table(j, chart) for j in judged if j.record.stated and j.evidence is not None for chart in j.evidence.charts
-    ]
+    return [_table(j, chart) for j, chart in charts_of(judged)]
+
+
+def charts_of(judged: Iterable[Judged]) -> list[tuple[Judged, Chart]]:
+    """The charts of all stated forms, in the order of the records, with the series of controls where they ask for them, near misses first."""
+    known = [j for j in judged if j.evidence is not None and j.evidence.charts]
+    return [(j, _beside_controls(j, chart, known)) for j in known if j.record.stated for chart in j.evidence.charts]  # type: ignore[union-attr]
+
+
+def _beside_controls(stated: Judged, chart: Chart, known: Sequence[Judged]) -> Chart:
+    if not chart.with_controls:
+        return chart
+    own = [j for j in known if (j.record.id, j.record.case) == (stated.record.id, stated.record.case)]
+    others = {
+        j.record.variant: one
+        for j in sorted(own, key=lambda j: near_miss(j.record.variant) is None)
+        if j.record.expected == Outcome.REFUTED and not j.record.stated
+        for one in j.evidence.charts  # type: ignore[union-attr]
+        if one.title == chart.title
+    }
+    return chart.beside(dict(list(others.items())[:CONTROLS]))
 
 
 def _table(judged: Judged, chart: Chart) -> Table:

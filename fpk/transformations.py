@@ -8,6 +8,7 @@ Everything else follows by adding, to ±v, a noise Σ = h hᵀ together with the
 
     same marginals, free noise      dX = (v + ½ ∇·Σ + ½ Σ s) dt + h dW             (h = 0: probability flow, h = g: the SDE itself)
     reverse time τ = T − t          dY = (−v + ½ ∇·Σ + ½ Σ s) dτ + h dW̄           (h = g: drift −f + ∇·M + M s)
+    any clock r = k(t)              dX = (k̇ v + |k̇| (½ ∇·Σ + ½ Σ s)) dt + √|k̇| h dW   (coefficients at r; k̇ = −1: reverse time)
 
 The score is a callable ``s(x, t)`` over (n, d) positions in the *forward* time of the problem it belongs to.
 
@@ -26,11 +27,13 @@ from typing import Any
 import numpy as np
 
 from fpk.coefficients import DERIVATIVE_STEP, Coefficient
+from fpk.errors import ProblemError
 from fpk.laws import Array, central_derivative
 from fpk.problem import Problem
-from fpk.tracing import clocked, required_traceable, traceable
+from fpk.tracing import clocked, known, required_traceable, traceable
 
 Score = Callable[[Array, float], Array]
+Clock = Callable[[float], float]
 
 
 def velocity(problem: Problem, score: Score) -> Callable[[Array, float], Array]:
@@ -152,6 +155,102 @@ def reverse_time(problem: Problem, score: Score, *, initial: Any, noise: Any = N
     return _derived(
         problem, drift, _reversed_noise(h, T), initial=initial, name=f"{problem.name or 'the problem'} reversed"
     )
+
+
+def retimed(
+    problem: Problem,
+    score: Score,
+    *,
+    clock: Clock,
+    pace: Clock | None = None,
+    initial: Any,
+    noise: Any = None,
+    horizon: float = 1.0,
+) -> Problem:
+    """The problem read with another clock r = k(t): its law at t is p_{k(t)}, forwards where k rises, backwards where it falls.
+
+    Parameters
+    ----------
+    problem : Problem
+    score : callable
+        s(x, r) = ∇ log p_r(x) in the time of ``problem``, shape (n, d). A rising clock with the noise g needs no true one: it cancels.
+    clock : callable
+        k(t) for 0 ≤ t ≤ ``horizon``, with values between 0 and the horizon of ``problem``.
+    pace : callable, optional
+        k̇(t); default sixth-order differences of the clock, which is then asked for up to .003 beyond both ends.
+    initial : Law
+        p_{k(0)}, where the new process starts.
+    noise : number, callable or expression, optional
+        Diffusion h in the time of ``problem``; default g, 0 is the flow dX = k̇ v dt.
+    horizon : float, default 1
+        Of the new problem.
+
+    Returns
+    -------
+    Problem
+        In the time t, with the noise √|k̇| h.
+
+    Raises
+    ------
+    ProblemError
+        If the clock leaves the time of ``problem``.
+
+    References
+    ----------
+    LeTolguenec and Biquard, equations 14 to 16.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> spring = fpk.Problem("-x", 1.0, initial=fpk.Gaussian(1.0, 0.5))
+    >>> law = fpk.exact(spring, times=[1.0])
+    >>> back = retimed(spring, law.score, clock=lambda t: (1 - t) ** 2, initial=law.law(1.0))
+    >>> round(float(back.diffusion(np.zeros((1, 1)), 0.5)), 9)  # √|k̇| = 1
+    1.0
+    """
+    h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
+    rate = pace or _slope_of(clock)
+    _require_within(clock, horizon, problem.horizon)
+
+    def read(t: float) -> float:
+        return min(max(clock(t), 0.0), problem.horizon)
+
+    @traceable
+    def drift(x: Array, t: Any) -> Array:
+        r = clocked(read, t)
+        s = _valued(score, x, r)
+        return known(rate, t) * _velocity(problem, s, x, r) + known(lambda u: abs(rate(u)), t) * _noise_drift(
+            h, s, x, r
+        )
+
+    @traceable
+    def diffusion(x: Array, t: Any) -> Array:
+        return known(lambda u: abs(rate(u)) ** 0.5, t) * h(x, clocked(read, t))
+
+    given: Any = diffusion if h.state_dependent else lambda t: diffusion(np.zeros((1, h.dimension)), t)
+    return Problem(
+        drift,
+        0.0 if h.constant == 0.0 else given,
+        initial=initial,
+        horizon=horizon,
+        boundary=problem.boundary,
+        name=f"{problem.name or 'the problem'} with another clock",
+    )
+
+
+def _slope_of(clock: Clock) -> Clock:
+    """k̇ by differences."""
+    return lambda t: float(central_derivative(lambda u: np.array([clock(t + u[0])]), np.zeros(1), DERIVATIVE_STEP)[0])
+
+
+def _require_within(clock: Clock, until: float, horizon: float) -> None:
+    """Refuse a clock that leaves [0, horizon] before ``until``."""
+    for t in np.linspace(0.0, until, 33).tolist():
+        if not -1e-9 <= clock(t) <= horizon * (1 + 1e-9):
+            raise ProblemError(
+                f"a clock stays between 0 and the problem's horizon {horizon:g}, got k({t:g}) = {clock(t):g}: "
+                "scale it, or give the problem a longer horizon."
+            )
 
 
 def _noise_drift(diffusion: Coefficient, s: Array, x: Array, t: float) -> Array | float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import fpk
+from fpk.charts import Chart
 from fpk.fokker_planck.product.alternating import ALTERNATING
 from fpk.fokker_planck.product.carried import CARRIED
 from fpk.fokker_planck.product.discretisation import ACCURATE, SEPARABLE
@@ -45,6 +46,14 @@ def four_peaks() -> fpk.GaussianMixture:
     return fpk.GaussianMixture([0.25] * 4, 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1), stds=[0.3] * 4)
 
 
+TURN = np.pi / 6
+AXES = np.array([[np.cos(TURN), -np.sin(TURN)], [np.sin(TURN), np.cos(TURN)]])
+#: 25:1, turned by 30°.
+STRETCHED = fpk.Problem(
+    fpk.Linear(-0.5), AXES @ np.diag([1.0, 0.2]), initial=fpk.Gaussian([1.0, 0.5], 0.3), name="stretched"
+)
+
+
 @lru_cache(maxsize=32)
 def square(half: float, cells: int, dimension: int = 2) -> ProductGrid:
     """[−half, half]^dimension."""
@@ -61,16 +70,23 @@ def density_of(law: Any, grid: ProductGrid) -> Array:
     return np.exp(law.log_density(grid.points)).reshape(grid.shape)
 
 
+def single(grid: ProductGrid) -> Array:
+    """All mass in the cell in the middle."""
+    p = np.zeros(grid.shape)
+    p[tuple(n // 2 for n in grid.shape)] = 1 / grid.volume
+    return p
+
+
 def l1(p: Array, q: Array, grid: ProductGrid) -> float:
     """The L¹ distance of two densities at the cell centres."""
     return float(np.abs(p - q).sum()) * grid.volume
 
 
-def below(found: Mapping[str, float], bar: float, source: str) -> Evidence:
+def below(found: Mapping[str, float], bar: float, source: str, *charts: Chart) -> Evidence:
     """Numbers that must stay below a bar, with the rounding of their own sums."""
     values = np.array(list(found.values()))
     first = Estimate(values - bar, np.full(len(values), 0.01 * bar), source=source)
-    return Evidence(first, zero_estimate(len(values)), tuple(found))
+    return Evidence(first, zero_estimate(len(values)), tuple(found), charts=charts)
 
 
 RATES, VOLATILITIES, CORRELATION = np.array([0.2, 0.1]), np.array([0.3, 0.2]), 0.6

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import fpk
+from fpk.charts import Chart
 from fpk.fokker_planck.discretisation import ACCURATE, EXACT_IN_TIME, MAGNUS, POSITIVE, SECOND_ORDER, Scheme
 from fpk.fokker_planck.fluxes import Rates, ScharfetterGummel, WellBalanced6
 from fpk.fokker_planck.stepping import BACKWARD_EULER, DiagonallyImplicit
@@ -16,6 +17,8 @@ from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
+
+from ._traces import kept, least
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 BOX = (-3.0, 3.0)
@@ -93,10 +96,10 @@ def stationary_residual(variant: tuple[float, float, float], case: str, size: Si
     return _below(np.array(found), 1e-11, source, tuple(f"{n} cells" for n in cells))
 
 
-def _below(found: Array, bar: float, source: str, names: tuple[str, ...]) -> Evidence:
+def _below(found: Array, bar: float, source: str, names: tuple[str, ...], *charts: Chart) -> Evidence:
     """Numbers that must stay below a bar, with the rounding of their own sums."""
     first = fpk.Estimate(found - bar, np.full(len(found), 0.01 * bar), source=source)
-    return Evidence(first, zero_estimate(len(found)), names)
+    return Evidence(first, zero_estimate(len(found)), names, charts=charts)
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,9 @@ class Altered:
 
 
 KINDS = {"walls": "no_flux", "ring": "periodic"}
+MASS_BAR = 1e-12
+#: Times by the number of steps.
+LOOKED = {1: (0.0, 0.2, 1.0), 20: tuple(np.linspace(0.0, 1.0, 21).tolist())}
 
 
 @study(
@@ -139,17 +145,20 @@ def mass(variant: tuple[str, float], case: str, size: Size, seed: int) -> Eviden
         boundary=fpk.Boundary(kind or KINDS[case], *BOX),  # type: ignore[arg-type]
     )  # fmt: skip
     steady = replace(problem, diffusion=0.7)
-    found = {}
+    found, traces = {}, []
     for name, scheme in SCHEMES.items():
         changed = replace(scheme, flux=Altered(scheme.flux, outflow=outflow)) if outflow != 1 else scheme
-        for steps in (1, 20):
+        for steps, times in LOOKED.items():
             run = fpk.solve(
                 steady if scheme is EXACT_IN_TIME else problem, fpk.Grid(*BOX, cells=size.cells(60)),
-                times=[0.0, 0.2, 1.0], steps=steps, scheme=changed,
+                times=times, steps=steps, scheme=changed,
             )  # fmt: skip
-            found[f"{name}, {steps} steps"] = float(np.abs(run.mass - run.mass[0]).max())
-    worst = max(found, key=lambda name: found[name])
-    return _below(np.array(list(found.values())), 1e-12, f"worst: {worst}, {found[worst]:.2g}", tuple(found))
+            traces.append(np.abs(run.mass - run.mass[0]))
+            found[f"{name}, {steps} steps"] = float(traces[-1].max())
+    worst, names = max(found, key=lambda name: found[name]), tuple(found)
+    lost = {"stated, worst of schemes": np.max(traces[1::2], axis=0)[1:]}
+    chart = kept(np.array(LOOKED[20][1:]), lost, {"bound": MASS_BAR})
+    return _below(np.array(list(found.values())), MASS_BAR, f"worst: {worst}, {found[worst]:.2g}", names, chart)
 
 
 CRANK_NICOLSON = DiagonallyImplicit("Crank–Nicolson", 2, 0.5, ((), (0.5,)))
@@ -168,11 +177,14 @@ def positive(variant: Scheme, case: str, size: Size, seed: int) -> Evidence:
     width = 0.7 * (BOX[1] - BOX[0]) / cells
     drift = "x - x**3" if case == "well" else "40*(x - x**3)"
     problem = replace(WELL, drift=drift, initial=fpk.Gaussian(0.31, width))
-    found, deepest = [], 0.0
-    for time, steps in ((1.0, 1), (1.0, 4), (0.05, 3), (0.002, 2)):
-        options: Any = {"positive": True} if variant is POSITIVE else {"scheme": variant}
-        run = fpk.solve(problem, fpk.Grid(*BOX, cells=cells), times=[time], steps=steps, **options)
-        found.append(int((run.densities < 0).sum()))
-        deepest = min(deepest, run.minimum)
-    source = f"cells below zero {found}, deepest {deepest:.3g}"
-    return _below(np.array(found, float), 0.5, source, ("1 step", "4 steps", "3 short steps", "2 tiny steps"))
+    options: Any = {"positive": True} if variant is POSITIVE else {"scheme": variant}
+    runs = [
+        fpk.solve(
+            problem, fpk.Grid(*BOX, cells=cells), times=np.linspace(0, end, steps + 1)[1:], steps=steps, **options
+        )
+        for end, steps in ((1.0, 1), (1.0, 4), (0.05, 3), (0.002, 2))
+    ]
+    found = [int((run.densities < 0).sum()) for run in runs]
+    source = f"cells below zero {found}, deepest {min(0.0, *(run.minimum for run in runs)):.3g}"
+    chart = least(np.array(runs[1].times), runs[1].densities.min(axis=1))
+    return _below(np.array(found, float), 0.5, source, ("1 step", "4 steps", "3 short steps", "2 tiny steps"), chart)

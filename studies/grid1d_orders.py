@@ -25,6 +25,8 @@ from fpk.problems import manufactured
 from fpk.study import Claim, Evidence, Size, order_evidence, study
 from fpk.verdict import Outcome
 
+from ._traces import kept
+
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
 SCHEMES = {name: value for name, value in vars(discretisation).items() if isinstance(value, Scheme)}
 #: What is added to the declared order, and a factor on g².
@@ -293,7 +295,10 @@ def conservative_mass(variant: float | None, case: str, size: Size, seed: int) -
         masses[:, np.argmax(masses, axis=1)] *= variant
         mass = masses.sum(axis=1)
     names = tuple(f"mass at {t:g}" for t in times)
-    return Evidence(fpk.residual(mass - 1, ROUNDING, source="mass of the cells"), zero_estimate(5), names)
+    charts = (kept(np.array(times), {"stated": mass - 1}, {}),)
+    return Evidence(
+        fpk.residual(mass - 1, ROUNDING, source="mass of the cells"), zero_estimate(5), names, charts=charts
+    )
 
 
 CLAIMS = (

@@ -27,7 +27,8 @@ from fpk.marginals import zero_estimate
 from fpk.study import Claim, Evidence, Size, study
 from fpk.verdict import Outcome
 
-from ._planes import GENERAL, SCHEMES, TENSOR, below, density_of, l1, rotating, square
+from ._planes import GENERAL, SCHEMES, STRETCHED, TENSOR, below, density_of, l1, rotating, single, square
+from ._traces import kept, least
 from .performance._product_baselines import ORDERING, nine_point
 
 C, R = Outcome.CONFIRMED, Outcome.REFUTED
@@ -135,13 +136,6 @@ CLAIMS = (
 
 LEAK = 1e-9
 ROUNDING = 1e-12
-TURN = np.pi / 6
-AXES = np.array([[np.cos(TURN), -np.sin(TURN)], [np.sin(TURN), np.cos(TURN)]])
-#: 25:1, turned by 30°.
-STRETCHED = fpk.Problem(
-    fpk.Linear(-0.5), AXES @ np.diag([1.0, 0.2]), initial=fpk.Gaussian([1.0, 0.5], 0.3), name="stretched"
-)
-
 Stepped = Iterator[Array]
 
 
@@ -166,47 +160,40 @@ def _nine_points(problem: fpk.Problem, grid: ProductGrid, start: Array, steps: i
         yield p.reshape(grid.shape)
 
 
-def _single(grid: ProductGrid) -> Array:
-    """All mass in the cell in the middle."""
-    p = np.zeros(grid.shape)
-    p[tuple(n // 2 for n in grid.shape)] = 1 / grid.volume
-    return p
-
-
 @lru_cache(maxsize=4)
-def _tensor_run(how: str, cells: int, steps: int) -> tuple[int, float, float]:
-    """Cells below zero over all steps, and over a single one from a single cell, largest change of the mass, L¹ error at the end."""
+def _tensor_run(how: str, cells: int, steps: int) -> tuple[int, Array, Array, float]:
+    """Cells below zero over all steps and one from a single cell; least cell and change of the mass at every step; L¹ error at the end."""
     grid = square(5.0, cells)
     start, exact = density_of(STRETCHED.initial, grid), fpk.exact(STRETCHED, times=[1.0]).law(1.0)
     scheme, _, leaks = how.partition(", ")
     known = scheme in SCHEMES
     stepped = _stepped if known else _nine_points
     states = stepped(STRETCHED, grid, start, steps, SCHEMES.get(scheme))
-    found = sum(int((p < 0).sum()) for p in stepped(STRETCHED, grid, _single(grid), 1, SCHEMES.get(scheme)))
-    drift, last = 0.0, start
-    for p in _leaking(states) if leaks else states:
+    found = sum(int((p < 0).sum()) for p in stepped(STRETCHED, grid, single(grid), 1, SCHEMES.get(scheme)))
+    lowest, drift, last = np.zeros(steps), np.zeros(steps), start
+    for k, p in enumerate(_leaking(states) if leaks else states):
         found, last = found + int((p < 0).sum()), p
-        drift = max(drift, float(abs(p.sum() - start.sum())) * grid.volume)
-    return found, drift, l1(last, density_of(exact, grid), grid)
+        lowest[k], drift[k] = p.min(), (p.sum() - start.sum()) * grid.volume
+    return found, lowest, drift, l1(last, density_of(exact, grid), grid)
 
 
 TENSOR_RUNS = {
-    "stated": "positive",
-    "nine points": "nine points",
-    "central differences": "central",
-    "a billionth leaks": "positive, leaking",
-}
+    "stated": "positive", "nine points": "nine points", "central differences": "central", "a billionth leaks": "positive, leaking",
+}  # fmt: skip
 
 
 @study("grid2d.positive", variants=TENSOR_RUNS)
 def positive(variant: str, case: str, size: Size, seed: int) -> Evidence:
     """Twenty steps on [−5, 5]² with standard deviations of 1.4 cells at the start; on the full size 2.9."""
-    cells = size.cells(48)
-    (found, drift, error), rival = _tensor_run(variant, cells, 20), _tensor_run("nine points", cells, 20)[2]
-    values = np.array([found - 0.5, drift / ROUNDING - 1, error / rival - 1])
-    source = f"{found} cells below zero, mass changed by {drift:.2g}, L¹ error {error:.3g}, nine points {rival:.3g}"
+    cells, steps = size.cells(48), 20
+    (found, lowest, drift, error), (*_, rival) = (_tensor_run(how, cells, steps) for how in (variant, "nine points"))
+    change = float(np.abs(drift).max())
+    values = np.array([found - 0.5, change / ROUNDING - 1, error / rival - 1])
+    source = f"{found} cells below zero, mass changed by {change:.2g}, L¹ error {error:.3g}, nine points {rival:.3g}"
     names = ("cells below zero", "change of the mass over 1e-12, less 1", "error over that of nine points, less 1")
-    return Evidence(fpk.residual(values, 1e-6, source=source), zero_estimate(3), names)
+    t = np.arange(1, steps + 1) / steps
+    charts = least(t, lowest), kept(t, {"stated": drift}, {"bound": ROUNDING})
+    return Evidence(fpk.residual(values, 1e-6, source=source), zero_estimate(3), names, charts=charts)
 
 
 START = fpk.Gaussian([1.0, 0.0], 0.5)
@@ -225,8 +212,9 @@ STEADY = {"separable": fpk.Problem(fpk.Linear(-1.0), 1.0, initial=START)}
 #: Coefficients that move, but for Fourier differences, which look for their bounds anew at every step then: many seconds.
 GIVEN = {"separable": SHARED_CLOCK, "Fourier": _winding("0.3")}
 PAIRED, PAIRED_AT = GIVEN | {"Fourier": rotating(std=0.5)}, (0.2, 0.5, 1.0)
-#: What is allowed of the change of the mass, by sums that telescope and by expansions: they are cut at 3e-14 of hundreds of coefficients.
-TELESCOPED, EXPANDED = 1e-13, {"central": 1e-11, "Fourier": 1e-11, "separable": 1e-11}
+#: Half a box that holds the law, with no leak; and what is allowed of the change of the mass, by sums that telescope and by expansions:
+#: they are cut at 3e-14 of hundreds of coefficients.
+WHOLE, TELESCOPED, EXPANDED = (7.0, False), 1e-13, {"central": 1e-11, "Fourier": 1e-11, "separable": 1e-11}
 
 
 @lru_cache(maxsize=4)
@@ -244,18 +232,27 @@ def _masses(case: str, half: float, cells: int) -> dict[tuple[str, int], Array]:
 
 @study(
     "grid2d.mass",
-    variants={"stated": (7.0, False), "box of three deviations": (2.2, False), "a billionth leaks": (7.0, True)},
+    variants={"stated": WHOLE, "box of three deviations": (2.2, False), "a billionth leaks": (7.0, True)},
     cases=("steady", "moving"),
 )
 def mass(variant: tuple[float, bool], case: str, size: Size, seed: int) -> Evidence:
     """Every scheme, with one step and with four."""
     half, leaks = variant
-    found = {}
+    found, last = {}, {}
     for (name, steps), masses in _masses(case, half, size.cells(72)).items():
-        left = masses * (1 - LEAK * leaks) ** np.arange(len(masses))
-        found[f"{name}, {steps} steps"] = float(np.abs(left - masses[0]).max()) / EXPANDED.get(name, TELESCOPED)
+        lost = np.abs(masses * (1 - LEAK * leaks) ** np.arange(len(masses)) - masses[0])
+        last[name] = lost[1:]
+        found[f"{name}, {steps} steps"] = float(lost.max()) / EXPANDED.get(name, TELESCOPED)
     worst = max(found, key=lambda name: found[name])
-    return below(found, 1.0, f"nearest to its bar: {worst}, {found[worst]:.2g} of it")
+    kinds = [np.max([last[name] for name in SCHEMES if (name in EXPANDED) == kind], axis=0) for kind in (False, True)]
+    lines = (
+        {"stated, sums": kinds[0], "stated, expansions": kinds[1]}
+        if variant == WHOLE
+        else {"worst": np.max(kinds, axis=0)}
+    )
+    bounds = {"bound of sums": TELESCOPED, "bound of expansions": EXPANDED["central"]}
+    chart = kept(np.arange(1, 5) / 4, lines, bounds)
+    return below(found, 1.0, f"nearest to its bar: {worst}, {found[worst]:.2g} of it", chart)
 
 
 def _planned(problem: fpk.Problem, case: str, grid: ProductGrid) -> ProductDiscretisation:
@@ -293,6 +290,7 @@ def _ahead(case: str, cells: int) -> ProductMarginals:
     return fpk.solve(problem, square(5.0, cells), times=list(np.linspace(0.0, 1.0, 21)), steps=20, scheme=POSITIVE)
 
 
+WAYS = "From the way there to the way back", "L¹ distance"
 #: What the ratios are made of, from the densities at the stored times.
 RATIOS: dict[str, Callable[[Array], Array]] = {
     "stated": lambda p: p,
@@ -305,11 +303,14 @@ RATIOS: dict[str, Callable[[Array], Array]] = {
 
 @study("grid2d.round-trip", variants=RATIOS, cases=("25:1", "moving tensor"))
 def round_trip(variant: Callable[[Array], Array], case: str, size: Size, seed: int) -> Evidence:
-    """The L¹ distance between the start and where the way there and back ends."""
+    """The L¹ distance between the start and where the way there and back ends; drawn at every step."""
     ahead = _ahead(case, size.cells(48))
     steps = ReversedSteps(ahead.plan.stepper, ahead.times, variant(ahead.densities))
-    home = next(q for _, q in steps.run(ahead.densities[-1], (1.0,), 1))
-    return below({"L¹ of the start": l1(home, ahead.densities[0], ahead.grid)}, ROUNDING, f"reversal of {ahead.source}")
+    t = ahead.times[-2::-1]
+    back = steps.run(ahead.densities[-1], tuple(ahead.times[-1] - s for s in t), 1)
+    apart = [l1(q, p, ahead.grid) for (_, q), p in zip(back, ahead.densities[-2::-1], strict=True)]
+    chart = kept(np.array(t), {"stated": np.array(apart)}, {"bound": ROUNDING}, WAYS)
+    return below({"L¹ of the start": apart[-1]}, ROUNDING, f"reversal of {ahead.source}", chart)
 
 
 #: 1 − 1/√2 of the alternating scheme times this.
@@ -328,7 +329,7 @@ def stability(variant: float, case: str, size: Size, seed: int) -> Evidence:
         stepper: Any = discretised(problem, grid, until=1.0, steps=1, scheme=SCHEMES[name]).stepper
         if name == "alternating":
             stepper.limits = tuple((courant, variant * theta) for courant, theta in stepper.limits)
-        norms, p = [1.0], _single(grid) * grid.volume
+        norms, p = [1.0], single(grid) * grid.volume
         for _ in range(COUNT):
             p = stepper.advanced(p, 0.0, length * grid.spacings[0] ** 2)
             norms.append(float(np.linalg.norm(p)))

@@ -22,7 +22,9 @@ C, R = Outcome.CONFIRMED, Outcome.REFUTED
 #: False alarms of the error bars, over all points together.
 ALPHA = 1e-6
 SINCE, UNTIL = 0.6, 1.0
-POINTS = np.linspace(-1.2, 2.6, 10)[:, None]
+#: Where densities are drawn, and which of these places are looked at: neighbours say the same again.
+DRAWN, ASKED = np.linspace(-1.2, 2.6, 37)[:, None], slice(None, None, 4)
+POINTS = DRAWN[ASKED]
 
 
 def _spring(drift: float = 1.0, variance: float = 1.0) -> fpk.Problem:
@@ -102,18 +104,23 @@ def density(variant: Slip, case: str, size: Size, seed: int) -> Evidence:
     kernel = _spring(variant.drift, variant.variance)
     extrapolated = case.startswith("extrapolated")
     found = marginal_density(
-        CASES[case](size, seed), kernel, points=POINTS, since=SINCE, until=UNTIL, extrapolated=extrapolated
+        CASES[case](size, seed), kernel, points=DRAWN, since=SINCE, until=UNTIL, extrapolated=extrapolated
     )
-    excess = _excess(found, variant)
+    asked = found[ASKED]
+    excess = _excess(asked, variant)
     names = tuple(f"{what}({x:.3g})" for what in ("p", "score") for x in POINTS[:, 0])
-    source = f"deviations in quantiles of Student's t, {found}"
+    source = f"deviations in quantiles of Student's t, {asked}"
     return Evidence(
-        fpk.Estimate(excess, np.zeros(len(excess)), source=source), zero_estimate(len(excess)), names, _curves(found)
+        fpk.Estimate(excess, np.zeros(len(excess)), source=source),
+        zero_estimate(len(excess)),
+        names,
+        _curves(found, variant),
     )
 
 
-def _curves(found: DensityEstimate) -> dict[str, Array]:
-    return {"x": POINTS[:, 0], "t": np.array([UNTIL]), "first": found.value, "second": LAW.density(POINTS)}
+def _curves(found: DensityEstimate, slip: Slip) -> dict[str, Array]:
+    curves = {"x": DRAWN[:, 0], "t": np.array([UNTIL]), "first": found.value, "second": LAW.density(DRAWN)}
+    return curves | {"error": found.standard_error, "budget": slip.budget * found.step_bias}
 
 
 # -- error bars ---------------------------------------------------------------------------------------------------------

@@ -75,6 +75,17 @@ def densities(shift: float) -> Evidence:
     return Evidence(first, second, ("a", "b", "c", "d"), curves, charts=(chart,))
 
 
+def sampled(shift: float) -> Evidence:
+    """As of particles: with standard errors and a budget, and a trace that controls are drawn into."""
+    x = np.linspace(-3, 3, 61)
+    first, second = np.exp(-((x - shift) ** 2)), np.exp(-(x**2))
+    curves = {"x": x, "t": np.ones(1), "first": first, "second": second, "error": 0.01 + 0 * x, "budget": 0.03 * second}
+    t, drawn = np.linspace(0.1, 1, 9), {"log_y": True, "with_controls": True}
+    least = Chart("Least", "t", "value", (Series("stated", t, -shift * t, kind="line"),), even_within=1e-9, **drawn)
+    mass = Chart("Mass", "t", "|change|", (Series("stated", t, shift * t + 1e-9, kind="line"),), **drawn)
+    return replace(densities(shift), curves=curves, charts=(least, mass))
+
+
 def levels(order: float, *, noise: float = 0.0, floor: float = 1e-7) -> Evidence:
     errors = H**order + (0.0 if noise else floor)
     covariance = noise**2 * np.diag(errors**2) if noise else None
@@ -97,6 +108,7 @@ def everything() -> list[Judged]:
     """Claims of all kinds, drawings of all kinds, failures of all kinds, in two studies."""
     groups = [
         settled("S0.E1", "equality", {"stated": densities(1e-7), "score + 2 %": densities(0.2), "sign": densities(0.5)}, "studies.one"),
+        settled("S0.E7", "equality", {"stated": sampled(1e-7), "score + 2 %": sampled(0.2), "sign": sampled(0.5)}, "studies.one"),
         settled("S0.E2", "order", {"stated": levels(2.0), "half the field": levels(1.0)}, "studies.one"),
         settled("S0.E3", "order", {"stated": levels(2.0, noise=0.01), "half the field": levels(1.0, noise=0.01)}, "studies.two"),
         settled("S0.E4", "bound", {"stated": value(-0.2), "outside": value(0.3), "unclear": value(0.0)}, "studies.two"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,15 @@ from fpk.catalogue import Catalogue
 from fpk.charts import Chart, Series
 from fpk.errors import ProblemError
 from fpk.figures import chart_figures
+from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.records import Judged, judged
 from fpk.reporting import write_report
 from fpk.runner import Done
+from fpk.store import Store
 from fpk.study import Claim, Evidence, Study
 from fpk.svg import COLOURS, compacted
-from fpk.tables import charted
+from fpk.tables import charted, charts_of
 from fpk.tasks import Task
 from fpk.verdict import Outcome
 
@@ -55,7 +58,7 @@ def test_empty_series_and_plain_lists_are_allowed() -> None:
 
 
 def test_an_unknown_kind_lists_the_known_ones() -> None:
-    with pytest.raises(ProblemError, match="points, line, reference"):
+    with pytest.raises(ProblemError, match="points, line, reference, control"):
         Series("rate", THREE, THREE, kind="bars")
 
 
@@ -239,6 +242,100 @@ def test_empty_constant_and_infinite_series_are_drawn(series: Series, log: bool,
     svg = chart_figures(group(Chart("t", "x", "y", (series,), log_y=log, x_names=names)))[0]
     assert "nan" not in svg
     assert ElementTree.fromstring(svg) is not None
+
+
+# -- controls, and both signs ------------------------------------------------------------------------------------------
+
+T = np.linspace(0.1, 1.0, 19)
+
+
+def trace(values: Array, *, title: str = "Mass", with_controls: bool = True, even_within: float = 0.0) -> Chart:
+    own = Series("own", T, values, kind="line")
+    bound = Series("bound", T[[0, -1]], np.full(2, 1e-12), kind="reference")
+    return Chart(title, "t", "lost", (own, bound), log_y=True, even_within=even_within, with_controls=with_controls)
+
+
+def traced(cases: tuple[str, ...] = ("",), **charts: Chart) -> list[Judged]:
+    """A claim whose variants hand over charts of their own; underscores stand for spaces."""
+    names = {name: name.replace("_", " ").replace("two percent", "+ 2 %") for name in charts}
+    expected = {name: CONFIRMED if name == "stated" else REFUTED for name in names.values()}
+    claim = Claim("grid.x", "bound", "Mass is kept.", "p", "here", expected)
+    compute: Any = traced
+    study = Study(claim.id, compute, dict.fromkeys(expected), cases, 1, False, "studies.synthetic")
+    done = []
+    for case in cases:
+        for name, chart in charts.items():
+            events = 900 if name == "stated" else 9000
+            first, what = held([Limited("rate", Rate(events, 10**6), at_most=1.3e-3)], source="repeats")
+            task = Task("studies", claim.id, names[name], case, "quick", 7, "0" * 64)
+            done.append(Done(task, Evidence(first, zero_estimate(1), what, charts=(chart,)), {"versions": {}}))
+    return judged(Catalogue(Path("studies"), {claim.id: claim}, (study,)), done)
+
+
+def test_controls_are_drawn_into_charts_that_ask_for_them_near_misses_first() -> None:
+    given = {
+        name: trace(10.0**-k + 0 * T) for k, name in enumerate(("stated", "sign", "half", "none", "flux_two_percent"))
+    }
+    ((_, chart),) = charts_of(traced(**given))
+    assert [(one.name, one.kind) for one in chart.series] == [
+        ("own", "line"), ("flux + 2 %", "control"), ("sign", "control"), ("half", "control"), ("bound", "reference")
+    ]  # fmt: skip
+    root = ElementTree.fromstring(chart_figures(traced(**given))[0])
+    assert {"own", "flux + 2 %", "sign", "half", "bound"} <= set(texts(root))
+    assert len(dashes(root)["control"]) == 3
+    assert not dashes(root)["control"] & dashes(root)["first"]
+
+
+def test_tables_and_words_tell_of_the_controls_too() -> None:
+    records = traced(stated=trace(1e-15 + 0 * T), sign=trace(0.1 * T))
+    (table,) = charted(records)
+    assert {row[0] for row in table.rows} == {"own", "sign", "bound"}
+    said = next(e.text or "" for e in ElementTree.fromstring(chart_figures(records)[0]).iter("desc"))
+    assert "sign: 19 places, 0.01 to 0.1, x 0.1 to 1. bound: 1e−12 throughout." in said
+
+
+@pytest.mark.parametrize("other", [{"title": "Least"}, {"with_controls": False}])
+def test_charts_of_other_titles_and_that_do_not_ask_stay_alone(other: dict[str, Any]) -> None:
+    stated = trace(T, with_controls=other.get("with_controls", True))
+    ((_, chart),) = charts_of(traced(stated=stated, sign=trace(T, **other)))
+    assert [one.name for one in chart.series] == ["own", "bound"]
+
+
+def test_each_case_has_the_controls_of_its_own() -> None:
+    records = traced(("line", "ring"), stated=trace(T), sign=trace(2 * T))
+    ring = [j for j in records if j.record.case == "ring" and not j.record.stated]
+    lone = [j for j in records if j not in ring]
+    assert [len(chart.series) for _, chart in charts_of(lone)] == [3, 2]
+
+
+def test_several_lines_of_a_control_are_told_apart() -> None:
+    double = replace(trace(T), series=(Series("low", T, T, kind="line"), Series("high", T, 2 * T, kind="line")))
+    ((_, chart),) = charts_of(traced(stated=trace(T), sign=double))
+    assert [one.name for one in chart.series] == ["own", "sign: low", "sign: high", "bound"]
+
+
+def test_both_signs_stand_on_their_sides_of_zero() -> None:
+    """Ticks tell where zero is and how far a decade reaches; words stand a little lower than their ticks."""
+    root = drawn(trace(np.where(T < 0.5, -0.1, 1e-30), even_within=1e-12))
+    ticks = {word: y - 0.35 * 11.5 for word, (_, y) in texts(root).items() if word in ("0", "−1e−8", "−0.01")}
+    decade = (ticks["−0.01"] - ticks["−1e−8"]) / 6
+    paths = [e.get("d", "") for e in root.iter("path") if "--first" in e.get("style", "")]
+    y = [place for _, place in places_of(max(paths, key=len))]
+    assert max(y) == pytest.approx(ticks["−0.01"] + decade, abs=0.6)
+    assert min(y) == pytest.approx(ticks["0"], abs=0.6)
+
+
+def test_charts_come_back_from_the_store_as_they_were(tmp_path: Path) -> None:
+    chart = trace(T, even_within=1e-12)
+    first, names = held([Limited("rate", Rate(9, 10**6), at_most=1.3e-3)], source="repeats")
+    Store(tmp_path).save("a" * 64, Evidence(first, zero_estimate(1), names, charts=(chart,)), {})
+    loaded = Store(tmp_path).load("a" * 64)
+    assert loaded is not None
+    (back,) = loaded[0].charts
+    assert (back.even_within, back.with_controls, back.log_y) == (1e-12, True, True)
+    assert [(one.name, one.kind, one.y.tolist()) for one in back.series] == [
+        (one.name, one.kind, one.y.tolist()) for one in chart.series
+    ]
 
 
 def test_hostile_words_of_a_chart_do_nothing(tmp_path: Path) -> None:

@@ -155,6 +155,41 @@ def test_a_density_with_an_edge_breaks_the_implicit_objective_by_its_boundary_te
     assert gap[0, 0] == pytest.approx(ends[1] - ends[0], rel=1e-6)
 
 
+def test_the_boundary_term_mends_the_implicit_objective_in_a_rectangle() -> None:
+    """Density (1 + x)(2 + y)/9 on [0, 1] × [0, 2]: the linear part is then ∫ φ (∇p)ᵀ dx, integrated with symbols."""
+    import sympy as sp
+
+    u, v = sp.symbols("u v")
+    p = (1 + u) * (2 + v) / 9
+    z, w = (np.array(part) for part in np.polynomial.legendre.leggauss(6))
+    x, y = 0.5 * (1 + z), 1 + z
+    inside = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+    density = lambda at: (1 + at[:, 0]) * (2 + at[:, 1]) / 9  # noqa: E731
+    sides = {
+        (-1, 0): (0 * y, y, w),
+        (1, 0): (0 * y + 1, y, w),
+        (0, -1): (x, 0 * x, w / 2),
+        (0, 1): (x, 0 * x + 2, w / 2),
+    }
+    walls = np.concatenate([np.stack([a, b], axis=1) for a, b, _ in sides.values()])
+    areas = np.concatenate([lengths for *_, lengths in sides.values()])
+    normals = np.repeat(np.array([*sides], float), len(w), axis=0)
+    features = Hermite(2, mean=[0.0, 0.0], std=1.0)
+    points, edge = Points(inside, np.kron(w / 2, w) * density(inside)), Points(walls, areas * density(walls))
+    mended = objectives.implicit(features, points) + objectives.boundary(features, edge, normals)
+    known = [sp.Integer(1), v, u, (v**2 - 1) / sp.sqrt(2), u * v, (u**2 - 1) / sp.sqrt(2)]
+    at = {u: 0.3, v: 1.7}
+    np.testing.assert_allclose(features(np.array([[0.3, 1.7]]))[0], [float(f.subs(at)) for f in known], rtol=1e-12)
+    for b, f in zip(mended.b, known, strict=True):
+        slopes = [sp.integrate(f * sp.diff(p, along), (u, 0, 1), (v, 0, 2)) for along in (u, v)]
+        np.testing.assert_allclose(b, np.array(slopes, float), atol=1e-12)
+    assert abs(objectives.implicit(features, points).b - mended.b).max() > 0.1
+    with pytest.raises(ProblemError, match="outward unit normal"):
+        objectives.boundary(features, edge, 2 * normals)
+    with pytest.raises(ProblemError, match="outward unit normal"):
+        objectives.boundary(features, edge, normals[:, :1])
+
+
 def test_quadrature_over_time_of_timed_features_is_the_sum_over_its_times(rng: np.random.Generator) -> None:
     timed = Timed(FEATURES[1], 2, 0.1, 1.0)
     data = LINE.sample(40, rng)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.interpolate import make_interp_spline
 from scipy.special import eval_legendre
 
 from fpk.errors import ComparisonError
@@ -79,3 +80,16 @@ def test_a_panel_without_thresholds_is_a_panel():
     assert panel.times == (0.5,)
     assert isinstance(block, LegendreBlock)
     assert ThresholdBlock(0.5, np.ones(1), np.zeros(2)).names == ("P(X ≤ 0) at t=0.5",) * 2
+
+
+@pytest.mark.parametrize("count", [12, 2049])
+def test_the_reference_is_scipys_quintic_interpolant_with_its_derivatives(count):
+    rng = np.random.default_rng(0)
+    knots, levels = np.linspace(-2.0, 5.0, count), np.sort(rng.random(count))
+    block, spline = LegendreBlock(0.0, np.ones(1), knots, levels, degree=1), make_interp_spline(knots, levels, k=5)
+    y = np.concatenate([knots, rng.uniform(-2, 5, 4000)])
+    np.testing.assert_allclose(block.reference(y), np.clip(spline(y), 0, 1), rtol=0, atol=1e-13)
+    y = y[np.abs(y - 1.5) < 3.4999]  # at the ends the functionals stop
+    for found, nu in zip(block.derivatives(y[:, None]), (1, 2), strict=True):
+        expected = 2 * np.sqrt(3) * spline(y, nu)
+        np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-11 * np.abs(expected).max())

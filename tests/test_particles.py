@@ -527,13 +527,6 @@ def test_the_same_noise_makes_a_small_change_of_the_drift_visible(seed: int) -> 
     assert coupled.standard_error.max() < 0.05 * independent.standard_error.max()
 
 
-def test_a_histogram_shows_the_density(seed: int) -> None:
-    run = fpk.simulate(ornstein_uhlenbeck(), particles=200_000, steps=32, times=[1.0], seed=seed)
-    x = np.linspace(-1.5, 2.5, 241)
-    drawn, law = run.density_on(x, 1.0), fpk.exact(ornstein_uhlenbeck(), times=[1.0]).law(1.0)
-    assert np.max(np.abs(drawn - law.density(x[:, None]))) < 0.1 * law.density(x[:, None]).max()
-
-
 def test_a_pilot_law_is_close_to_the_law(seed: int) -> None:
     run = fpk.simulate(ornstein_uhlenbeck(), particles=20_000, steps=32, times=[1.0], seed=seed)
     law, x = fpk.exact(ornstein_uhlenbeck(), times=[1.0]).law(1.0), np.linspace(-1, 2, 50)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -137,3 +139,21 @@ def test_clocks_agree_with_adaptive_quadrature(rate):
     elapsed = _integrated(lambda t: float(rate(t)), 1.0)
     for a, b in [(0.0, 1.0), (0.2, 0.21), (0.9, 0.9001), (0.0, 1e-3)]:
         assert elapsed(a, b) == pytest.approx(quad(rate, a, b, epsabs=0, epsrel=1e-13, points=[0.37])[0], rel=1e-10)
+
+
+@pytest.mark.parametrize("cells", [3, 7, 12, 41])
+@pytest.mark.parametrize("around", [False, True], ids=["line", "ring"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_banded_solves_are_those_of_the_dense_matrix(cells, around, transposed):
+    rng = np.random.default_rng(0)
+    rows: Any = rng.normal(size=(7, cells)) + 0j
+    p = rng.normal(size=cells)
+    rows[3] += 12
+    rows = rows + 1j * rng.normal(size=rows.shape) if around else rows.real
+    matrix = np.zeros((cells, cells), rows.dtype)
+    for k in range(-3, 4):
+        for i in range(cells):
+            if around or 0 <= i + k < cells:
+                matrix[i, (i + k) % cells] += rows[k + 3, i]
+    solved = (stepping.periodic_solver if around else stepping._banded_solver)(rows)(p, transposed)
+    np.testing.assert_allclose(solved, np.linalg.solve(matrix.T if transposed else matrix, p), rtol=1e-12, atol=1e-12)

@@ -9,12 +9,16 @@ from fpk.errors import ProblemError
 from fpk.fokker_planck.solver import solve
 from fpk.grids import Grid
 from fpk.laws import Gaussian, GaussianMixture
+from fpk.particles.clock import Clock
+from fpk.particles.engine import Engine
+from fpk.particles.motion import Motion
+from fpk.particles.schemes import EulerMaruyama
 from fpk.particles.simulation import simulate
 from fpk.problem import Problem, noising
 from fpk.refinement import refine
 from fpk.schedules import VPSchedule
 from fpk.tracing import traceable
-from fpk.transformations import probability_flow, reverse_time, velocity, with_noise
+from fpk.transformations import probability_flow, retimed, reverse_time, velocity, with_noise
 from fpk.verdict import Outcome
 
 X = np.linspace(-2, 2, 9)[:, None]
@@ -159,6 +163,59 @@ def test_a_reversed_problem_with_a_varying_matrix_is_compiled_as_it_is_called():
     )
     first, second = (simulate(p, particles=300, steps=3, times=[0.3], seed=1).samples(0.3) for p in (back, called))
     np.testing.assert_allclose(first, second, atol=1e-9)
+
+
+# -- other clocks ------------------------------------------------------------------------------------------------------
+
+FALLING, RISING = lambda t: T * (1 - t) ** 2, lambda t: T * (0.2 + 0.8 * t**2)
+
+
+def test_a_clock_that_runs_back_evenly_is_reverse_time():
+    """Also with noise that depends on place and time, and with a matrix."""
+    state = Problem("-x", lambda x, t: 1 + 0.3 * t + 0.2 * np.sin(x), initial=Gaussian(0.0, 1.0))
+    plane = Problem(lambda x, t: -x, [[1.0, 0.4], [0.0, 0.5]], initial=Gaussian([0.0, 0.0], 1.0))
+    for problem, x in ((state, X), (plane, np.array([[0.3, -1.0], [2.0, 0.4]]))):
+        score = lambda x, t: -(1 + t) * x  # noqa: E731
+        for noise in (None, 0.0, 0.7):
+            back = reverse_time(problem, score, initial=problem.initial, noise=noise)
+            again = retimed(problem, score, clock=lambda t: 1 - t, initial=problem.initial, noise=noise)
+            np.testing.assert_allclose(again.drift(x, 0.3), back.drift(x, 0.3), rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(again.diffusion(x, 0.3), back.diffusion(x, 0.3), rtol=1e-10)
+
+
+def test_a_rising_clock_asks_nothing_of_the_score():
+    """dX = k̇ f dt + √k̇ g dW, f and g at k(t)."""
+    problem = Problem("t*x", lambda t: 1 + t, initial=Gaussian(0.0, 1.0), horizon=3.0)
+    told = retimed(problem, lambda x, t: np.full_like(x, 7.0), clock=lambda t: 3 * t**2, initial=problem.initial)
+    np.testing.assert_allclose(told.drift(X, 0.5), 3.0 * 0.75 * X, rtol=1e-10)
+    assert float(told.diffusion(X, 0.5)) == pytest.approx(3**0.5 * 1.75)
+
+
+@pytest.mark.parametrize("noise", [None, 0.0, lambda t: 1.3 - t], ids=["g", "flow", "free"])
+@pytest.mark.parametrize("clock", [FALLING, RISING], ids=["falling", "rising"])
+def test_with_another_clock_the_laws_are_those_at_its_times(clock, noise):
+    told = retimed(FORWARD, EXACT.score, clock=clock, initial=EXACT.law(clock(0.0)), noise=noise)
+    law = LawMarginals({0.6: EXACT.law(clock(0.6))}, (0.6,), source="law at k(t)")
+    found = refine(lambda k: solve(told, Grid(-6, 6, 80 * k), times=[0.6], steps=12 * k))
+    assert compare(found, law, tolerance=2e-3).outcome is Outcome.CONFIRMED
+
+
+def test_a_clock_is_compiled_as_it_is_called():
+    told = retimed(FORWARD, EXACT.score, clock=FALLING, pace=lambda t: -2 * T * (1 - t), initial=EXACT.law(T))
+    assert retimed(FORWARD, EXACT.score, clock=FALLING, initial=EXACT.law(T)).drift(X, 0.0) == pytest.approx(
+        told.drift(X, 0.0)
+    )
+    called = Problem(lambda x, t: told.drift(x, t), told.diffusion.given, initial=told.initial)
+    clock = Clock.even((0.8,), steps=3, levels=1)
+    engines = [Engine(Motion(p, EulerMaruyama()), clock, 300, 0, 1, 1) for p in (told, called)]
+    assert [engine.traced is not None for engine in engines] == [True, False]
+    np.testing.assert_allclose(*(engine.run() for engine in engines), atol=1e-9)
+
+
+def test_a_clock_that_leaves_the_problems_time_is_refused():
+    for clock in (lambda t: 1.0 - t, lambda t: T * (t - 0.5)):
+        with pytest.raises(ProblemError, match=r"between 0 and the problem's horizon 0\.2, got k\(0\)"):
+            retimed(FORWARD, EXACT.score, clock=clock, initial=DATA)
 
 
 def test_negative_free_noise_is_refused():

@@ -189,6 +189,8 @@ def _affine_maps(law: GaussianMixture, kind: str, schedule: Schedule, t: float) 
 
 def _averaged(shares: Array, maps: Array, x: Array) -> Array:
     """Σ_m r_m (A_m x + a_m), from the responsibilities r_m, shape (m, n)."""
+    if x.shape[1] == 1:
+        return reduce(add, shares * (maps[:, 0, :1] * x[:, 0] + maps[:, 0, 1:]))[:, None]
     return reduce(add, (share[:, None] * _affine(part, x) for share, part in zip(shares, maps, strict=True)))
 
 

@@ -9,7 +9,7 @@ unconditional one; that of Ho and Salimans (2022), equation 6, is (1 + w') s_c â
 with all conversions between kinds: the fields may be of any.
 
 At t = 0 the guided fields are the scores of p_c^w p_u^{1âˆ’w} and of p(x) p(y | x)^S, up to constants. At t > 0 they are in general not the
-scores of those laws noised, and which law a guided sampler ends in is not said here.
+scores of those laws noised: which law a sampler guided by a classifier ends in is told by :mod:`fpk.models.classifiers`.
 """
 
 from __future__ import annotations

@@ -21,11 +21,14 @@ from fpk.figures.drawing import STYLE, WIDTH, as_svg, by_case, decade_ticks, she
 from fpk.laws import Array
 from fpk.records import Judged
 from fpk.svg import COLOURS
+from fpk.tables import charts_of
 from fpk.verdict import Outcome
 from fpk.wording import number_text, one_line
 
 _COLOURS = ("first", "second", "confirmed", "control", "ink", "undecided", "refuted")
 _SHAPES = ("o", "D", "s", "^", "v", "X", "P")
+#: Of controls, which share one colour.
+_DOTS = ((0, (1, 1.5)), (0, (1, 3.5)), (0, (4, 1.5, 1, 1.5)))
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (9, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 3)))
 #: Lines of at most so many points show them.
 _FEW = 16
@@ -50,9 +53,7 @@ def chart_figures(group: Sequence[Judged]) -> list[str]:
     return [
         _chart_figure(chart, f"{judged.record.id}, {_origin(judged)}", judged.record.case if len(cases) > 1 else "")
         for own in cases.values()
-        for judged in own
-        if judged.record.stated and judged.evidence is not None
-        for chart in judged.evidence.charts
+        for judged, chart in charts_of(own)
     ]
 
 
@@ -64,6 +65,9 @@ def described(chart: Chart) -> str:
     """A chart in words: its axes, and for every series where it goes."""
     parts = [f"{chart.y_label or 'value'} against {chart.x_label or 'class'}."]
     for one in chart.series:
+        if one.kind == "reference" and len(one.y) and np.ptp(one.y) == 0:
+            parts.append(f"{one.name}: {number_text(float(one.y[0]))} throughout.")
+            continue
         ranges = f"{_range(one.y)}, x {_range(one.x)}" if not chart.x_names else _range(one.y)
         parts.append(f"{one.name}: {len(one.x)} {'points' if one.kind == 'points' else 'places'}, {ranges}.")
     return " ".join([*parts, *(f"{word} at {number_text(x)}." for word, x in chart.marks.items())])
@@ -152,7 +156,7 @@ def _draw_plane(axes: Axes, chart: Chart) -> None:
     x_limits, y_limits = _x_limits(chart), _y_limits(chart)
     axes.set(xlabel=one_line(chart.x_label, 60), ylabel=textwrap.fill(one_line(chart.y_label, 60), 34))
     _scale(axes, "x", x_limits, log=chart.log_x, count=6)
-    _scale(axes, "y", y_limits, log=chart.log_y, count=5)
+    _scale(axes, "y", y_limits, log=chart.log_y, count=5, even=chart.even_within)
     axes.grid(axis="y", color=COLOURS["rule"], lw=0.6)
     for word, x, row, place in _placed_marks(chart):
         axes.axvline(x, color=COLOURS["muted"], lw=1.2, ls=(0, (3, 2)))
@@ -167,7 +171,7 @@ def _draw_categories(axes: Axes, chart: Chart) -> None:
     """One row for each category, top to bottom, and y to the right."""
     limits, names = _y_limits(chart), chart.x_names
     axes.set(ylim=(len(names) - 0.5, -0.5), xlabel=one_line(chart.y_label, 60))
-    _scale(axes, "x", limits, log=chart.log_y, count=5)
+    _scale(axes, "x", limits, log=chart.log_y, count=5, even=chart.even_within)
     axes.set_yticks(range(len(names)), [_category(name) for name in names])
     axes.tick_params(axis="y", labelcolor=COLOURS["ink"])
     axes.grid(axis="x", color=COLOURS["rule"], lw=0.6)
@@ -176,12 +180,14 @@ def _draw_categories(axes: Axes, chart: Chart) -> None:
         _draw(axes, _Drawn(one, look, limits, axes.transData + below, upright=False))
 
 
-def _scale(axes: Axes, name: str, limits: tuple[float, float], *, log: bool, count: int) -> None:
-    """Limits, scale and ticks of the axis ``x`` or ``y``."""
-    axes.set(**{f"{name}scale": "log" if log else "linear", f"{name}lim": limits})
+def _scale(axes: Axes, name: str, limits: tuple[float, float], *, log: bool, count: int, even: float = 0.0) -> None:
+    """Limits, scale and ticks of the axis ``x`` or ``y``; logarithmic on both sides of zero if evenly drawn around it."""
+    both = {"linthresh": even, "linscale": 0.5} if log and even else {}
+    (axes.set_xscale if name == "x" else axes.set_yscale)("symlog" if both else "log" if log else "linear", **both)
+    axes.set(**{f"{name}lim": limits})
     axis = axes.xaxis if name == "x" else axes.yaxis
     if log:
-        decade_ticks(axis, *limits)
+        decade_ticks(axis, *limits, even=even)
     else:
         axis.set_major_locator(MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]))
         axis.set_major_formatter(lambda value, _: tick_text(round(value, 12)))
@@ -199,6 +205,10 @@ def _y_limits(chart: Chart) -> tuple[float, float]:
     """Limits that hold every value and bar; bars that reach far down a logarithmic axis are cut a decade below the values."""
     y = [np.asarray(one.y, float) for one in chart.series]
     bars = [np.asarray(bar, float) for one in chart.series for bar in (one.lower, one.upper)]
+    if chart.log_y and chart.even_within:
+        ends = [v for own in (*y, *bars) for v in own[np.isfinite(own)]]
+        least, most, even = min(ends, default=0.0), max(ends, default=0.0), chart.even_within
+        return float(min(2 * least, -even)), float(max(2 * most, even))
     if chart.log_y:
         lowest = min((v.min() for own in (*y, *bars[1::2]) if len(v := own[own > 0])), default=0.1)
         bars = [bar[bar > lowest / 10] for bar in bars]
@@ -262,17 +272,20 @@ class _Drawn:
 
 def _dressed(chart: Chart) -> Iterator[tuple[Series, _Look, float]]:
     """Every series with its look, and by how much it steps aside where points would cover each other."""
-    own = [one for one in chart.series if one.kind != "reference"]
+    own = [one for one in chart.series if one.kind in ("points", "line")]
     beside = own if chart.x_names else [one for one in own if one.kind == "points"]
     places = np.concatenate([np.asarray(one.x, float) for one in beside]) if beside else np.zeros(0)
     crowded = len(np.unique(places)) < len(places)
     room = 16 if chart.x_names else 30
     step = min(5.0, room / max(len(beside), 1)) if crowded else 0.0
-    quiet = 0
+    quiet = dotted = 0
     for k, one in enumerate(chart.series):
         if one.kind == "reference":
             yield one, _Look(str(k), "muted", "", _DASHES[1 + quiet % 5]), 0.0
             quiet += 1
+        elif one.kind == "control":
+            yield one, _Look(str(k), "control", _SHAPES[-1 - dotted % 7], _DOTS[dotted % 3]), 0.0
+            dotted += 1
         else:
             j = own.index(one)
             look = _Look(str(k), _colour(one.name, j), _SHAPES[j % 7], _DASHES[j % 7])
@@ -288,7 +301,7 @@ def _colour(name: str, j: int) -> str:
 def _draw(axes: Axes, drawn: _Drawn) -> None:
     if drawn.series.kind == "reference":
         _draw_reference(axes, drawn)
-    elif drawn.series.kind == "line" and drawn.upright:
+    elif drawn.series.kind in ("line", "control") and drawn.upright:
         _draw_line(axes, drawn)
     else:
         _draw_points(axes, drawn)

@@ -95,8 +95,15 @@ def decades(lower: float, upper: float) -> list[float]:
     return ticks
 
 
-def decade_ticks(axis: Axis, lower: float, upper: float) -> None:
-    """The decades at a logarithmic axis of matplotlib's."""
-    ticks = decades(lower, upper)
+def _both_sides(lower: float, upper: float, even: float) -> list[float]:
+    """Zero and at most three decades to each of its sides, those of ``even`` left out: they are too near."""
+    sides = [(sign, size) for sign, size in ((-1.0, -lower), (1.0, upper)) if size >= 100 * even]
+    found = [sign * tick for sign, size in sides for tick in decades(10 * even, size)[::-1][::2]]
+    return sorted([0.0, *found])
+
+
+def decade_ticks(axis: Axis, lower: float, upper: float, *, even: float = 0.0) -> None:
+    """The decades at a logarithmic axis of matplotlib's; on both sides of zero where it is even around it."""
+    ticks = _both_sides(lower, upper, even) if even else decades(lower, upper)
     axis.set_ticks(ticks, labels=[tick_text(tick) for tick in ticks])
     axis.set_ticks([], minor=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,11 +65,19 @@ class Frame:
         (left, right), (bottom, top) = self.placed(np.array(x), np.array(y))
         self.sheet.area(left, top, right - left, bottom - top, colour="noise", opacity=0.35, edge="muted")
 
-    def left_axis(self, label: str, *, count: int) -> None:
-        """The axis at the left with its name and about ``count`` numbers."""
+    def band(self, x: Array, lower: Array, upper: Array) -> None:
+        """Grey between two curves, outlined as :meth:`shade` is."""
+        across, up = self.placed(np.concatenate([x, x[::-1]]), np.concatenate([lower, upper[::-1]]))
+        self.sheet.patch(across, up, colour="noise", opacity=0.35, edge="muted")
+
+    def left_axis(self, label: str, *, count: int = 3, places: Mapping[float, str] | None = None) -> None:
+        """The axis at the left with its name and about ``count`` numbers, or these words at these places."""
         self.sheet.line(self.left, self.top, 0, self.bottom - self.top, colour="muted", width=0.8)
-        for tick in self._ticks(self.y, count, log=self.log_y):
-            self.sheet.text(self.left - 5, self.up(tick), tick_text(tick), colour="muted", anchor="end")
+        told = (
+            {tick: tick_text(tick) for tick in self._ticks(self.y, count, log=self.log_y)} if places is None else places
+        )
+        for tick, word in told.items():
+            self.sheet.text(self.left - 5, self.up(tick), word, colour="muted", anchor="end")
         self.sheet.text(13, (self.top + self.bottom) / 2, label, anchor="middle", upwards=True)
 
     def bottom_axis(self, label: str = "", *, count: int = 7) -> None:

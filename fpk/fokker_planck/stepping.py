@@ -14,10 +14,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fpk.fokker_planck.fluxes import Rates
 from fpk.laws import Array
@@ -84,12 +85,12 @@ ESDIRK4 = DiagonallyImplicit(
 
 
 class Factored:
-    """(I − c A) factored for repeated solves: LAPACK band LU, or sparse LU when the matrix wraps around."""
+    """(I − c A) factored for repeated solves by LAPACK's band LU."""
 
     def __init__(self, rates: Rates, c: float) -> None:
         w, rows = rates.width, -c * rates.rows
         rows[w] += 1.0
-        self._solve = periodic_solver(rows) if rates.periodic else _banded_solver(rows)
+        self._solve = (periodic_solver if rates.periodic else _banded_solver)(rows)
 
     def solve(self, p: Array, *, transposed: bool = False) -> Array:
         """(I − c A)⁻¹ p, or (I − c A)⁻ᵀ p."""
@@ -97,28 +98,44 @@ class Factored:
 
 
 def _banded_solver(rows: Array) -> Callable[[Array, bool], Array]:
-    from scipy.linalg.lapack import dgbtrf, dgbtrs  # type: ignore[attr-defined]
-
     w, n = len(rows) // 2, rows.shape[1]
-    band = np.zeros((3 * w + 1, n), order="F")
-    for k in range(-w, w + 1):
-        columns = slice(max(k, 0), n + min(k, 0))
-        band[2 * w - k, columns] = rows[w + k, max(-k, 0) : n - max(k, 0)]
-    lu, pivots, _ = dgbtrf(band, w, w, overwrite_ab=True)
-    return lambda p, transposed: dgbtrs(lu, w, w, p, pivots, trans=int(transposed))[0]
+    columns = np.zeros((n + 2 * w, 3 * w + 1))  # with w more at each end, for what the rows hold beyond the matrix
+    size = columns.itemsize
+    inside = np.ndarray(rows.shape, float, columns, offset=3 * w * size, strides=(3 * w * size, (3 * w + 1) * size))
+    inside[...] = rows
+    return _factored(columns[w : n + w].T, w)
 
 
 def periodic_solver(rows: Array) -> Callable[[Array, bool], Array]:
-    """Sparse LU of a matrix that wraps around, real or complex; called with the right side and whether to transpose."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.linalg import splu
+    """LU of a matrix that wraps around, real or complex; called with the right side and whether to transpose.
 
+    The ring is pressed flat, its cells taken in turn from both ends: neighbours within w are then neighbours within 2w.
+    """
     w, n = len(rows) // 2, rows.shape[1]
-    i = np.arange(n)
-    columns = np.concatenate([(i + k) % n for k in range(-w, w + 1)])
-    matrix: Any = coo_array((rows.ravel(), (np.tile(i, 2 * w + 1), columns)), shape=(n, n))
-    factors = splu(matrix.tocsc())
-    return lambda p, transposed: factors.solve(p.astype(rows.dtype), "T" if transposed else "N")
+    order, back, entries = _pressed(w, n)
+    columns = np.zeros((n, 6 * w + 1), rows.dtype)
+    np.add.at(columns.reshape(-1), entries, rows.ravel())
+    solved = _factored(columns.T, 2 * w)
+    return lambda p, transposed: solved(p[order], transposed)[back]
+
+
+@lru_cache(maxsize=64)
+def _pressed(w: int, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """The order of n cells around a ring pressed flat, its inverse, and where in a band the entries (2w + 1, n) of a matrix then stand."""
+    order = np.empty(n, np.intp)
+    order[::2], order[1::2] = np.arange((n + 1) // 2), n - 1 - np.arange(n // 2)
+    back, i = np.argsort(order), np.arange(n)
+    columns = back[np.stack([(i + k) % n for k in range(-w, w + 1)])]
+    return order, back, ((6 * w + 1) * columns + 4 * w + back - columns).ravel()
+
+
+def _factored(band: Array, w: int) -> Callable[[Array, bool], Array]:
+    """LU of a band matrix as LAPACK keeps it: entry (i, j) in row 2w + i − j of column j, the rows before the w-th left for fill-in."""
+    from scipy.linalg import get_lapack_funcs
+
+    factor, solve = get_lapack_funcs(("gbtrf", "gbtrs"), (band,))
+    lu, pivots, _ = factor(band, w, w, overwrite_ab=True)
+    return lambda p, transposed: solve(lu, w, w, p, pivots, trans=int(transposed))[0]
 
 
 class Steps(ABC):

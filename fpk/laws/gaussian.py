@@ -82,25 +82,17 @@ class GaussianMixture(Shown):
             raise ProblemError(
                 f"{len(self.weights)} weights but {len(self.means)} means: give one mean for each weight."
             )
-        if not (np.all(self.weights > 0) and abs(self.weights.sum() - 1) <= 1e-12):
+        if not ((self.weights > 0).all() and abs(self.weights.sum() - 1) <= 1e-12):
             raise ProblemError(f"weights must be positive and sum to 1, got {self.weights.tolist()}.")
-        if not (np.all(np.isfinite(self.means)) and np.all(np.isfinite(self.covariances))):
+        if not (np.isfinite(self.means).all() and np.isfinite(self.covariances).all()):
             raise ProblemError(
                 f"means and covariances must be finite, got {self.means.tolist()} and {self.covariances.tolist()}."
             )
-        mirrored = np.swapaxes(self.covariances, 1, 2)
-        sizes = np.abs(mirrored)
-        if np.any(np.abs(self.covariances - mirrored) > 1e-9 * sizes + 1e-12 * sizes.max()):
-            raise ProblemError(f"covariances must be symmetric, got {self.covariances.tolist()}.")
-        try:
-            factors = np.linalg.cholesky(self.covariances)
-        except np.linalg.LinAlgError:
-            raise ProblemError(f"covariances must be positive definite, got {self.covariances.tolist()}.") from None
-        self._whitening = np.linalg.inv(factors)
-        self._precisions = np.swapaxes(self._whitening, 1, 2) @ self._whitening
+        self._whitening = _whitening(self.covariances)
+        self._precisions = self._whitening.swapaxes(1, 2) @ self._whitening
         self._log_scales = (
             np.log(self.weights)
-            + np.log(np.abs(np.diagonal(self._whitening, axis1=1, axis2=2))).sum(1)
+            + np.log(np.abs(self._whitening.diagonal(axis1=1, axis2=2))).sum(1)
             - 0.5 * self.dimension * np.log(2 * np.pi)
         )
 
@@ -159,11 +151,12 @@ class GaussianMixture(Shown):
     def _component_logs(self, x: Array) -> Array:
         """Logarithms of the weighted densities of the components, shape (m, n)."""
         if self.means.shape[1] == 1:
-            squares = x[:, 0] - self.means
-            squares *= self._whitening[:, :, 0]
-            squares *= squares
-            squares *= 0.5
-            return self._log_scales[:, None] - squares
+            logs = x[:, 0] - self.means
+            logs *= self._whitening[:, :, 0]
+            logs *= logs
+            logs *= -0.5
+            logs += self._log_scales[:, None]
+            return logs
         white = [_times(w, mean - x) for w, mean in zip(self._whitening, self.means, strict=True)]
         return np.stack([scale - 0.5 * (z * z).sum(1) for scale, z in zip(self._log_scales, white, strict=True)])
 
@@ -181,14 +174,21 @@ class GaussianMixture(Shown):
 
     def score(self, x: Array) -> Array:
         """∇ log p(x) = Σ_m r_m(x) Σ_m⁻¹ (μ_m − x), r_m the responsibilities; shape (n, d)."""
+        if len(self.means) == 1:
+            return _times(self._precisions[0], self.means[0] - x)
+        shares = self._shares(x)
+        if self.means.shape[1] == 1:
+            pull = reduce(add, shares * (self._precisions[:, :, 0] * (self.means - x[:, 0])))[:, None]
+        else:
+            pulls = (_times(precision, mean - x) for mean, precision in zip(self.means, self._precisions, strict=True))
+            pull = reduce(add, (share[:, None] * own for share, own in zip(shares, pulls, strict=True)))
+        return pull * (1.0 / reduce(add, shares))[:, None]
+
+    def _shares(self, x: Array) -> Array:
+        """The components' weighted densities as shares of the greatest, shape (m, n)."""
         logs = self._component_logs(x)
-        top = reduce(maximum, logs)
-        total, pull = np.zeros(1), np.zeros((1, 1))
-        for log, mean, precision in zip(logs, self.means, self._precisions, strict=True):
-            share = np.exp(log - top)
-            total = total + share
-            pull = pull + share[:, None] * _times(precision, mean - x)
-        return pull * (1.0 / total)[:, None]
+        logs -= reduce(maximum, logs)
+        return np.exp(logs)
 
     def responsibilities(self, x: Array) -> Array:
         """r_m(x) = P(component m | X = x), shape (m, n); also of traced positions.
@@ -204,8 +204,7 @@ class GaussianMixture(Shown):
         array([[0.5],
                [0.5]])
         """
-        logs = self._component_logs(x)
-        shares = np.exp(logs - reduce(maximum, logs))
+        shares = self._shares(x)
         shares *= 1.0 / reduce(add, shares)
         return shares
 
@@ -251,6 +250,20 @@ class GaussianMixture(Shown):
         require_one_dimensional(self, "breakpoints")
         points: Array = self.means + np.sqrt(self.covariances[:, 0]) * np.arange(-11.0, 12.0)
         return np.unique(points)
+
+
+def _whitening(covariances: Array) -> Array:
+    """L⁻¹ of Σ = L Lᵀ, shape (m, d, d); refuses what is no covariance."""
+    if covariances.shape[1] == 1 and (covariances > 0).all():
+        return 1.0 / np.sqrt(covariances)
+    mirrored = np.swapaxes(covariances, 1, 2)
+    sizes = np.abs(mirrored)
+    if np.any(np.abs(covariances - mirrored) > 1e-9 * sizes + 1e-12 * sizes.max()):
+        raise ProblemError(f"covariances must be symmetric, got {covariances.tolist()}.")
+    try:
+        return np.linalg.inv(np.linalg.cholesky(covariances))
+    except np.linalg.LinAlgError:
+        raise ProblemError(f"covariances must be positive definite, got {covariances.tolist()}.") from None
 
 
 def _times(matrix: Array, x: Array) -> Array:

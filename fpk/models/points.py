@@ -145,7 +145,7 @@ def quadrature_pairs(law: Law, schedule: Schedule, *, t: float, nodes: int = 6, 
         Gauss–Hermite nodes of each coordinate of the noise.
     """
     data = law_points(law, nodes=nodes)
-    z, mass = _normal_nodes(normals, law.dimension)
+    z, mass = normal_nodes(normals, law.dimension)
     first, second = (grid.ravel() for grid in np.meshgrid(np.arange(len(data.x)), np.arange(len(z)), indexing="ij"))
     return Pairs(data.x[first], z[second], data.weights[first] * mass[second], schedule, t)
 
@@ -172,7 +172,7 @@ def _legendre_nodes(edges: Array, nodes: int) -> tuple[Array, Array]:
     return (edges[:-1, None] + half * (1 + u)).ravel(), (half * w).ravel()
 
 
-def _normal_nodes(nodes: int, dimension: int) -> tuple[Array, Array]:
+def normal_nodes(nodes: int, dimension: int) -> tuple[Array, Array]:
     """Nodes (nodes^d, d) and weights of N(0, I)."""
     z, w = np.polynomial.hermite_e.hermegauss(nodes)
     grids = np.meshgrid(*[z] * dimension, indexing="ij")
@@ -185,7 +185,7 @@ def _hermite_points(law: Law, t: float, nodes: int) -> Points:
         raise ProblemError(
             f"quadrature in d = {law.dimension} needs a Gaussian mixture, got {law!r}: draw samples instead."
         )
-    z, mass = _normal_nodes(nodes, law.dimension)
+    z, mass = normal_nodes(nodes, law.dimension)
     factors = np.linalg.cholesky(law.covariances)
     x = np.concatenate([mean + z @ factor.T for mean, factor in zip(law.means, factors, strict=True)])
     return Points(x, np.kron(law.weights, mass), t)

@@ -111,6 +111,13 @@ def _unreversed(original: Function) -> Function:
     return lambda h, T: original(h, T) if h.constant is not None else h.given
 
 
+def _faster(original: Function) -> Function:
+    """Another clock with a pace 2 % too high."""
+    return lambda problem, score, *, pace, **settings: original(
+        problem, score, pace=lambda t: 1.02 * pace(t), **settings
+    )
+
+
 TRANSFORMATION = (
     Mutant("score sign", NOISE_DRIFT, _score_times(-1.0), "transformation"),
     Mutant("factor 2 in the score", NOISE_DRIFT, _score_times(2.0), "transformation"),
@@ -126,6 +133,7 @@ TRANSFORMATION = (
     Mutant("time direction", "transformations:_forward", instead(lambda T, tau: tau), "transformation"),
     Mutant("reverse clock 2 % slow", "transformations:_forward", instead(lambda T, tau: T - 0.98 * tau),
            "transformation", near=True),
+    Mutant("another clock: pace + 2 %", "transformations:retimed", _faster, "transformation", near=True),
     Mutant("reverse noise at τ", "transformations:_reversed_noise", _unreversed, "transformation"),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ both errors are of first order, so p_2h − p_h is about p_h − p, and 2 p_h �
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -67,6 +67,11 @@ class DensityEstimate:
     def resolved(self) -> NDArray[np.bool_]:
         """Where the density is at least four standard errors, shape (k,): where error bars of the score mean anything."""
         return self.value >= 4 * self.standard_error
+
+    def __getitem__(self, points: slice) -> DensityEstimate:
+        """The same at some of the points."""
+        parts = {name: own[points] for name, own in vars(self).items() if name != "units"}
+        return replace(self, **parts)
 
     def __str__(self) -> str:
         budget = f"time steps add up to {self.step_bias.max():.2g}, " if self.step_bias.any() else ""

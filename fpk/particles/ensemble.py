@@ -14,6 +14,7 @@ from fpk.errors import ComparisonError, ProblemError
 from fpk.laws import Array, Law, TabulatedLaw
 from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget, step_budget
 from fpk.panels import Panel, ThresholdBlock
+from fpk.particles.histograms import histogram
 from fpk.paths import DynkinBlock
 from fpk.shown import Shown, Summarised
 
@@ -129,10 +130,10 @@ class ParticleMarginals(Summarised, Shown):
             )
         return [_pilot(x[self.alive(t)][:20_000, 0]) for t, x in zip(self.times, self.fine, strict=True)]
 
-    def density_on(self, x: Array, t: float) -> Array:
-        """A histogram of 120 bins over the range of x, read at x of shape (n,): to look at, not to compare."""
-        counts, edges = np.histogram(self.samples(t)[self.alive(t)][:, 0], bins=120, range=(x[0], x[-1]))
-        return np.interp(x, 0.5 * (edges[1:] + edges[:-1]), counts / (self.particles * (edges[1] - edges[0])))
+    def histogram(self, edges: Array, t: float) -> tuple[Array, Array]:
+        """Density over bins between equally spaced edges, and its standard error, (bins,) each: see :func:`fpk.particles.histograms.histogram`."""
+        places = np.where(self.alive(t), self.samples(t)[:, 0], np.inf)
+        return histogram(places, edges, units=self.units)
 
     def expect(self, panel: Panel) -> Estimate:
         """Sample means with covariance, block means and the time-step budget. Functionals of paths replay the same noise."""

@@ -22,11 +22,10 @@ from fpk.errors import NonFinite, ProblemError
 from fpk.instructions import prefer_wide_vectors
 from fpk.laws import Array
 from fpk.particles.elementary import exp
+from fpk.particles.histograms import BATCHES, FEWEST
 
 compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nnan", "ninf"})
 
-#: Batches of units, at most: Student's t with 63 degrees of freedom is close to normal. And at least, for an error bar at all.
-BATCHES, FEWEST = 64, 8
 #: Chebyshev moments of a box, and its width in standard deviations: interpolation errs by 2 (w/4)^m / √m! = 1.5e-15 of the peak.
 MOMENTS, WIDTH = 12, 0.5
 #: Distance in standard deviations beyond which the kernel is below 2e-16 of its peak, and particles are left out.

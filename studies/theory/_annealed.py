@@ -1,6 +1,6 @@
 r"""Langevin chains of two noised atoms as transition matrices: no sampling, whatever the steps.
 
-One step at noise level σ is x ↦ x + γ s_σ(x) + √(2γ) z. On equally spaced points, close enough for the kernel and for the law, the trapezoidal
+One step at noise level σ is x ↦ x + γ s_σ(x) + √(2γ) z, the kernel of fpk's Langevin samplers. On equally spaced points, close enough for the kernel and for the law, the trapezoidal
 rule is exact to round-off:
 
     p'(y) = h Σ_j N(y; x_j + γ s(x_j), 2γ) p(x_j).
@@ -10,14 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+import fpk
+from fpk.fields import Field, exact_field
 from fpk.laws import Array, Gaussian, GaussianMixture
+from fpk.samplers import AnnealedLangevin, Kernel
+from fpk.samplers.langevin import langevin_kernel
 
 #: Two atoms, .35 at −1 and .65 at 2.
 WEIGHTS, PLACES = (0.35, 0.65), (-1.0, 2.0)
+#: The path on which time is the noise level, and the exact score on it.
+PATH = fpk.AffineSchedule("1", "t")
+ATOMS = exact_field(GaussianMixture(WEIGHTS, PLACES, stds=1e-9), PATH)
 #: Standard deviations that the points reach beyond the atoms.
 REACH = 6.0
 
@@ -41,6 +49,24 @@ class Level(NamedTuple):
         """Of points: a fraction of the width of kernel and law together."""
         slope, variance = 1 - self.score * self.size / self.sigma**2, 2 * self.noise * self.size
         return float((slope**2 / variance + 1 / self.sigma**2) ** -0.5)
+
+    @property
+    def step(self) -> Kernel:
+        """One step."""
+        kernel = langevin_kernel(_pushed(self.score), self.sigma, self.size)
+        return Kernel(kernel.mean, self.noise**0.5 * kernel.std)
+
+
+@lru_cache(maxsize=8)
+def _pushed(factor: float) -> Field:
+    """The score times a factor."""
+    return Field(lambda x, t: factor * ATOMS(x, t), "score", PATH)
+
+
+def levels_of(sampler: AnnealedLangevin, *, score: float = 1.0, noise: float = 1.0) -> tuple[Level, ...]:
+    """What the sampler does at each of its noise levels, with factors on score and noise variance."""
+    walked = [(sampler.pair(k)[1], sampler.kernels(k)) for k in range(sampler.steps)]
+    return tuple(Level(sigma, 0.5 * steps[0].std ** 2, len(steps), score, noise) for sigma, steps in walked)
 
 
 @dataclass(frozen=True)
@@ -73,8 +99,8 @@ def points_of(level: Level, fineness: float) -> Array:
 
 def kernel(level: Level, source: Array, target: Array) -> Array:
     """Masses at the points ``target`` from one mass at each point of ``source``, after one step."""
-    mean = source + level.size * level.score * blurred(level.sigma).score(source[:, None])[:, 0]
-    variance = 2 * level.noise * level.size
+    step = level.step
+    mean, variance = step.mean(source[:, None])[:, 0], step.std**2
     gaps = np.subtract(target[:, None], mean)
     return np.exp(-0.5 / variance * gaps * gaps) * ((target[1] - target[0]) / np.sqrt(2 * np.pi * variance))
 

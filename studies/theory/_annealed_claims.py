@@ -81,7 +81,7 @@ CLAIMS = (
     Claim(
         "S2.A2",
         "bound",
-        "Annealed Langevin dynamics with steps γ_t proportional to σ_t² brings noise to the data: weights of modes within .02, widths up to the known bias 1/(1 − γ/2σ²), nothing far from the data.",
+        "Annealed Langevin dynamics with steps γ_t proportional to σ_t² brings noise to the data: weights of modes within .02, widths with the known bias 1/(1 − γ/2σ²) within .002, nothing far from the data.",
         r"x\leftarrow x+\gamma_t\,s(x,t)+\sqrt{2\gamma_t}\,z,\quad\gamma_t=c\,\sigma_t^2,\;\sigma_T>\dots>\sigma_1:\qquad \mathrm{law}(x)\approx p_1\approx p",
         "Rakitin, algorithm 2; Song and Ermon (2019), algorithm 1",
         {
@@ -92,7 +92,7 @@ CLAIMS = (
             "the lowest level alone": R,
             "score sign": R,
             "√γ for √(2γ)": R,
-            "score + 5 %": R,
+            "score + 1 %": R,
         },
         {
             "γ constant and small": "γ = .2 σ₁² at every level: stable, and too slow where the noise is large",
@@ -101,7 +101,7 @@ CLAIMS = (
             "the lowest level alone": "all steps at σ₁, from N(0, σ_T²)",
             "score sign": "−s",
             "√γ for √(2γ)": "half the noise variance",
-            "score + 5 %": "the score is 5 % too large",
+            "score + 1 %": "the score is 1 % too large",
         },
         assumptions="atoms of mass .35 at −1 and .65 at 2; σ from 3 to .25 in 8 levels of 50 steps, c = .2.",
     ),

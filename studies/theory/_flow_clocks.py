@@ -1,4 +1,4 @@
-"""Noising equations dX = f(r)X dr + g(r) dW that are read with a clock r = k(t), from noise to data, and the drifts made of them."""
+"""Noising equations dX = f(r)X dr + g(r) dW that are read with a clock r = k(t), from noise to data: by fpk, and as formulas are written down."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import NamedTuple
 import fpk
 from fpk.laws import Array, GaussianMixture
 from fpk.schedules import Schedule
+from fpk.transformations import retimed
 
-from .._systems import DATA
+from .._systems import DATA, scaled
 
 Function = Callable[[float], float]
 
@@ -49,8 +50,24 @@ def _exact(clocked: Clocked) -> fpk.LawMarginals:
     return fpk.exact(clocked.problem, times=[clocked.problem.horizon])
 
 
+#: An equation with a clock ↦ what is followed with that clock.
+Told = Callable[[Clocked], fpk.Problem]
+
+
+def told(factor: float, noise: float | None) -> Told:
+    """As fpk reads a problem with a clock, with a factor on the score; with the noise of the equation (None) or without (0)."""
+
+    def problem(clocked: Clocked) -> fpk.Problem:
+        score = scaled(_exact(clocked).score, factor)
+        return retimed(
+            clocked.problem, score, clock=clocked.clock, pace=clocked.pace, initial=clocked.law(0.0), noise=noise
+        )  # fmt: skip
+
+    return problem
+
+
 class Reading(NamedTuple):
-    """How a drift k̇ (f x − c gᵖ s) is read.
+    """How a drift k̇ (f x − c gᵖ s) and a noise are written down.
 
     Parameters
     ----------
@@ -62,22 +79,30 @@ class Reading(NamedTuple):
         What stands for k̇, from k̇.
     power : float
         p.
+    noise : callable, optional
+        The noise from k̇ and g; default none.
     """
 
     share: float
     inside: bool = True
     pace: Function = lambda pace: pace
     power: float = 2.0
+    noise: Callable[[float, float], float] | None = None
 
-    def drift(self, clocked: Clocked) -> Callable[[Array, float], Array]:
-        """The drift, with the score of the law at k(t)."""
+    def __call__(self, clocked: Clocked) -> fpk.Problem:
+        """What is followed, with the score of the law at k(t)."""
+
+        def at(t: float) -> float:
+            return clocked.clock(t) if self.inside else t
 
         def drift(x: Array, t: float) -> Array:
-            r = clocked.clock(t) if self.inside else t
-            pull = self.share * clocked.schedule.diffusion(r) ** self.power * clocked.law(t).score(x)
-            return self.pace(clocked.pace(t)) * (clocked.schedule.drift_rate(r) * x - pull)
+            pull = self.share * clocked.schedule.diffusion(at(t)) ** self.power * clocked.law(t).score(x)
+            return self.pace(clocked.pace(t)) * (clocked.schedule.drift_rate(at(t)) * x - pull)
 
-        return drift
+        def diffusion(t: float) -> float:
+            return self.noise(clocked.pace(t), clocked.schedule.diffusion(at(t))) if self.noise else 0.0
+
+        return fpk.Problem(drift, diffusion if self.noise else 0.0, initial=clocked.law(0.0))
 
 
 def squared(R: float) -> tuple[Function, Function]:

@@ -12,8 +12,11 @@ from typing import Any
 import numpy as np
 
 from fpk.laws import Array
+from fpk.models.bregman import EXPONENTIAL, QUARTIC, BregmanLoss, Potential
+from fpk.models.features import RadialBasis
 
-from ._matching import Noised
+from ._matching import PLANE, TIME, Noised
+from ._matching_implicit import pairs_of
 
 #: Of arrays (..., d) that may be complex; values of shape (...) and (..., d).
 Function = Callable[[Any], Any]
@@ -55,11 +58,45 @@ def practical(noised: Noised, level: int, loss: Divergence, theta: Any, factor: 
 def logical(noised: Noised, level: int, loss: Divergence, theta: Any, posterior: bool = True) -> Any:
     """E D(E[ε|x_t], s_θ(x_t)) over x_t; or with the mean of the noise over the data, whatever x_t is."""
     cloud = noised.lattice(level)
-    mean = noised.alpha * (noised.weights @ noised.centres)
-    target = -noised.sigma * noised.law.score(cloud.x) if posterior else (cloud.x - mean) / noised.sigma
+    target = logical_target(noised, cloud.x, posterior)
     return cloud.mean(loss(target, np.tensordot(theta, _features(noised, level, False), axes=1)))
+
+
+def logical_target(noised: Noised, x: Array, posterior: bool) -> Array:
+    """E[ε|x_t], or the mean of the noise over the data."""
+    mean = noised.alpha * (noised.weights @ noised.centres)
+    return -noised.sigma * noised.law.score(x) if posterior else (x - mean) / noised.sigma
 
 
 def gradient_in(loss: Callable[[Any], Any], theta: Array) -> Array:
     """∂L/∂θ, shape (parameters,)."""
     return np.array([loss(theta + 1e-20j * e).imag / 1e-20 for e in np.eye(len(theta))])
+
+
+# -- the losses that are fitted ----------------------------------------------------------------------------------------------
+
+#: fpk's potentials beside their values and slopes as written here, and bumps in the plane with parameters of their own for each component.
+FITTED: dict[str, tuple[Potential, tuple[Function, Function]]] = {
+    "exponential": (EXPONENTIAL, POTENTIALS["exponential"]),
+    "square + fourth power": (
+        QUARTIC,
+        (lambda v: (v**2).sum(-1) + (v**2).sum(-1) ** 2, lambda v: 2 * v + 4 * (v**2).sum(-1, keepdims=True) * v),
+    ),
+}
+BUMPS = RadialBasis(np.array([[-0.8, 0.2], [0.6, 0.7], [0.3, -0.9]]), width=1.1)
+PARAMETERS = np.array([[0.3, -0.5], [0.6, 0.2], [-0.4, 0.7]])
+
+
+def of_a_fit(potential: str, factor: float, posterior: bool, level: int) -> Array:
+    """The gradient of the logical loss as above, less that of fpk's loss of pairs, its target times a factor; three points in the plane."""
+    noised, (fitted, (value, slope)) = PLANE, FITTED[potential]
+    pairs = pairs_of("three points in the plane", TIME, level)
+    found = BregmanLoss(BUMPS, pairs.points, factor * pairs.target("noise"), fitted).gradient(PARAMETERS)
+    cloud = noised.lattice(level)
+    phi, target = BUMPS(cloud.x), logical_target(noised, cloud.x, posterior)
+
+    def loss(theta: Any) -> Any:
+        s = phi @ theta.reshape(PARAMETERS.shape)
+        return cloud.mean(value(target) - value(s) - (slope(s) * (target - s)).sum(-1))
+
+    return gradient_in(loss, PARAMETERS.ravel()) - found.ravel()

@@ -11,7 +11,8 @@ import numpy as np
 from fpk.laws import Array
 
 from ._loss_data import information
-from ._matching import FIELDS, Noised, divergence, gradient
+from ._matching import FIELDS, SETTINGS, Noised, divergence, gradient
+from ._matching_implicit import THETAS, objectives_at
 from ._matching_losses import denoising_losses, explicit_losses
 
 #: The difference of the losses from Fisher's information, σ and d.
@@ -48,3 +49,18 @@ def met_by_the_score(noised: Noised, level: int) -> Array:
     slope = gradient(noised.law.density, cloud.x, 0.03 / level)
     met = [float(volume @ (s(cloud.x) * slope).sum(1)) for s in FIELDS]
     return np.array([met, [-float(cloud.mean(divergence(s, cloud.x, 0.03 / level).sum(1))) for s in FIELDS]])
+
+
+def difference_of_objectives(constant: Constant, level: int) -> Array:
+    """The same of the objectives that are fitted, for three choices of the parameters; they are half of the losses."""
+    noised, found = SETTINGS["three points in the plane"], objectives_at(level)
+    apart = [2 * (found.explicit(theta) - found.denoising(theta)) for theta in THETAS]
+    return np.array(apart) - constant(_information(noised, level), noised.sigma, noised.dimension)
+
+
+def met_by_objectives(factor: float, level: int) -> Array:
+    """The linear parts of the explicit and the implicit objective less that of the denoising one, its target times a factor."""
+    found = objectives_at(level, factor)
+    return np.array(
+        [[np.sum(theta * (j.b - found.denoising.b)) for theta in THETAS] for j in (found.explicit, found.implicit)]
+    )

@@ -12,9 +12,10 @@ from fpk.laws import Array
 from fpk.models import objectives
 from fpk.models.features import Features, Hermite, Timed
 from fpk.models.fits import Fit, fit
-from fpk.models.points import Pairs, Points
+from fpk.models.points import Points
 
-from ._matching import SCHEDULE, SETTINGS, TIME, Noised, Shares, gradient, normal_nodes, probes
+from ._matching import SCHEDULE, SETTINGS, TIME, Noised, Shares, gradient, probes
+from ._matching_implicit import pairs_of
 
 
 def able(noised: Noised) -> Features:
@@ -27,19 +28,11 @@ def at_time(case: str, t: float) -> Noised:
     return replace(SETTINGS[case], alpha=SCHEDULE.alpha(t), sigma=SCHEDULE.sigma(t))
 
 
-def pairs_at(case: str, t: float, level: int) -> Pairs:
-    """All pairs of points of the data and nodes of the noise, for the objectives of :mod:`fpk.models`."""
-    noised = SETTINGS[case]
-    data, (z, w) = noised.data(level), normal_nodes(level, noised.dimension)
-    x0 = np.repeat(data.x, len(z), axis=0)
-    return Pairs(x0, np.tile(z, (len(data.x), 1)), np.kron(data.weights, w), SCHEDULE, t)
-
-
 @lru_cache(maxsize=16)
 def regressed(case: str, kind: str, level: int) -> Fit:
     """Regression on the conditional target of a kind, at TIME."""
     features = able(SETTINGS[case])
-    objective = objectives.conditional(features, pairs_at(case, TIME, level), kind=kind)
+    objective = objectives.conditional(features, pairs_of(case, TIME, level), kind=kind)
     return fit(features, objective, kind=kind, schedule=SCHEDULE)
 
 
@@ -109,7 +102,7 @@ def over_levels(case: str, level: int) -> Fit:
     base = Hermite(1, mean=np.zeros(SETTINGS[case].dimension)) + SharesInTime(case)
     features = Timed(base, len(TIMES) - 1, TIMES[0], TIMES[-1])
     parts = [
-        weight * objectives.lifted(objectives.conditional(base, pairs_at(case, t, level)), features.clock(t))
+        weight * objectives.lifted(objectives.conditional(base, pairs_of(case, t, level)), features.clock(t))
         for t, weight in zip(TIMES, WEIGHTS, strict=True)
     ]
     return fit(features, objectives.total(parts), schedule=SCHEDULE)

@@ -148,7 +148,7 @@ CLAIMS = (
         "Chen (2024), equations 32 and 34",
         {"inside": C, "outside": R, "degenerate": C},
         {
-            "inside": "λ = √t: what [ε/4, ε/2] adds at the optimum is less than .75 of what [ε/2, ε] adds",
+            "inside": "λ = √t: what [ε/4, ε/2] adds at the optimum is less than .75 of what [ε/2, ε] adds, and less than ∫λ/V adds",
             "outside": "λ = 1: it tends to as much, and the sum has no limit",
             "degenerate": "λ = 1 for data at two points, where it falls faster than any power",
         },
@@ -158,13 +158,13 @@ CLAIMS = (
         "err:S3.H",
         "identity",
         "Incomplete as printed: where the density does not vanish at the edge of its support, implicit score matching needs a boundary term.",
-        r"\text{printed: }\mathbb E\bigl[s'+\tfrac12s^2\bigr]\qquad\text{corrected: }\mathbb E\bigl[s'+\tfrac12s^2\bigr]+p(0)\,s(0)\quad\text{on }x>0",
+        r"\text{printed: }\mathbb E\bigl[\nabla\!\cdot s+\tfrac12|s|^2\bigr]\qquad\text{corrected: }\mathbb E\bigl[\nabla\!\cdot s+\tfrac12|s|^2\bigr]-\oint p\,s\cdot n\,dS",
         "LeTolguenec and Biquard, implicit score matching",
         {"printed": R, "corrected": C, "degenerate": C},
         {
-            "printed": "without the boundary term, for an exponential law",
+            "printed": "without the boundary term, for laws like e^{−x} on x > 0 and on the quarter x, y > 0 of the plane",
             "corrected": "with it",
-            "degenerate": "without it, for the law ½x²e^{−x}, whose density vanishes at 0",
+            "degenerate": "without it, for the densities times x² (and y²), which vanish on the edge",
         },
     ),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import factorial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,6 +69,50 @@ def half_line(power: int, level: int) -> tuple[Points, Array]:
     x = (edges[:-1, None] + 0.25 * (1 + u)).ravel()
     masses = np.tile(0.25 * w, 96) * x**power * np.exp(-x)
     return Points(x[:, None], masses / masses.sum()), (power / x - 1)[:, None]
+
+
+class Edged(NamedTuple):
+    """Positions with their masses, the score there, and positions on the edge with their masses and outward normals."""
+
+    points: Points
+    score: Array
+    edge: Points
+    normals: Array
+
+
+def edged(case: str, power: int, level: int) -> Edged:
+    """The law ∝ x^power e^{−x} on x > 0, or ∝ (xy)^power e^{−x−2y} (2 + sin x cos y) on the quarter of the plane."""
+    if case == "half-line":
+        points, score = half_line(power, level)
+        return Edged(points, score, Points(np.zeros((1, 1)), np.full(1, float(power == 0))), -np.ones((1, 1)))
+    u, w = _pieces(36.0, 18, 2 + 2 * level)
+    v, mass = _pieces(20.0, 18, 2 + 2 * level)
+    x = np.stack(np.meshgrid(u, v, indexing="ij"), axis=-1).reshape(-1, 2)
+    volume, total = np.kron(w, mass) * _quarter(x, power), _quarter_mass(power)
+    wave = np.stack([np.cos(x[:, 0]) * np.cos(x[:, 1]), -np.sin(x[:, 0]) * np.sin(x[:, 1])], axis=1)
+    score = power / x - [1.0, 2.0] + wave / (2 + np.sin(x[:, :1]) * np.cos(x[:, 1:]))
+    walls = np.concatenate([np.stack([0 * v, v], axis=1), np.stack([u, 0 * u], axis=1)])
+    normals = np.repeat([[-1.0, 0.0], [0.0, -1.0]], len(u), axis=0)
+    on_edge = np.concatenate([mass, w]) * _quarter(walls, power) / total
+    return Edged(Points(x, volume / total), score, Points(walls, on_edge), normals)
+
+
+def _quarter(x: Array, power: int) -> Array:
+    """(xy)^power e^{−x−2y} (2 + sin x cos y)."""
+    return np.prod(x, axis=1) ** power * np.exp(-x @ [1.0, 2.0]) * (2 + np.sin(x[:, 0]) * np.cos(x[:, 1]))
+
+
+def _quarter_mass(power: int) -> float:
+    """Its integral, by Laplace transforms of x^power."""
+    transform: Callable[[complex], complex] = lambda s: factorial(power) / s ** (power + 1)  # noqa: E731
+    return 2 * transform(1).real * transform(2).real + transform(1 - 1j).imag * transform(2 - 1j).real
+
+
+def _pieces(end: float, count: int, nodes: int) -> tuple[Array, Array]:
+    """Gauss–Legendre nodes of equal pieces of [0, end], and their weights."""
+    z, w = np.polynomial.legendre.leggauss(nodes)
+    half = 0.5 * end / count
+    return (half * (1 + z) + np.arange(count)[:, None] * 2 * half).ravel(), np.tile(half * w, count)
 
 
 def as_points(cloud: Cloud) -> Points:

@@ -1,6 +1,6 @@
 r"""Noise levels and Langevin dynamics: noised data, scores for all levels, and chains that walk the levels down.
 
-Chains are followed as transition matrices (:mod:`_annealed`), Langevin dynamics in continuous time on the grid: no samples anywhere.
+Chains of fpk's samplers are followed as transition matrices (:mod:`_annealed`), Langevin dynamics in continuous time on the grid: no samples anywhere.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from fpk.models.features import RadialBasis, Timed
 from fpk.models.fits import fit
 from fpk.models.objectives import conditional, lifted, regression, total
 from fpk.models.points import Pairs, law_points
+from fpk.samplers import AnnealedLangevin
 from fpk.study import Evidence, Size, evidence, study
 
 from .._limits import limit_evidence
 from .._systems import BOX, DATA, boxed, constant_law, l1, on_grid
-from ._annealed import WEIGHTS, Level, Masses, annealed, blurred, settled
+from ._annealed import ATOMS, WEIGHTS, Level, Masses, annealed, blurred, levels_of, settled
 from ._annealed_claims import CLAIMS as CLAIMS
 from ._annealed_levels import entropy, quantile_distance
 from ._posteriors import hermite
@@ -199,28 +200,26 @@ LADDER = 3.0 * 12.0 ** (-np.arange(8) / 7)
 INNER, SHARE = 50, 0.2
 
 
-def ladder(size: Callable[[float], float], *, score: float = 1.0, noise: float = 1.0) -> tuple[Level, ...]:
+def ladder(size: Callable[[float], float]) -> tuple[Level, ...]:
     """All levels with steps of size(σ)."""
-    return tuple(Level(float(s), size(float(s)), INNER, score, noise) for s in LADDER)
-
-
-def _proportional(s: float) -> float:
-    return SHARE * s**2
+    return tuple(Level(float(s), size(float(s)), INNER) for s in LADDER)
 
 
 LOWEST = float(LADDER[-1])
+#: γ = .2 σ² at every level.
+SAMPLER = AnnealedLangevin(ATOMS, times=[4.0, *LADDER], inner=INNER, epsilon=2 * SHARE * LOWEST**2)
 #: Chains by their levels.
 CHAINS: dict[str, tuple[Level, ...]] = {
-    "stated": ladder(_proportional),
+    "stated": levels_of(SAMPLER),
     "γ constant and small": ladder(lambda s: SHARE * LOWEST**2),
     "γ constant and large": ladder(lambda s: 1.0),
     "γ ~ σ": ladder(lambda s: SHARE * LOWEST * s),
-    "the lowest level alone": (Level(LOWEST, _proportional(LOWEST), INNER * len(LADDER)),),
-    "score sign": ladder(_proportional, score=-1.0),
-    "√γ for √(2γ)": ladder(_proportional, noise=0.5),
-    "score + 5 %": ladder(_proportional, score=1.05),
+    "the lowest level alone": (Level(LOWEST, SHARE * LOWEST**2, INNER * len(LADDER)),),
+    "score sign": levels_of(SAMPLER, score=-1.0),
+    "√γ for √(2γ)": levels_of(SAMPLER, noise=0.5),
+    "score + 1 %": levels_of(SAMPLER, score=1.01),
 }
-ARRIVED = ("|weight of the right atom − .65| − .02", "|Var/σ² − 1/(1 − γ/2σ²)| − .03", "P(far from both atoms) − .01")
+ARRIVED = ("|weight of the right atom − .65| − .02", "|Var/σ² − 1/(1 − γ/2σ²)| − .002", "P(far from both atoms) − .01")
 
 
 @lru_cache(maxsize=32)
@@ -231,7 +230,7 @@ def _arrival(levels: tuple[Level, ...], fineness: float) -> Array:
     mass = max(law.mean_over(right), 1e-3)
     width = law.mean_over(right * (law.points - 2.0) ** 2) / (mass * LOWEST**2)
     off = abs(law.weight(LOWEST) - WEIGHTS[1]), abs(width - 1 / (1 - SHARE / 2)), 1 - law.mean_over(left + right)
-    return np.array(off) - (0.02, 0.03, 0.01)
+    return np.array(off) - (0.02, 0.002, 0.01)
 
 
 def _judged(levels: tuple[Level, ...], size: Size) -> Evidence:

@@ -1,7 +1,7 @@
 r"""Guidance by a classifier: what is the score of which law, and what is sampled.
 
 The guided reverse process is solved on the grid. What it should give is known without it: the data law times the classifier, and for S ≠ 1 the weight
-of Girsanov's formula (:mod:`_guided`), an expectation over noising paths by quadrature.
+of Girsanov's formula (:mod:`fpk.models.classifiers`), an expectation over noising paths by quadrature.
 """
 
 from __future__ import annotations
@@ -14,27 +14,29 @@ import numpy as np
 
 import fpk
 from fpk.charts import Chart, Series
+from fpk.fields import classifier_guided, exact_field
 from fpk.laws import Array, TabulatedLaw
 from fpk.marginals import zero_estimate
+from fpk.models.classifiers import guided_marginals
 from fpk.refinement import RefinedMarginals
 from fpk.study import Evidence, Size, evidence, study
 
 from .._systems import constant_law, on_grid
-from ._guided import LOWER, UPPER, Blurred, Classified
+from ._guided import DATA, LOWER, SCHEDULE, TABLE, UPPER, Blurred, classifier, raw_gradient, tilted
 from ._guided_claims import CLAIMS as CLAIMS
 
-MODEL = Classified()
+MODEL = classifier()
+PROBLEM, UNGUIDED = fpk.noising(SCHEDULE, DATA), exact_field(DATA, SCHEDULE)
 WALLS = fpk.Boundary("no_flux", LOWER, UPPER)
-Pull = Callable[[Array, float], Array]
+Gradient = Callable[[Array, float], Array]
 
 
-def _back(pull: Pull, start: TabulatedLaw, size: Size, *, noise: float | None = None) -> RefinedMarginals:
-    """The reverse process with the score and a pull, from ``start``, on the grid."""
-
-    def score(x: Array, t: float) -> Array:
-        return MODEL.field.score(x, t) + pull(x[:, 0], t)[:, None]
-
-    problem = fpk.reverse_time(MODEL.problem, score, initial=start, noise=noise)
+def _back(
+    gradient: Gradient, start: TabulatedLaw, size: Size, *, strength: float = 1.0, noise: float | None = None
+) -> RefinedMarginals:
+    """The reverse process with the guided score, from ``start``, on the grid."""
+    guided = classifier_guided(UNGUIDED, gradient, strength=strength)
+    problem = fpk.reverse_time(PROBLEM, guided.score, initial=start, noise=noise)
     if not problem.noiseless:
         problem = fpk.Problem(problem.drift, problem.diffusion, initial=start, boundary=WALLS)
     return on_grid(problem, size, times=[1.0], cells=20, steps=4)
@@ -42,25 +44,25 @@ def _back(pull: Pull, start: TabulatedLaw, size: Size, *, noise: float | None = 
 
 # -- Bayes' rule -------------------------------------------------------------------------------------------------------------
 
-PULLS: dict[str, Pull] = {
-    "stated": MODEL.pull,
+GRADIENTS: dict[str, Gradient] = {
+    "stated": MODEL.gradient,
     "no guidance": lambda x, t: 0 * x,
-    "gradient sign": lambda x, t: -MODEL.pull(x, t),
-    "½ of the gradient": lambda x, t: 0.5 * MODEL.pull(x, t),
-    "classifier of clean data": MODEL.raw_pull,
-    "gradient + 5 %": lambda x, t: 1.05 * MODEL.pull(x, t),
+    "gradient sign": lambda x, t: -MODEL.gradient(x, t),
+    "½ of the gradient": lambda x, t: 0.5 * MODEL.gradient(x, t),
+    "classifier of clean data": raw_gradient,
+    "gradient + 5 %": lambda x, t: 1.05 * MODEL.gradient(x, t),
 }
 
 
 @study(
     "S0.E35",
-    variants=PULLS,
+    variants=GRADIENTS,
     cases=("reverse SDE", "flow"),
     applies=lambda variant, case: case == "reverse SDE" or variant in FLOWED,
 )
-def conditional_score(variant: Pull, case: str, size: Size, seed: int) -> Evidence:
-    solved = _back(variant, MODEL.conditional(1.0), size, noise=0.0 if case == "flow" else None)
-    return evidence(solved, constant_law(MODEL.conditional(0.0), time=1.0, source="data given y"))
+def conditional_score(variant: Gradient, case: str, size: Size, seed: int) -> Evidence:
+    solved = _back(variant, tilted(1.0, 1.0), size, noise=0.0 if case == "flow" else None)
+    return evidence(solved, constant_law(tilted(0.0, 1.0), time=1.0, source="data given y"))
 
 
 #: The forms that are tried along the flow too.
@@ -75,15 +77,13 @@ STRENGTH = 3.0
 @lru_cache(maxsize=2)
 def _guided(size: Size) -> RefinedMarginals:
     """What guidance of strength S samples."""
-    return _back(lambda x, t: STRENGTH * MODEL.pull(x, t), MODEL.tilted(1.0, STRENGTH), size)
+    return _back(MODEL.gradient, tilted(1.0, STRENGTH), size, strength=STRENGTH)
 
 
 @lru_cache(maxsize=2)
-def _weights(size: Size) -> tuple[Array, Array]:
-    """log w extrapolated from two step lengths, and from two twice as long."""
-    finest = 32 if size.quick else 64
-    logs = [MODEL.log_weight(STRENGTH, finest // k) for k in (4, 2, 1)]
-    return (4 * logs[2] - logs[1]) / 3, (4 * logs[1] - logs[0]) / 3
+def _sampled(size: Size) -> fpk.LawMarginals:
+    """What Girsanov's formula says of it."""
+    return guided_marginals(MODEL, strength=STRENGTH, points=TABLE, steps=32 if size.quick else 64)
 
 
 #: Power of the classifier and factor on log w.
@@ -97,31 +97,30 @@ LAWS = {
 }
 
 
-def _weighted(power: float, factor: float, log: Array) -> TabulatedLaw:
-    return MODEL.tilted(0.0, power, factor * log)
+def _weighted(power: float, factor: float, size: Size) -> TabulatedLaw:
+    """p₀ p(y|x)^power w^factor, w from the law that is sampled."""
+    at = TABLE[:, None]
+    log = _sampled(size).law(0.0).log_density(at) - tilted(0.0, STRENGTH).log_density(at)
+    return tilted(0.0, power, factor * log)
 
 
-def _chart(size: Size, weighted: TabulatedLaw) -> Chart:
+def _chart(size: Size) -> Chart:
     """The law that guidance samples, and what it is taken for."""
     x = np.linspace(-2.0, 4.0, 121)
-    drawn = {"p₀ p(y|x)³ w": weighted, "p₀ p(y|x)³": _weighted(STRENGTH, 0.0, 0 * MODEL.table)}
-    drawn["p₀(x|y)"] = MODEL.conditional(0.0)
-    lines = [Series(name, x, law.density(x[:, None]), kind="reference") for name, law in drawn.items()]
+    drawn = {"p₀ p(y|x)³ w": _sampled(size).density_on(x, 0.0)}
+    drawn |= {name: tilted(0.0, S).density(x[:, None]) for name, S in (("p₀ p(y|x)³", STRENGTH), ("p₀(x|y)", 1.0))}
+    lines = [Series(name, x, density, kind="reference") for name, density in drawn.items()]
     sampled = Series("guided, on the grid", x, _guided(size).density_on(x, 1.0), kind="line")
     return Chart("What guidance of strength 3 samples", "x", "density", (sampled, *lines))
 
 
 @study("S0.E36", variants=LAWS)
 def guided_law(variant: tuple[float, float], case: str, size: Size, seed: int) -> Evidence:
-    fine, coarse = _weights(size)
-    stated, doubted = _weighted(STRENGTH, 1.0, fine), _weighted(STRENGTH, 1.0, coarse)
-    x = MODEL.table
-    accuracy = 3 * float(np.abs(stated.density(x[:, None]) - doubted.density(x[:, None])).sum() * (x[1] - x[0]))
-    claimed = fpk.LawMarginals(
-        {1.0: _weighted(*variant, fine)}, (1.0,), accuracy=accuracy, source="weighted by noising paths"
-    )
-    found = evidence(_guided(size), claimed, panel=fpk.law_panel({1.0: stated}))
-    return replace(found, charts=(_chart(size, stated),)) if variant == LAWS["stated"] else found
+    sampled = _sampled(size)
+    laws = {1.0: _weighted(*variant, size)}
+    claimed = fpk.LawMarginals(laws, (1.0,), accuracy=sampled.accuracy, source="weighted by noising paths")
+    found = evidence(_guided(size), claimed, panel=fpk.law_panel({1.0: sampled.law(0.0)}))
+    return replace(found, charts=(_chart(size),)) if variant == LAWS["stated"] else found
 
 
 POINTS = np.array([-1.8, -0.7, 0.2, 0.9, 2.1])
@@ -134,10 +133,9 @@ def score_with_strength(variant: tuple[float, float], case: str, size: Size, see
     strength, power = variant
 
     def gap(nodes: int) -> Array:
-        model = Classified(nodes=4 * nodes)
-        claimed = [model.field.score(POINTS[:, None], t)[:, 0] + strength * model.pull(POINTS, t) for t in MOMENTS]
+        guided = classifier(4 * nodes).guided(strength=strength)
         return np.concatenate(
-            [s - Blurred(MODEL, t, nodes).score(POINTS, power) for s, t in zip(claimed, MOMENTS, strict=True)]
+            [guided.score(POINTS[:, None], t)[:, 0] - Blurred(t, nodes).score(POINTS, power) for t in MOMENTS]
         )
 
     fine, coarse = gap(8 if size.quick else 12), gap(6 if size.quick else 8)

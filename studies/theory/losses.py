@@ -21,10 +21,17 @@ from fpk.study import Evidence, Size, order_evidence, study
 from .._limits import limit_evidence
 from . import _loss_charts as charts
 from . import _loss_laws as laws
-from ._loss_bregman import Divergence, bregman, distance, gradient_in, logical, practical
+from ._loss_bregman import FITTED, Divergence, bregman, distance, gradient_in, logical, of_a_fit, practical
 from ._loss_claims import CLAIMS as CLAIMS
 from ._loss_data import SETS, denoising_loss, information_of, score_square, transport
-from ._loss_explicit import CONSTANTS, Constant, difference, met_by_the_score
+from ._loss_explicit import (
+    CONSTANTS,
+    Constant,
+    difference,
+    difference_of_objectives,
+    met_by_objectives,
+    met_by_the_score,
+)
 from ._loss_times import BOUNDED, GROWING, LEAST, LOSSES, WEIGHTS, Least, least_applies, loss_at
 from ._matching import (
     FIELD_NAMES,
@@ -63,8 +70,14 @@ GRADIENTS = {
 }
 
 
+#: Losses of pairs by :mod:`fpk.models.bregman`.
+FIT = "a loss that is fitted"
+
+
 def _compared(variant: str, case: str) -> bool:
-    """The square is symmetric; on the line the norm has a kink, which the plane goes around."""
+    """The square is symmetric; on the line the norm has a kink, which the plane goes around; fitted losses have the target first."""
+    if case.startswith(FIT):
+        return variant in ("stated", "prior for posterior", "target + 0.5 %")
     return {"arguments exchanged": not case.endswith("square"), "unsquared norm": "plane" in case}.get(variant, True)
 
 
@@ -76,11 +89,18 @@ def _compared(variant: str, case: str) -> bool:
         "two peaks, exponential",
         "three points in the plane, exponential",
         "three points in the plane, fourth power",
+        *(f"{FIT}, {potential}" for potential in FITTED),
     ),
     applies=_compared,
 )
 def equal_gradients(variant: Compared, case: str, size: Size, seed: int) -> Evidence:
     setting, potential = case.split(", ")
+    if setting == FIT:
+        names = tuple(f"∂/∂θ{k}, component {i}" for k in range(3) for i in range(2))
+        found = partial(of_a_fit, potential, variant.factor, variant.posterior)
+        return refined(
+            found, size, names=names, source="gradient of the logical loss less that of the loss that is fitted"
+        )
     noised, loss = SETTINGS[setting], variant.loss(bregman(potential))
 
     def gaps(level: int) -> Array:
@@ -110,16 +130,24 @@ def norm_for_its_square(variant: tuple[float, Noised], case: str, size: Size, se
     return refined(gaps, size, names=names, source="gradient of the logical less that of the practical loss")
 
 
+#: The objectives that are fitted, for features in the plane.
+FEATURES = "features in the plane"
+
 # -- explicit and denoising --------------------------------------------------------------------------------------------------
 
 
 @study(
     "S4.E86-88",
     variants=CONSTANTS,
-    cases=("two peaks", "two points", "three points in the plane"),
+    cases=("two peaks", "two points", "three points in the plane", FEATURES),
     applies=lambda variant, case: variant != "1 for d" or "plane" in case,
 )
 def explicit_from_denoising(variant: Constant, case: str, size: Size, seed: int) -> Evidence:
+    if case == FEATURES:
+        names = tuple(f"parameters {k}" for k in range(3))
+        return refined(
+            partial(difference_of_objectives, variant), size, names=names, source="difference of the objectives"
+        )
     return refined(
         partial(difference, SETTINGS[case], variant), size, names=FIELD_NAMES, source="difference of the losses"
     )
@@ -159,9 +187,17 @@ class Cross(NamedTuple):
         "independent draws": Cross(independent=True),
         "score + 0.2 %": Cross(1.002),
     },
-    cases=("two peaks", "two points", "three points in the plane"),
+    cases=("two peaks", "two points", "three points in the plane", FEATURES),
+    applies=lambda variant, case: (
+        case != FEATURES or variant not in ("field at the data", "α dropped", "independent draws")
+    ),
 )
 def cross_term(variant: Cross, case: str, size: Size, seed: int) -> Evidence:
+    if case == FEATURES:
+        names = tuple(f"{what}, parameters {k}" for what in ("score", "divergence") for k in range(3))
+        return refined(
+            partial(met_by_objectives, variant.factor), size, names=names, source="linear parts of the objectives"
+        )
     noised = SETTINGS[case]
 
     def gaps(level: int) -> Array:

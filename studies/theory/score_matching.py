@@ -21,7 +21,6 @@ from fpk.marginals import zero_estimate
 from fpk.models import objectives
 from fpk.models.features import Hermite
 from fpk.models.fits import fit
-from fpk.models.objectives import Quadratic
 from fpk.models.points import time_nodes
 from fpk.study import Evidence, Size, study
 
@@ -42,14 +41,14 @@ from ._matching import (
 )
 from ._matching_claims import CLAIMS as CLAIMS
 from ._matching_draws import bayes, draws, unconditional
-from ._matching_implicit import parts
+from ._matching_implicit import THETAS, objectives_at, parts
 from ._matching_learned import learned_score, predicted
 from ._matching_losses import (
     VectorField,
     at_most_zero,
     denoising_losses,
+    edged,
     explicit_losses,
-    half_line,
     least_loss,
     redrawn_losses,
 )
@@ -131,24 +130,25 @@ WEIGHTS: dict[str, tuple[Callable[[float], float], Noised, float]] = {
 
 @study("err:S0.E32-34-weight", variants=WEIGHTS)
 def growing_loss(variant: tuple[Callable[[float], float], Noised, float], case: str, size: Size, seed: int) -> Evidence:
-    """What [ε/4, ε/2] adds to the integrated loss over what [ε/2, ε] adds, less .75."""
+    """What [ε/4, ε/2] adds to the integrated loss over what [ε/2, ε] adds, less .75; and either over what ∫λ/V adds, less 1."""
     weight, noised, first = variant
 
-    def added(end: float, level: int) -> float:
-        loss = 0.0
+    def added(end: float, level: int) -> tuple[float, float]:
+        loss, room = 0.0, 0.0
         for t, w in time_nodes(end / 2, end, nodes=2 * level):
             at = replace(noised, alpha=SLOW.alpha(t), sigma=SLOW.sigma(t))
-            loss += w * weight(t) * least_loss(at, level)
-        return loss
+            loss, room = loss + w * weight(t) * least_loss(at, level), room - w * weight(t) / np.expm1(-t)
+        return loss, room
 
     def ratios(level: int) -> Array:
-        parts = np.array([added(first / 2**k, level) for k in range(4)])
-        return parts[1:] / parts[:-1] - 0.75
+        parts, rooms = np.array([added(first / 2**k, level) for k in range(4)]).T
+        return np.concatenate([parts[1:] / parts[:-1] - 0.75, parts / rooms - 1])
 
-    names = tuple(f"ε = {first / 2**k:.4g}" for k in range(3))
-    return Evidence(
-        at_most_zero(ratios, LEVELS[size.name], "ratio of what is added, less .75"), zero_estimate(3), names
+    names = tuple(
+        f"{what}, ε = {first / 2**k:.4g}" for what, count in (("ratio", 3), ("of ∫λ/V", 4)) for k in range(count)
     )
+    found = at_most_zero(ratios, LEVELS[size.name], "ratio of what is added, less .75, and over ∫λ/V, less 1")
+    return Evidence(found, zero_estimate(7), names)
 
 
 # -- the minimiser -----------------------------------------------------------------------------------------------------------
@@ -255,10 +255,15 @@ class Target(NamedTuple):
         "unsquared": Target(power=0.5),
         "score + 0.2 %": Target(1.002),
     },
-    cases=("two peaks", "two points", "three points in the plane"),
+    cases=("two peaks", "two points", "three points in the plane", "features in the plane"),
+    applies=lambda variant, case: (
+        case != "features in the plane" or variant not in ("σ for σ²", "α dropped", "unsquared")
+    ),
 )
 def explicit_and_denoising(variant: Target, case: str, size: Size, seed: int) -> Evidence:
     """How much larger the loss against conditional scores is: for each field, less the same for the first."""
+    if case.startswith("features"):
+        return _of_objectives(variant.factor, size)
     noised = SETTINGS[case]
     scale = 1.0 if variant.without_scale else noised.alpha
 
@@ -272,6 +277,18 @@ def explicit_and_denoising(variant: Target, case: str, size: Size, seed: int) ->
 
     names = tuple(f"{name} and {FIELD_NAMES[0]}" for name in FIELD_NAMES[1:])
     return refined(gaps, size, names=names, source="difference of the losses less that of another field")
+
+
+def _of_objectives(factor: float, size: Size) -> Evidence:
+    """The same of the objectives that are fitted, for three choices of the parameters."""
+
+    def gaps(level: int) -> Array:
+        found = objectives_at(level, factor)
+        more = np.array([found.denoising(theta) - found.explicit(theta) for theta in THETAS])
+        return more[1:] - more[0]
+
+    names = ("parameters 1 and 0", "parameters 2 and 0")
+    return refined(gaps, size, names=names, source="difference of the objectives less that of other parameters")
 
 
 # -- energies ----------------------------------------------------------------------------------------------------------------
@@ -339,17 +356,21 @@ def implicit_score_matching(variant: Implicit, case: str, size: Size, seed: int)
 EDGES = {"printed": (False, 0), "corrected": (True, 0), "degenerate": (False, 2)}
 
 
-@study("err:S3.H", variants=EDGES)
+@study("err:S3.H", variants=EDGES, cases=("half-line", "quarter of the plane"))
 def boundary_term(variant: tuple[bool, int], case: str, size: Size, seed: int) -> Evidence:
     """Minimisers among polynomials of second degree, less those of the loss against the score."""
     bounded, power = variant
-    features, x = Hermite(2, mean=1.0, std=1.0), np.array([[0.2], [1.0], [2.5], [4.0]])
+    d = 1 if case == "half-line" else 2
+    features, x = (
+        Hermite(2, mean=np.ones(d), std=1.0),
+        np.array([[0.2, 0.7], [1.0, 0.1], [2.5, 1.2], [4.0, 2.2]])[:, :d],
+    )
 
     def gaps(level: int) -> Array:
-        points, score = half_line(power, level)
+        points, score, edge, normals = edged(case, power, level)
         found = objectives.implicit(features, points)
         if bounded:
-            found = found + Quadratic(0 * found.A, -features(np.zeros((1, 1))).T)  # p(0) = 1
+            found = found + objectives.boundary(features, edge, normals)
         truth = objectives.explicit(features, points, lambda y, t: score)
         first, second = (fit(features, j, schedule=SCHEDULE).field(x, 0.0) for j in (found, truth))
         return first - second

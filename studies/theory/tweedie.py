@@ -22,7 +22,7 @@ from fpk.study import Evidence, Size, study
 from .._limits import limit
 from .._systems import DATA
 from . import _loss_charts as charts
-from ._loss_fits import LEVEL_SCORES, TIMES, apart, implicitly, over_levels, pairs_at, regressed, together
+from ._loss_fits import LEVEL_SCORES, TIMES, apart, implicitly, over_levels, regressed, together
 from ._loss_observed import (
     LINE,
     NOISINGS,
@@ -52,6 +52,7 @@ from ._matching import (
     probes,
     refined,
 )
+from ._matching_implicit import pairs_of
 
 VP, UNIT = NOISINGS
 LEARNED = ("two points", "three points in the plane")
@@ -221,7 +222,7 @@ def predicting_noise(variant: Predicted, case: str, size: Size, seed: int) -> Ev
         return regressed(case, "noise", level).model(x, TIME) - claimed(x, level)
 
     def normal_equations(level: int) -> Array:
-        pairs = pairs_at("two peaks", TIME, level)
+        pairs = pairs_of("two peaks", TIME, level)
         left = pairs.z - claimed(pairs.x, level)
         return np.array([pairs.points.mean((left * h(pairs.x)).sum(1)) for h in FIELDS])
 
