@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.configuration import BY_NAME, DEFAULT, configured
+from fpk.counts import counting
 from fpk.errors import ProblemError, StoreError
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
 
     from fpk.catalogue import Catalogue
     from fpk.records import Judged
-
-
-def counting(count: int, what: str) -> str:
-    """So many of what is meant.
-
-    Examples
-    --------
-    >>> counting(1, "record"), counting(1200, "record")
-    ('1 record', '1,200 records')
-    """
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def whole_seed(text: str) -> int:
