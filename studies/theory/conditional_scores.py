@@ -73,14 +73,22 @@ LAWS: dict[str, tuple[Callable[[int], Cloud], Callable[[Array], Array]]] = {
     "two points": (POINTS.data, lambda u: POINTS.weights @ np.exp(1j * np.outer(POINTS.centres, u))),
     "Cantor's law": (_cantor, _cantor_transform),
 }
-#: log p(x̂|x) for all pairs.
-KERNELS: dict[str, Callable[[Array, Array], Array]] = {
-    "stated": lambda y, x: normal_log(y, SCALE * x, NOISE**2),
-    "without p(x)": lambda y, x: normal_log(y, SCALE * x, NOISE**2),
-    "α dropped": lambda y, x: normal_log(y, x, NOISE**2),
-    "arguments exchanged": lambda y, x: normal_log(x, SCALE * y, NOISE**2),
-    "σ for σ²": lambda y, x: normal_log(y, SCALE * x, NOISE),
-    "σ² + 1 %": lambda y, x: normal_log(y, SCALE * x, 1.01 * NOISE**2),
+#: What is claimed to be the density at y (n, 1), from the points x (m, 1) of the data and their masses.
+Mixed = Callable[[Array, Array, Array], Array]
+
+
+def _kernels(log: Callable[[Array, Array], Array]) -> Mixed:
+    """The mean of a kernel over the data."""
+    return lambda y, x, masses: np.exp(log(y, x[:, 0])) @ masses
+
+
+KERNELS: dict[str, Mixed] = {
+    "stated": lambda y, x, masses: fpk.GaussianMixture(masses, SCALE * x, stds=NOISE).density(y),
+    "without p(x)": lambda y, x, masses: np.exp(normal_log(y, SCALE * x[:, 0], NOISE**2)).mean(1),
+    "α dropped": _kernels(lambda y, x: normal_log(y, x, NOISE**2)),
+    "arguments exchanged": _kernels(lambda y, x: normal_log(x, SCALE * y, NOISE**2)),
+    "σ for σ²": _kernels(lambda y, x: normal_log(y, SCALE * x, NOISE)),
+    "σ² + 1 %": _kernels(lambda y, x: normal_log(y, SCALE * x, 1.01 * NOISE**2)),
 }
 
 
@@ -94,17 +102,14 @@ def _inverted(case: str) -> Array:
 
 @study(
     "S2.E3",
-    variants={name: (name, kernel) for name, kernel in KERNELS.items()},
+    variants=KERNELS,
     cases=tuple(LAWS),
     applies=lambda variant, case: variant != "without p(x)" or case == "two points",
 )
-def noised_density(variant: tuple[str, Callable[[Array, Array], Array]], case: str, size: Size, seed: int) -> Evidence:
-    name, kernel = variant
-
+def noised_density(variant: Mixed, case: str, size: Size, seed: int) -> Evidence:
     def gaps(level: int) -> Array:
         data = LAWS[case][0](level)
-        weights = np.full(len(data.x), 1 / len(data.x)) if name == "without p(x)" else data.weights
-        return np.exp(kernel(LINE[:, None], data.x[:, 0])) @ weights - _inverted(case)
+        return variant(LINE[:, None], data.x, data.weights / data.weights.sum()) - _inverted(case)
 
     names = tuple(f"density at {x:g}" for x in LINE)
     return refined(gaps, size, names=names, source="mixed kernels less the inverted characteristic function")
