@@ -35,7 +35,7 @@ from ._matching import (
     refined,
 )
 from ._matching_conditional_claims import CLAIMS, REMARKS
-from ._matching_draws import bayes, draws, unconditional
+from ._matching_draws import bayes, drawn_again, draws, unconditional
 from ._matching_grids import FORCED, INSTANTS, LATER, LINE, START, Seen, denoising_losses, from_start, seen_bent
 from ._matching_learned import learned_target
 from ._matching_velocities import Carried
@@ -172,24 +172,46 @@ TESTS: dict[str, Callable[[Array, Array], Array]] = {
     "y² cos x": lambda y, x: (y**2).sum(-1) * np.cos(x[..., -1]),
 }
 WITHOUT_PRIOR = ("three states", "two points", "three points in the plane")
+#: The law of the data given a noised one, by fpk: the power of the likelihood, and the data's share.
+OBSERVED, AGAIN = (
+    "two peaks, observed",
+    {
+        "stated": (1.0, 0.0),
+        "y from the data": (1.0, 1.0),
+        "root of the likelihood": (0.5, 0.0),
+        "the data's share + 2 %": (1.0, 0.02),
+    },
+)
+
+
+def _drawn_applies(variant: str, case: str) -> bool:
+    if case == OBSERVED:
+        return variant in AGAIN
+    return variant != "y without the prior" or case in WITHOUT_PRIOR
 
 
 @study(
     "S0.E31",
-    variants=SECOND,
-    cases=("three states", "two points", "two peaks", "three points in the plane"),
-    applies=lambda variant, case: variant != "y without the prior" or case in WITHOUT_PRIOR,
+    variants={name: (name, second) for name, second in SECOND.items()},
+    cases=("three states", "two points", "two peaks", "three points in the plane", OBSERVED),
+    applies=_drawn_applies,
 )
-def drawn_anew(variant: Callable[[Array, Array], Array], case: str, size: Size, seed: int) -> Evidence:
+def drawn_anew(variant: tuple[str, Callable[[Array, Array], Array]], case: str, size: Size, seed: int) -> Evidence:
     """E f(y, X_t) over X_0, X_t and a second draw y, less E f(X_0, X_t)."""
+    name, second = variant
 
     def gaps(level: int) -> Array:
-        drawn = draws(case, level)
-        second = variant(drawn.likelihood, drawn.data.weights)
-        means = [
-            np.einsum("n,nm,nm->", drawn.weights, second, f(drawn.data.x, drawn.x[:, None])) for f in TESTS.values()
+        drawn = draws("two peaks" if case == OBSERVED else case, level)
+        once = np.array([drawn.weights @ f(drawn.x0, drawn.x) for f in TESTS.values()])
+        if case == OBSERVED:
+            power, share = AGAIN[name]
+            given, prior = (drawn_again(tuple(TESTS.values()), p, level) for p in (power, None))
+            return (1 - share) * given + share * prior - once
+        shares = second(drawn.likelihood, drawn.data.weights)
+        twice = [
+            np.einsum("n,nm,nm->", drawn.weights, shares, f(drawn.data.x, drawn.x[:, None])) for f in TESTS.values()
         ]
-        return np.array(means) - [drawn.weights @ f(drawn.x0, drawn.x) for f in TESTS.values()]
+        return np.array(twice) - once
 
     return refined(gaps, size, names=tuple(TESTS), source="means with a second draw less those with the first")
 
