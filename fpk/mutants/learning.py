@@ -102,6 +102,9 @@ LEARNING = (
     Mutant("Poisson field: vector + 1 %", VECTOR, times(1.01), "scheme", near=True),
     Mutant("Poisson field: upward + 1 %", VECTOR, then(_steeper), "scheme", near=True),
     Mutant("Coulomb's law + 1 %", "samplers.poisson:coulomb", times(1.01), "scheme", near=True),
+    Mutant("charges of a law: spread + 2 %", "samplers.poisson:_of_component", lambda original: (
+        lambda away, covariance: original(away, 1.02 * covariance)
+    ), "scheme", near=True),
     Mutant("affine layer: log-determinant + 1 %", "models.layers:Affine.back", parts(1.0, 1.01), "law", near=True),
     Mutant("bijection: log-determinant + 1 %", "models.layers:Bijection.back", parts(1.0, 1.01), "law", near=True),
     Mutant("layer of tails: log-determinant dropped", "models.layers:SinhArcsinh.back", parts(1.0, 0.0), "law"),
