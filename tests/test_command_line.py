@@ -185,7 +185,14 @@ def test_a_report_that_cannot_be_written_is_said_before_anything_is_computed(tin
     done = within(tiny, "run", tiny, "--report", "file/page")
     assert done.exit_code == 2
     assert "file is no folder. Choose another: --report" in done.stderr
+    (tiny.parent / "site").mkdir()
+    (tiny.parent / "site" / "index.html").write_text("mine")
+    done = within(tiny, "run", tiny, "--report", "site")
+    assert done.exit_code == 2
+    assert "would replace site/index.html, which fpk has not written" in done.stderr
     assert calls(tiny) == []
+    missing = within(tiny, "report", tiny, "--store", "other").stderr
+    assert f"fpk run --studies {tiny} --store other first" in missing
 
 
 def test_store_and_report_go_where_they_are_told(tiny: Path) -> None:
@@ -474,10 +481,10 @@ def test_studies_without_claims_are_refused_because_they_cannot_fail(tmp_path: P
 
 def test_a_store_that_cannot_be_written_is_named(tiny: Path) -> None:
     (tiny.parent / ".fpk").write_text("in the way")
-    done = fpk(tiny.parent, "run", tiny)
-    assert done.returncode == 2
-    assert re.search(r"fpk: cannot write .*\.fpk/records", done.stderr)
-    assert "--store" in done.stderr
+    done = within(tiny, "run", tiny)
+    assert done.exit_code == 2
+    assert re.search(r"fpk: cannot write .*\.fpk: .*--store", done.stderr)
+    assert calls(tiny) == [], "said before anything is computed"
 
 
 # -- looking ----------------------------------------------------------------------------------------------------------------
