@@ -243,9 +243,7 @@ def _joint_quadrature(joint: GaussianMixture, block: TwoTimeBlock, nodes: int) -
 def _require_closed_form(problem: Problem) -> None:
     missing = []
     if problem.drift.linear is None:
-        missing.append(
-            "the drift is not known to be linear in x (use fpk.Linear or an expression that is)"
-        )
+        missing.append("the drift is not known to be linear in x (use fpk.Linear or an expression that is)")
     if problem.diffusion.state_dependent:
         missing.append("the diffusion depends on x")
     if not isinstance(problem.initial, GaussianMixture):

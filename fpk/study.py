@@ -314,7 +314,8 @@ def study(
 
 def seed_for(root: int, check: str) -> int:
     """The seed of a check: derived from the root and the check's id, never chosen."""
-    return int(np.random.SeedSequence([root, zlib.crc32(check.encode())]).generate_state(1, np.uint64)[0] >> 1)
+    number = zlib.crc32(check.encode("utf-8", "surrogatepass"))  # a name may hold anything
+    return int(np.random.SeedSequence([root, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def near_miss(variant: str) -> tuple[str, float] | None:
