@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,20 @@ def test_one_round_divides_the_cost_of_dependent_pairs() -> None:
     found = transported(Exact(), noise, steps=64, weights=np.array([0.1, 0.2, 0.4, 0.3]))
     assert found.cost + found.straightness + left == pytest.approx(abs(1 - c) ** 2 + rest**2, rel=1e-6)
     assert found.paths.shape == (65, 4, 2)
+
+
+def test_what_cannot_be_followed_is_refused() -> None:
+    straight, places = reflowed_field(DATA), np.zeros((3, 1))
+    for field, noise in ((straight, np.zeros(3)), (straight.velocity, places)):
+        with pytest.raises(ProblemError, match=r"places of shape \(n, d\) along an object with velocity"):
+            transported(field, noise)
+    with pytest.raises(ProblemError, match=r"has their shape, got \(3,\)"):
+        transported(SimpleNamespace(velocity=lambda x, t: x[:, 0]), places)
+    with pytest.raises(NonFinite, match="leave every bound"), np.errstate(over="ignore", invalid="ignore"):
+        transported(SimpleNamespace(velocity=lambda x, t: -np.exp(x)), places + 5)
+    for charges in (PLANE, np.zeros((4, 2))):
+        with pytest.raises(ProblemError, match=r"their own space, got shape \(3, 1\)"):
+            coulomb(charges, places)
 
 
 def test_rounds_weights_and_pairs_that_do_not_fit_are_refused() -> None:

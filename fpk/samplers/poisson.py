@@ -57,6 +57,11 @@ def coulomb(charges: Array | GaussianMixture, x: Array) -> Array:
     -------
     array, shape (n, d)
 
+    Raises
+    ------
+    ProblemError
+        For places of another dimension.
+
     Notes
     -----
     Along −E particles gather where its potential is largest, at the median on the line: that is why Poisson flow adds a dimension. A round component
@@ -68,6 +73,11 @@ def coulomb(charges: Array | GaussianMixture, x: Array) -> Array:
     array([[0. ],
            [0.5]])
     """
+    law = isinstance(charges, GaussianMixture)
+    if np.ndim(x) != 2 or x.shape[1] != (charges.dimension if law else charges.shape[1]):
+        raise ProblemError(
+            f"the field of charges is asked at places (n, d) of their own space, got shape {np.shape(x)}."
+        )
     if isinstance(charges, GaussianMixture):
         parts = zip(charges.weights, charges.means, charges.covariances, strict=True)
         return sum(
