@@ -26,7 +26,7 @@ from fpk.samplers import AnnealedLangevin, langevin_hop
 from fpk.study import Evidence, Size, evidence, study
 
 from .._limits import limit_evidence
-from .._systems import BOX, DATA, WALLS, constant_law, l1, on_grid
+from .._systems import BOX, DATA, boxed, constant_law, l1, on_grid
 from ._annealed import ATOMS, PATH, WEIGHTS, Level, Masses, annealed, blurred, levels_of, settled
 from ._annealed_claims import CLAIMS as CLAIMS
 from ._annealed_levels import entropy, quantile_distance
@@ -309,16 +309,17 @@ NOISED = exact_field(DATA, PATH)
 
 
 def _hop(h: float, factor: float, noise: float) -> fpk.Problem:
-    """From the noisier level for a time h; less noise is more of the score for a shorter time."""
+    """From the noisier level for a time h, run in a unit of time; less noise is more of the score for a shorter time."""
     field = Field(lambda x, t: factor / noise * NOISED(x, t), "score", PATH)
     hop = langevin_hop(field, initial=ABOVE_LAW, time=BELOW, duration=noise * h)
-    return replace(hop, boundary=WALLS)
+    loud = float(hop.diffusion(np.zeros((1, 1)), 0.0).ravel()[0])
+    return boxed(lambda x, t: hop.horizon * hop.drift(x, t), hop.horizon**0.5 * loud, initial=ABOVE_LAW)
 
 
 def _distances(size: Size) -> Chart:
     """L¹ distance to the next level after hops of several lengths."""
     times = 0.05 * 1200.0 ** (np.arange(12) / 11)
-    solved = fpk.solve(_hop(60.0, 1.0, 1.0), fpk.Grid(*BOX, cells=size.cells(80)), times=list(times))
+    solved = fpk.solve(_hop(60.0, 1.0, 1.0), fpk.Grid(*BOX, cells=size.cells(80)), times=list(times / 60))
     target = BELOW_LAW.density(solved.grid.centers[:, None])
     off = np.array([l1(solved.density(t), target, solved.grid) for t in solved.times])
     series = Series("on the grid", times, off)
@@ -328,6 +329,6 @@ def _distances(size: Size) -> Chart:
 @study("S3.P-naive", variants=HOPS)
 def naive_reverse_hop(variant: tuple[float, float, float], case: str, size: Size, seed: int) -> Evidence:
     problem = _hop(*variant)
-    claimed = constant_law(BELOW_LAW, time=problem.horizon, source="data with less noise")
-    found = evidence(on_grid(problem, size, times=[problem.horizon], cells=20), claimed)
+    claimed = constant_law(BELOW_LAW, time=1.0, source="data with less noise")
+    found = evidence(on_grid(problem, size, times=[1.0], cells=20), claimed)
     return replace(found, charts=(_distances(size),)) if variant == HOPS["stated"] else found
