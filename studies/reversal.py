@@ -34,10 +34,10 @@ WAVY_NOISE = boxed(
 CELLS, STEPS = 66, 14
 
 
-def _back_to_data(reverse: fpk.Problem, size: Size) -> Evidence:
+def _back_to_data(reverse: fpk.Problem, size: Size, *, cells: int = 66, steps: int = 13) -> Evidence:
     """Solve a reverse problem and hold its end against the data law."""
     horizon = reverse.horizon
-    solved = on_grid(walled(reverse), size, times=[horizon], cells=84, steps=15)
+    solved = on_grid(walled(reverse), size, times=[horizon], cells=cells, steps=steps)
     return evidence(solved, constant_law(DATA, time=horizon, source="the data law"))
 
 
@@ -103,7 +103,7 @@ def _reverse_vp(noise: float, beta: float, size: Size) -> Evidence:
     forward = fpk.noising(schedule, DATA, horizon=horizon)
     exact = fpk.exact(forward, times=[horizon])
     back = replace(fpk.reverse_time(forward, exact.score, initial=exact.law(horizon)), diffusion=noise)
-    return _back_to_data(back, size)
+    return _back_to_data(back, size, cells=84, steps=15)
 
 
 BETA = 3.0
