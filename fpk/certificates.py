@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fpk import certificate_check
+from fpk.atomic_files import replace_file
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -46,17 +46,17 @@ LONGEST_NAME = 80
 
 
 def certificates(
-    judged: Sequence[Judged], claims: Mapping[str, Claim], *, root_seed: int = 0
+    judged: Sequence[Judged], claims: Mapping[str, Claim], *, options: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
-    """One certificate for each claim and case all of whose records have a verdict; remarks and crashed cases have none.
+    """One certificate for each claim and case all of whose records have a verdict; remarks, crashed and incomplete cases have none.
 
     Parameters
     ----------
     judged : sequence of Judged
         Records with their evidence; those of one claim and case are complete.
     claims : mapping from id to Claim
-    root_seed : int
-        Of the run they come from, for the command that repeats it.
+    options : sequence of str
+        Of ``fpk run``, for the command that repeats it.
 
     Yields
     ------
@@ -69,11 +69,11 @@ def certificates(
             groups.setdefault((one.record.id, one.record.case), []).append(one)
     for (id, _), group in groups.items():
         if all(one.verdict is not None and one.evidence is not None for one in group):
-            yield _certificate(claims[id], group, root_seed)
+            yield _certificate(claims[id], group, options)
 
 
 def write_certificates(
-    judged: Sequence[Judged], claims: Mapping[str, Claim], folder: Path, *, root_seed: int = 0
+    judged: Sequence[Judged], claims: Mapping[str, Claim], folder: Path, *, options: Sequence[str] = ()
 ) -> list[Path]:
     """Write every certificate into a folder, and the checker beside them; parameters as for :func:`certificates`.
 
@@ -89,15 +89,10 @@ def write_certificates(
     """
     checker = Path(certificate_check.__file__)
     written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / checker.name).write_bytes(checker.read_bytes())
-        for one in certificates(judged, claims, root_seed=root_seed):
-            path = folder / file_name(one["claim"]["id"], one["case"])
-            path.write_text(_laid_out(one) + "\n", encoding="utf-8")
-            written.append(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error}. Free some space or choose another folder.") from error
+    replace_file(folder / checker.name, checker.read_bytes())
+    for one in certificates(judged, claims, options=options):
+        written.append(folder / file_name(one["claim"]["id"], one["case"]))
+        replace_file(written[-1], _laid_out(one) + "\n")
     return written
 
 
@@ -133,11 +128,11 @@ def file_name(id: str, case: str) -> str:
     return f"{plain}.json" if plain == name else f"{plain}-{zlib.crc32(name.encode('utf-8', 'replace')):08x}.json"
 
 
-def _certificate(claim: Claim, group: Sequence[Judged], root_seed: int) -> dict[str, Any]:
+def _certificate(claim: Claim, group: Sequence[Judged], options: Sequence[str]) -> dict[str, Any]:
     from fpk.difference import BETA
+    from fpk.records import run_command
 
     first = group[0].record
-    options = (" --quick" if first.size == "quick" else "") + (f" --seed {root_seed}" if root_seed else "")
     forms = [_form(one) for one in group]
     found = {
         "schema": certificate_check.SCHEMA,
@@ -147,7 +142,7 @@ def _certificate(claim: Claim, group: Sequence[Judged], root_seed: int) -> dict[
         "case": first.case,
         "study": first.study,
         "size": first.size,
-        "repeat": f"fpk run {shlex.quote(claim.id)}{options}",
+        "repeat": run_command([claim.id], options),
         "versions": {name: version for one in group for name, version in one.record.versions.items()},
         "rule": {"words": RULES[claim.kind], "alpha": max(one.record.alpha or 0.0 for one in group), "beta": BETA},
         "tolerance": _tolerance(claim, group),

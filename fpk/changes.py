@@ -3,7 +3,7 @@ r"""Changes: what is different between two sets of records of the same checks, m
 A record is a *row*, a plain dictionary as ``records.jsonl`` holds it; rows are matched by claim, variant and case. A change is of one kind:
 
 flipped
-    The verdict is another one (a crash counts as a verdict).
+    The verdict is another one (that a record crashed, or is missing from its store, counts as a verdict).
 vanished, new
     The check has a row on one side only.
 inputs
@@ -158,8 +158,9 @@ def _check(row: Row) -> tuple[str, str, str]:
 
 
 def found(row: Row) -> str:
-    """The verdict of a row; CRASHED where there is none because of an error, a dash where none is meant to be."""
-    return row["verdict"] or ("CRASHED" if row.get("error") else "–")
+    """The verdict of a row; MISSING or CRASHED where there is none that should be, a dash where none is meant to be."""
+    crashed = row.get("error") or row.get("expected")
+    return str(row["verdict"] or ("MISSING" if row.get("missing") else "CRASHED" if crashed else "–"))
 
 
 def holds(row: Row) -> bool:
@@ -171,7 +172,9 @@ def holds(row: Row) -> bool:
 
 
 def changed_inputs(before: Row, after: Row) -> tuple[tuple[str, str, str], ...]:
-    """Names and values of the inputs that differ; what only one side recorded at all is not compared."""
+    """Names and values of the inputs that differ; what only one side recorded at all is not compared, nor what is missing."""
+    if before.get("missing") or after.get("missing"):
+        return ()
     pairs = [(row.get("inputs") or {}, row.get("versions") or {}) for row in (before, after)]
     out = [
         (name, str(before[name]), str(after[name]))

@@ -19,7 +19,7 @@ import numpy as np
 from fpk.compiled_functions import of_arrays
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
-from fpk.symbolic import coordinates, formula, numeric, simplified
+from fpk.symbolic import coordinates, formula, linear_parts, number, numeric, slope_of
 from fpk.tracing import Instant, NotTraceable, known, reading, required_traceable
 
 #: Step of numerical x-derivatives of user functions, in units of x; sixth order, so smooth functions lose about 1e-11.
@@ -264,8 +264,9 @@ class Coefficient:
         expressions = [e for row in rows for e in row]
         everywhere = alone and (self.name == "diffusion" or not set(symbols) & expressions[0].free_symbols)
         self._check_expressions(rows, matrix, everywhere)
-        if self.dimension == 1 and not matrix and not expressions[0].free_symbols and expressions[0].is_real:
-            return self._understood_constant(float(expressions[0]))
+        lone = self.dimension == 1 and not matrix and not expressions[0].free_symbols
+        if lone and (value := number(expressions[0], self.name)).imag == 0:
+            return self._understood_constant(value.real)
         self.state_dependent = any(set(symbols) & e.free_symbols for e in expressions)
         self.steady, self.traceable = not any(time in e.free_symbols for e in expressions), True
         columns = [numeric((*symbols, time), e) for e in expressions]
@@ -294,15 +295,16 @@ class Coefficient:
             )
 
     def _understood_derivative(self, expression: Any, x: Any, t: Any) -> None:
-        import sympy
-
-        slope = simplified(sympy.diff(expression, x))
-        steepness = numeric((x, t), slope)
-        self._gradient = lambda positions, time: np.broadcast_to(steepness(positions, reading(time)), positions.shape)
-        if x not in slope.free_symbols:
-            a, b = numeric((t,), slope), numeric((t,), simplified(expression - slope * x))
-            self.linear = Linear(lambda time: float(a(time)), lambda time: float(b(time)))
-            if self.steady and slope.is_real:
+        parts = linear_parts(expression, x, t)
+        if (slope := slope_of(expression, x, t) if parts is None else parts[0]) is not None:
+            steepness = numeric((x, t), slope)
+            self._gradient = lambda positions, time: np.broadcast_to(
+                steepness(positions, reading(time)), positions.shape
+            )
+        if parts is not None:
+            a, b = (numeric((t,), part) for part in parts)
+            self.linear = Linear(lambda s: float(a(s)), lambda s: float(b(s)))
+            if self.steady and parts[0].is_real:
                 self.linear = Linear(float(a(0.0)), float(b(0.0)))
 
     def __call__(self, x: Array, t: Any) -> Array:
@@ -315,7 +317,7 @@ class Coefficient:
             with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
                 value = np.asarray(self._function(x, t))
                 total = np.add.reduce(value, None)
-        except FloatingPointError as error:
+        except ArithmeticError as error:
             raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
         except (TypeError, AttributeError, RuntimeError) as error:
             raise ProblemError(

@@ -21,16 +21,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import fpk
+from fpk.atomic_files import beside, writing
 from fpk.changes import read_records
 from fpk.coefficients import Coefficient, Fixed, GradientDrift, Linear
-from fpk.errors import FpkError, ProblemError, StoreError
+from fpk.errors import FpkError, ProblemError
 from fpk.fokker_planck.solutions import FlowMarginals
 from fpk.fokker_planck.stored import StoredDensities
 from fpk.marginals import Estimate
@@ -118,15 +118,8 @@ def to_netcdf(result: Any, path: str | os.PathLike[str], **options: Any) -> Path
     xarray, path = _xarray(), Path(path)
     dataset = result if isinstance(result, xarray.Dataset) else to_xarray(result, **options)
     plain = {name: {"_FillValue": None} for name, values in dataset.variables.items() if values.dtype.kind == "f"}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with writing(path, "Name a file in a folder that exists and has room"), beside(path) as part:
         dataset.to_netcdf(part, engine="h5netcdf", encoding=plain)
-        os.replace(part, path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error}. Name a file in a folder that exists and has room.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
     return path
 
 

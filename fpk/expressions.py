@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fpk.errors import NonFinite, ProblemError
+from fpk.formula_text import quoted, tree
 from fpk.laws import Array
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
@@ -66,10 +67,10 @@ class Expression:
         for sign, spelled in SPELLINGS.items():
             plain = plain.replace(sign, spelled)
         try:
-            return ast.parse(plain.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return tree(plain.strip())
+        except (SyntaxError, ValueError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
-            raise ProblemError(f"cannot read {self.text!r} as a formula: {reason}. {self._allowed()}") from error
+            raise ProblemError(f"cannot read {quoted(self.text)} as a formula: {reason}. {self._allowed()}") from error
 
     def _allowed(self) -> str:
         return (
@@ -92,10 +93,10 @@ class Expression:
             case ast.Name(id=name) if name in self.names or name == "pi":
                 pass
             case ast.Name(id=name):
-                raise ProblemError(f"the formula {self.text!r} uses the unknown name {name!r}. {self._allowed()}")
+                raise ProblemError(f"the formula {quoted(self.text)} uses the unknown name {name!r}. {self._allowed()}")
             case _:
                 raise ProblemError(
-                    f"the formula {self.text!r} contains {ast.unparse(node)!r}, which is not arithmetic. {self._allowed()}"
+                    f"the formula {quoted(self.text)} contains {quoted(ast.unparse(node))}, which is not arithmetic. {self._allowed()}"
                 )
 
     def __call__(self, values: Mapping[str, Any]) -> Array:
@@ -128,7 +129,7 @@ class Expression:
         if len(bad):
             where = x[bad[0]].tolist()
             raise NonFinite(
-                f"the formula {self.text!r} is {value[bad[0]].tolist()} at x={where}, t={t:g}: it must be finite there. "
+                f"the formula {quoted(self.text)} is {value[bad[0]].tolist()} at x={where}, t={t:g}: it must be finite there. "
                 "Mind divisions by zero, roots and logarithms; σ vanishes at t=0."
             )
         return value

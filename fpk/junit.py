@@ -65,7 +65,7 @@ def _add_case(suite: ElementTree.Element, name: str, record: Record) -> None:
     head = {"classname": name, "name": one_line(where, NAME), "time": f"{record.cost_seconds or 0.0:.3f}"}
     case = ElementTree.SubElement(suite, "testcase", head)
     if record.error:
-        said = {"message": one_line(record.error, MESSAGE), "type": "CRASHED"}
+        said = {"message": one_line(record.error, MESSAGE), "type": record.found}
         ElementTree.SubElement(case, "error", said).text = _legal(record.error)
     elif not record.holds:
         verdict = record.verdict or "no verdict"

@@ -8,13 +8,15 @@ two of one name from different runs would be taken for each other.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from numba import njit  # type: ignore[import-untyped]
+
+from fpk.atomic_files import PART, left_over, replace_file
+from fpk.errors import StoreError
 
 #: Where texts are kept, next to what numba keeps of fpk itself, and how many.
 CACHE, KEPT = Path(__file__).parent / "__pycache__" / "loops", 512
@@ -59,20 +61,18 @@ def compiled_text(
 def kept_source(name: str, text: str) -> Path | None:
     """The file of a text; None where nothing can be written. There are at most :data:`KEPT` such files; the oldest go."""
     try:
-        CACHE.mkdir(parents=True, exist_ok=True)
         file = CACHE / f"{name}.txt"
         if not file.exists():
             _forget_oldest()
-            part = file.with_suffix(f".{os.getpid()}")
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, file)
+            replace_file(file, text)
         return file
-    except OSError:
+    except (OSError, StoreError):
         return None
 
 
 def _forget_oldest() -> None:
     """Make room for one more."""
+    left_over(CACHE.glob(f"*{PART}"), remove=True)
     files = sorted(CACHE.glob("*.txt"), key=lambda file: file.stat().st_mtime)
     for old in files[: max(len(files) - KEPT + 1, 0)]:
         for file in (old, *(CACHE / "__pycache__").glob(f"{old.stem}.*")):

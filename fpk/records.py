@@ -1,11 +1,12 @@
 r"""Records: stored evidence judged against the catalogue.
 
-All variants of a claim in one case share one tolerance: a third of the smallest effect among its controls, as measured. A record *holds* when
-its verdict is the expected one.
+All variants of a claim in one case share one tolerance: a third of the smallest effect among its controls, as measured. Where one of these
+crashed or is missing there is none, and no form is confirmed. A record *holds* when its verdict is the expected one.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -28,11 +29,16 @@ SCHEMA = "fpk/1"
 ERRATUM_AGREEMENT = 3.0
 #: Kind and variant of a remark's record.
 WORDING = "wording"
+#: Controls that are named one by one.
+FEW = 3
 
 
 @dataclass(frozen=True)
 class Record:
-    """One verdict with everything needed to read, check and repeat it. ``verdict`` is None when the case crashed, and for remarks."""
+    """One verdict with everything needed to read, check and repeat it.
+
+    ``verdict`` is None when the case crashed, when there is nothing in the store of what should be there (``missing``), and for remarks.
+    """
 
     id: str
     kind: str
@@ -64,6 +70,7 @@ class Record:
     remedy: str = ""
     method: str = ""
     error: str = ""
+    missing: bool = False
     panel: str = ""
     resolution: str = ""
     size: str = ""
@@ -75,6 +82,11 @@ class Record:
     def stated(self) -> bool:
         """Whether this is a form of the claim itself and not one of its controls."""
         return self.variant in ("stated", "printed", "corrected", "inside", "outside", "degenerate")
+
+    @property
+    def found(self) -> str:
+        """The verdict, or MISSING or CRASHED where there should be one."""
+        return self.verdict or ("MISSING" if self.missing else "CRASHED")
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; infinite numbers become None."""
@@ -121,15 +133,31 @@ def _judged_group(catalogue: Catalogue, claim: Claim, group: Sequence[Done], alp
     compared = [d for d in group if d.evidence is not None and claim.kind in ("equality", "identity")]
     effects = {d.task.variant: effect_size(d.evidence.first, d.evidence.second) for d in compared if d.evidence}
     controls = {v: e for v, e in effects.items() if claim.expected[v] == Outcome.REFUTED}
-    smallest = min(controls.values()) if controls else None
+    lacking = _without_evidence(catalogue, claim, group)
+    smallest = min(controls.values()) if controls and not lacking else None
     mistakes = {d.task.variant: d.evidence for d in group if d.task.variant in controls and d.evidence is not None}
     out = []
     for done in group:
         verdict = None if done.evidence is None else _verdict(claim, done.evidence, smallest, alpha)
         record = _record(catalogue, claim, done, verdict, effects, controls)
+        if record.verdict == Outcome.UNDECIDED and record.tolerance is None and lacking:
+            record = replace(
+                record,
+                reason=f"the tolerance follows from the controls, and there is no evidence of {lacking}.",
+                remedy="",
+            )
         fits = "" if record.holds or verdict is None else _fitting(verdict, done, mistakes)
         out.append(Judged(replace(record, reason=record.reason + fits), verdict, done.evidence))
     return out
+
+
+def _without_evidence(catalogue: Catalogue, claim: Claim, group: Sequence[Done]) -> str:
+    """The controls that a case should have and that crashed or are missing, in words; empty where there are none."""
+    known = {done.task.variant for done in group if done.evidence is not None}
+    case = group[0].task.case
+    checks = catalogue.study_of(claim.id).checks
+    lacking = [v for v, c in checks if c == case and claim.expected[v] == Outcome.REFUTED and v not in known]
+    return ", ".join(map(repr, lacking[:FEW])) + (f" and {len(lacking) - FEW} more" if len(lacking) > FEW else "")
 
 
 def _fitting(verdict: Verdict, done: Done, mistakes: Mapping[str, Evidence]) -> str:
@@ -195,6 +223,7 @@ def _record(
         mde_model=_model_units(verdict, controls),
         effect=effects.get(task.variant),
         error=done.error,
+        missing=done.missing,
         panel=done.evidence.panel if done.evidence is not None else "",
         resolution=f"{task.size}: {done.evidence.first.source}" if done.evidence is not None else task.size,
         size=task.size,
@@ -238,8 +267,14 @@ def _model_units(verdict: Verdict | None, controls: Mapping[str, float]) -> str:
     return ""
 
 
+def run_command(names: Sequence[str], options: Sequence[str]) -> str:
+    """The command that computes what is named, to be copied into a shell."""
+    dashed = any(name.startswith("-") for name in names)
+    return shlex.join(["fpk", "run", *(() if dashed else names), *options, *(("--", *names) if dashed else ())])
+
+
 def exit_code(records: Sequence[Record]) -> int:
-    """4 if a case crashed, 1 if a record contradicts its expectation, 3 if something is undecided that should not be, else 0."""
+    """4 if a case crashed or is missing, 1 if a record contradicts its expectation, 3 if something is undecided that should not be, else 0."""
     if any(r.error for r in records):
         return 4
     failing = [r for r in records if not r.holds]
@@ -250,14 +285,17 @@ def exit_code(records: Sequence[Record]) -> int:
 
 def counted(records: Sequence[Record]) -> dict[str, int]:
     """How many records, how many hold, how many of each verdict."""
-    by_verdict = Counter(r.verdict or (WORDING if r.kind == WORDING else "crashed") for r in records)
+    by_verdict = Counter(r.verdict or (WORDING if r.kind == WORDING else r.found.lower()) for r in records)
     return {"records": len(records), "hold": sum(r.holds for r in records), **dict(sorted(by_verdict.items()))}
 
 
 def baseline_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """What a baseline pins, sorted: which verdict every variant of every claim must have, and no numbers, which other processors change."""
+    """What a baseline pins, sorted: which verdict every variant of every claim must have, and no numbers, which other processors change.
+
+    What is missing says so.
+    """
     names = ("id", "variant", "case", "expected", "verdict")
-    rows = [{name: getattr(record, name) for name in names} for record in records]
+    rows = [{n: getattr(r, n) for n in names} | ({"missing": True} if r.missing else {}) for r in records]
     return sorted(rows, key=lambda row: tuple(str(row[name]) for name in names))
 
 

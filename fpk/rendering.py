@@ -7,12 +7,9 @@ plain MathML.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -20,12 +17,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
-from fpk.errors import StoreError
 from fpk.sections import verdict_text
 from fpk.wording import UNSEEN, number_text, one_line
 
 #: Symbols of the verdicts and of remarks, so that no badge relies on its colour.
-SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "WORDING": "¶"}
+SYMBOLS = {"CONFIRMED": "=", "REFUTED": "≠", "UNDECIDED": "?", "CRASHED": "!", "MISSING": "∅", "WORDING": "¶"}
 #: TeX longer than this is shown as it is.
 LONGEST_FORMULA = 1000
 
@@ -156,26 +152,3 @@ def json_text(value: object) -> str:
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return re.sub(f"{UNSEEN.pattern[:-1]}\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file (a text as UTF-8, as it is) beside its place and move it there in one step.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be written; what was there before is untouched.
-    """
-    part = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            part = Path(file.name)
-            file.write(content.encode() if isinstance(content, str) else content)
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error}. Free some space or choose another folder.") from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)

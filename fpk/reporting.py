@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from fpk.atomic_files import PART, left_over, replace_file
 from fpk.changes import Change, changes, grouped_inputs, read_records
 from fpk.junit import junit
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
-from fpk.rendering import SYMBOLS, json_text, mathml, rendered, replace_file
+from fpk.rendering import SYMBOLS, json_text, mathml, rendered
 from fpk.runs import FACTS, facts, runs_beside
 from fpk.sections import Section, StudyFile, sections_of, studies_of
 from fpk.study import Claim
@@ -52,6 +53,8 @@ def write_report(
     command: str,
     seconds: float,
     size: str,
+    options: Sequence[str] | None = None,
+    left_out: Sequence[str] = (),
     since: Path | str | Iterable[Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write ``index.html``, ``report.md``, ``records.jsonl``, ``junit.xml``, ``verdicts.json`` (what a baseline pins) and ``run.json``.
@@ -71,6 +74,10 @@ def write_report(
         How long it took.
     size : str
         Name of the size, quick or full.
+    options : sequence of str, optional
+        Of ``fpk run``, with which it gives the same records for a claim that is named; default: those of the size.
+    left_out : sequence of str
+        Claims that were asked for and of which there is nothing.
     since : Path or str, or rows as :func:`fpk.changes.read_records` gives them, optional
         An earlier report, or its rows: what changed is told first.
 
@@ -87,8 +94,8 @@ def write_report(
     records = [j.record for j in judged]
     told = _since(records, since)  # read before anything is written: it may be the same folder
     plain = [record.as_json() for record in records]
-    context = _context(judged, claims=claims, command=command, seconds=seconds, size=size)
-    context["since"] = told
+    context = _context(judged, claims=claims, command=command, seconds=seconds, size=size, options=options)
+    context |= {"since": told, "left_out": left_out}
     files = {
         "records.jsonl": "".join(f"{json_text(row)}\n" for row in plain),
         "verdicts.json": _lines(baseline_rows(records)),
@@ -231,13 +238,20 @@ def _links(sections: Sequence[Section]) -> dict[str, str]:
 
 
 def _context(
-    judged: Sequence[Judged], *, claims: Mapping[str, Claim], command: str, seconds: float, size: str
+    judged: Sequence[Judged],
+    *,
+    claims: Mapping[str, Claim],
+    command: str,
+    seconds: float,
+    size: str,
+    options: Sequence[str] | None = None,
 ) -> dict[str, Any]:
+    options = ["--quick"] * (size == "quick") if options is None else options
     records = [j.record for j in judged]
     failing = sorted((r for r in records if not r.holds), key=_urgency)
     remarks = [r for r in records if r.kind == WORDING]
     tables = charted(judged)
-    sections = list(sections_of([j for j in judged if j.record.kind != WORDING], claims, size))
+    sections = list(sections_of([j for j in judged if j.record.kind != WORDING], claims, options))
     return {
         "sections": sections,
         "studies": studies_of(sections),
@@ -247,6 +261,7 @@ def _context(
         "failing": failing,
         "most": MOST,
         "since": None,
+        "left_out": (),
         "others": False,
         "brief": False,
         "remarks": remarks,
@@ -280,15 +295,15 @@ def _since(records: Sequence[Record], since: Path | str | Iterable[Mapping[str, 
 
 
 def _urgency(record: Record) -> int:
-    """Crashed records first, then contradictions, then what is undecided."""
+    """Crashed and missing records first, then contradictions, then what is undecided."""
     return 0 if record.verdict is None else 2 if record.verdict == Outcome.UNDECIDED else 1
 
 
 def _breakdown(failing: Sequence[Record]) -> str:
     """What is the matter with the records that do not hold, as the end of a sentence."""
-    names = ("crashed", "against expectation", "undecided")
-    found = Counter(names[_urgency(record)] for record in failing)
-    return ", ".join(f"{found[name]} {name}" for name in names if found[name])
+    names = ("", "against expectation", "undecided")
+    found = Counter(names[_urgency(record)] or record.found.lower() for record in failing)
+    return ", ".join(f"{found[name]} {name}" for name in ("crashed", "missing", *names[1:]) if found[name])
 
 
 def _versions(records: Sequence[Record]) -> dict[str, str]:
@@ -301,7 +316,8 @@ def _versions(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _forget(folder: Path, pages: Mapping[str, str]) -> None:
-    """Remove the pages of an earlier report that this one has not."""
+    """Remove the pages of an earlier report that this one has not, and what killed ones left half written."""
     for old in [*(folder / PAGES).glob("*.html"), *folder.glob("runs.html")]:
         if old.relative_to(folder).as_posix() not in pages:
             old.unlink()
+    left_over([part for place in (folder, folder / PAGES) for part in place.glob(f".*{PART}")], remove=True)

@@ -27,12 +27,13 @@ from fpk.tasks import Task, keep_engine
 
 @dataclass(frozen=True)
 class Done:
-    """A finished task: its evidence and provenance, or the error that stopped it."""
+    """A finished task: its evidence and provenance, or the error that stopped it; or a missing one, and why nothing is there."""
 
     task: Task
     evidence: Evidence | None
     provenance: dict[str, Any]
     error: str = ""
+    missing: bool = False
 
 
 def computed(task: Task, store_root: str, fresh: bool = False) -> str:
@@ -108,7 +109,7 @@ def run(
     StoreError
         If the store cannot be written; what is finished is kept.
     """
-    store.sweep()
+    store.left_over(remove=True)
     left = []
     for task in tasks:
         loaded = None if fresh else store.load(task.key)

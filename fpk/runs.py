@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fpk.changes import Row, holds, read_records
+from fpk.changes import Row, found, holds, read_records
 from fpk.errors import StoreError
 from fpk.records import WORDING
 
@@ -118,8 +118,8 @@ def runs_beside(folder: Path) -> list[Run]:
 def _flips(last: Mapping[tuple[str, ...], tuple[str, Row]], own: Mapping[tuple[str, ...], Row]) -> Iterator[Flip]:
     """What is not expected first."""
     for check, row in sorted(own.items(), key=lambda item: holds(item[1])):
-        if check in last and _said(last[check][1]) != _said(row):
-            yield Flip(" · ".join(filter(None, check)), last[check][0], _said(last[check][1]), _said(row), holds(row))
+        if check in last and found(last[check][1]) != found(row):
+            yield Flip(" · ".join(filter(None, check)), last[check][0], found(last[check][1]), found(row), holds(row))
 
 
 def _readable(place: Path) -> bool:
@@ -142,11 +142,6 @@ def _told(place: Path) -> dict[str, str]:
 
 def _run(place: Path, told: Mapping[str, str], rows: Sequence[Row], flips: tuple[Flip, ...]) -> Run:
     file = next((name for name in _READABLE if (place / name).is_file()), "")
-    link, counts = f"../{quote(place.name)}/{file}", dict(Counter(map(_said, rows)))
+    link, counts = f"../{quote(place.name)}/{file}", dict(Counter(map(found, rows)))
     held = sum(holds(row) for row in rows)
     return Run(place.name, told["written"][:16], told["size"], told["command"], link, counts, len(rows), held, flips)
-
-
-def _said(row: Row) -> str:
-    """The verdict of a row; there is none where a case crashed."""
-    return str(row["verdict"] or "CRASHED")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,7 @@ from markupsafe import Markup
 
 from fpk.figures import chart_figures, density_figures, effect_figure, functional_figures, order_figures
 from fpk.figures.drawing import by_case
-from fpk.records import Judged, Record
+from fpk.records import Judged, Record, run_command
 from fpk.study import Claim
 from fpk.verdict import Outcome
 from fpk.wording import margin_text, one_line, summary
@@ -31,7 +30,7 @@ class Section:
     claim: Claim | None
     group: tuple[Judged, ...]
     anchor: str
-    size: str
+    options: Sequence[str]
     part: str = ""
 
     @property
@@ -69,11 +68,12 @@ class Section:
 
     @property
     def forms(self) -> dict[str, list[str]]:
-        """Verdicts of every stated form, one for each case, without repetition."""
+        """Verdicts of every stated form, one for each case, without repetition; and what there is in place of verdicts of controls."""
         out: dict[str, list[str]] = {}
         for record in self.records:
-            if record.stated and verdict_text(record) not in out.setdefault(record.variant, []):
-                out[record.variant].append(verdict_text(record))
+            if record.stated or record.verdict is None:
+                told = out.setdefault(record.variant if record.stated else "controls", [])
+                told += [verdict_text(record)] * (verdict_text(record) not in told)
         return out
 
     @property
@@ -151,7 +151,7 @@ class Section:
     @property
     def rerun(self) -> str:
         """The command that computes and judges exactly this claim."""
-        return f"fpk run {shlex.quote(one_line(self.head.id, 400))}" + (" --quick" if self.size == "quick" else "")
+        return run_command([one_line(self.head.id, 400)], self.options)
 
 
 @dataclass(frozen=True)
@@ -196,14 +196,14 @@ def studies_of(sections: Sequence[Section]) -> list[StudyFile]:
     return [StudyFile(name, tuple(own)) for name, own in pages.items()]
 
 
-def sections_of(judged: Sequence[Judged], claims: Mapping[str, Claim], size: str) -> Iterator[Section]:
-    """One section for each claim, in the order of the records."""
+def sections_of(judged: Sequence[Judged], claims: Mapping[str, Claim], options: Sequence[str]) -> Iterator[Section]:
+    """One section for each claim, in the order of the records; ``options`` of ``fpk run`` give these again."""
     groups: dict[str, list[Judged]] = {}
     for j in judged:
         groups.setdefault(j.record.id, []).append(j)
     taken: set[str] = {*TAKEN}
     for id, group in groups.items():
-        yield Section(claims.get(id), tuple(group), _anchor(id, taken), size)
+        yield Section(claims.get(id), tuple(group), _anchor(id, taken), options)
 
 
 def _anchor(id: str, taken: set[str]) -> str:
@@ -220,5 +220,5 @@ def _plain(text: str) -> str:
 
 
 def verdict_text(record: Record) -> str:
-    """The verdict, or that the case crashed."""
-    return record.verdict or "CRASHED"
+    """The verdict, or that the case crashed or is missing."""
+    return record.found

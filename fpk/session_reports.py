@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fpk.atomic_files import replace_file
 from fpk.errors import StoreError
-from fpk.rendering import SYMBOLS, markdown_text, rendered, replace_file
+from fpk.rendering import SYMBOLS, markdown_text, rendered
 from fpk.sessions import SENTENCE, Ended, Row, Session, at, compared, many, rows_of, told_change, worse
 from fpk.wording import number_text, one_line
 

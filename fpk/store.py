@@ -3,7 +3,7 @@ r"""The store: evidence on disk, addressed by everything it depends on.
 One record is one ``.npz`` file under ``.fpk/records/``, named by the SHA-256 of its canonical JSON *address*: study, claim, variant, case, size,
 seed, version, and a digest of the syntax trees of the study's file and of fpk's computing modules. A change of either computes anew; a
 change of a verdict rule only judges again. Files are written beside their place, flushed and moved there in one step, so a killed
-run leaves whole records or none. Arrays only, no pickle.
+run leaves whole records or none (:mod:`fpk.atomic_files`). Arrays only, no pickle.
 """
 
 from __future__ import annotations
@@ -12,21 +12,17 @@ import ast
 import hashlib
 import io
 import json
-import os
-import socket
-import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
 
+from fpk.atomic_files import LONGEST_WORK, PART, left_over, replace_file, writing
 from fpk.charts import Chart, Series
-from fpk.errors import StoreError
 from fpk.marginals import Estimate
 from fpk.study import Evidence
 
@@ -50,14 +46,12 @@ JUDGING = {
     "calibration",
     "remedies",
 }
-#: Seconds after which a half-written file is nobody's: writing takes milliseconds.
-ABANDONED = 3600
+#: What to do if a store cannot be written.
+ELSEWHERE = "Free some space or choose another folder with --store"
+#: How the names of the marks begin that runs with workers leave in a store for as long as they go on.
+RUN = "run"
 #: The arrays of a chart's series, in the order Series takes them.
 SERIES_ARRAYS = ("x", "y", "lower", "upper")
-
-
-#: Numbers the files this process writes.
-_WRITTEN = count()
 
 
 class Store:
@@ -107,29 +101,15 @@ class Store:
         head["digest"] = _digest(key, arrays, head)
         arrays["head"] = np.frombuffer(json.dumps(head, sort_keys=True).encode(), np.uint8)
         path, archive = self.path(key), io.BytesIO()
-        part = path.with_name(f"{key[:16]}.{socket.gethostname()}.{os.getpid()}.{next(_WRITTEN)}.part")
-        try:
+        with writing(path, ELSEWHERE):
             np.savez(archive, **arrays)  # type: ignore[arg-type] # numbers and booleans only: nothing to pickle, and loading refuses pickles
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("xb") as file:
-                file.write(archive.getbuffer())
-                file.flush()
-                _flush(file.fileno())
-            os.replace(part, path)
-        except BaseException as error:
-            _discard(part)
-            if not isinstance(error, OSError):
-                raise
-            raise StoreError(
-                f"cannot write {path}: {error}. Free some space or choose another folder with --store."
-            ) from error
+        replace_file(path, archive.getbuffer(), durable=True, advice=ELSEWHERE)
 
-    def sweep(self) -> int:
-        """Remove the half-written files of processes that were killed more than an hour ago; returns how many."""
-        old = [p for p in (self.root / "records").glob("*/*.part") if _age(p) > ABANDONED]
-        for part in old:
-            _discard(part)
-        return len(old)
+    def left_over(self, *, remove: bool = False) -> list[Path]:
+        """What killed processes have left: files half written, and marks of runs; see :func:`fpk.atomic_files.left_over`."""
+        parts = [part for folder in ("records/*", "engines") for part in self.root.glob(f"{folder}/*{PART}")]
+        marks = self.root.glob(f"{RUN}-*")
+        return left_over(parts, remove=remove) + left_over(marks, LONGEST_WORK, remove=remove)
 
     def keys(self) -> list[str]:
         """All keys stored."""
@@ -170,26 +150,6 @@ def judging_digest() -> str:
     """Digest of fpk's judging modules."""
     folder = Path(__file__).parent
     return "".join(code_digest(folder / f"{name}.py") for name in sorted(JUDGING))
-
-
-def _flush(descriptor: int) -> None:
-    """Bring a file's bytes to the disk; not when it was last touched, where the system tells these apart."""
-    getattr(os, "fdatasync", os.fsync)(descriptor)
-
-
-def _discard(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:  # not a folder, or not ours: what is said about the write itself matters more
-        return
-
-
-def _age(path: Path) -> float:
-    """Seconds since a file was written; 0 if it is gone."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _arrays_in(data: bytes) -> dict[str, np.ndarray]:

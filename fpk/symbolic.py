@@ -10,10 +10,14 @@ import ast
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice
 from numbers import Number
 from typing import Any
 
+import numpy as np
+
 from fpk.errors import ProblemError
+from fpk.formula_text import quoted, tree
 
 #: What a formula may call, by its name in sympy.
 FUNCTIONS = (
@@ -23,9 +27,22 @@ FUNCTIONS = (
     "Heaviside", "Piecewise", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not",
 )  # fmt: skip
 CONSTANTS = ("pi", "E", "I")
+#: What reading raises where a text is no formula (errors of sympy are among ValueError).
+UNREADABLE = (SyntaxError, TypeError, AttributeError, ValueError, ArithmeticError, NotImplementedError, RecursionError)
+#: Simplified is what has no more operations than this, and no higher degree: more may take for ever.
+MOST_OPERATIONS, MOST_DEGREES = 20, 10
+#: Parts of a derivative that is made use of: that of a product is as long as its square.
+MOST_PARTS = 10_000
+#: Where a slope is looked at, and when.
+PLACES, TIMES = (0.29, 0.83, -1.37, 2.11), (0.23, 0.71)
+#: Functions that numpy has not, by their names in sympy and in scipy.special.
+SPECIAL = {
+    "erf": "erf", "erfc": "erfc", "erfi": "erfi", "erfinv": "erfinv", "erfcinv": "erfcinv", "gamma": "gamma", "loggamma": "gammaln",
+    "polygamma": "polygamma", "besselj": "jv", "bessely": "yv", "besseli": "iv", "besselk": "kv", "LambertW": "lambertw",
+}  # fmt: skip
 #: Beside calls and numbers.
 ARITHMETIC = (
-    ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Tuple, ast.Name, ast.Load, ast.operator, ast.unaryop, ast.cmpop,
+    ast.BinOp, ast.UnaryOp, ast.Compare, ast.Tuple, ast.Name, ast.Load, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
 
 
@@ -45,7 +62,6 @@ def formula(text: Any, known: dict[str, Any], name: str) -> Any:
     ProblemError
         If it cannot be read, or uses other symbols or functions.
     """
-    import sympy
     from sympy.core.function import AppliedUndef
 
     try:
@@ -53,15 +69,31 @@ def formula(text: Any, known: dict[str, Any], name: str) -> Any:
         undefined = sorted(str(call.func) for call in expression.atoms(AppliedUndef))
         if undefined:
             raise SyntaxError(_no_function(undefined[0]))
-    except (sympy.SympifyError, SyntaxError, TypeError, AttributeError, ValueError) as error:
+    except UNREADABLE as error:
         reason = error.msg if isinstance(error, SyntaxError) else error
         raise ProblemError(
-            f"cannot read the {name} {text!r} as a formula: {reason}. Write it in {', '.join(known)}."
+            f"cannot read the {name} {quoted(text)} as a formula: {reason}. Write it in {', '.join(known)}."
         ) from error
     unknown = sorted(s.name for s in expression.free_symbols if s.name not in known)
     if unknown:
-        raise ProblemError(f"the {name} {text!r} uses the unknown symbols {unknown}; it may use {', '.join(known)}.")
+        raise ProblemError(
+            f"the {name} {quoted(text)} uses the unknown symbols {unknown}; it may use {', '.join(known)}."
+        )
     return expression
+
+
+def number(expression: Any, name: str) -> complex:
+    """The value of an expression without symbols.
+
+    Raises
+    ------
+    ProblemError
+        If it has none.
+    """
+    try:
+        return complex(expression)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ProblemError(f"the {name} {quoted(str(expression))} has no value: {error}") from error
 
 
 def parsed(given: Any, known: dict[str, Any]) -> Any:
@@ -100,10 +132,7 @@ def _read(text: str, known: tuple[tuple[str, Any], ...]) -> Any:
 
 def _names(text: str) -> set[str]:
     """The names in a text that is arithmetic; refuses any other."""
-    try:
-        nodes = list(ast.walk(ast.parse(text, mode="eval")))
-    except (RecursionError, MemoryError) as error:
-        raise ValueError("it is nested too deeply") from error
+    nodes = list(ast.walk(tree(text)))
     for node in nodes:
         match node:
             case ast.Call(func=ast.Name(id=name), keywords=[]):
@@ -124,15 +153,78 @@ def _no_function(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def numeric(symbols: tuple[Any, ...], expression: Any) -> Callable[..., Any]:
-    """A function of the symbols' values that evaluates the expression by numpy."""
+    """A function of the symbols' values that evaluates the expression by numpy, and by scipy what numpy has not."""
     import sympy
 
-    return sympy.lambdify(list(symbols), expression, "numpy")
+    special = {call.func.__name__ for call in expression.atoms(sympy.Function)} & SPECIAL.keys()
+    return sympy.lambdify(list(symbols), expression, [{name: _special(SPECIAL[name]) for name in special}, "numpy"])
+
+
+def _special(name: str) -> Callable[..., Any]:
+    from scipy import special
+
+    function = getattr(special, name)
+    return function if name != "lambertw" else lambda x, branch=0: np.real_if_close(function(x, branch))
 
 
 @lru_cache(maxsize=1024)
-def simplified(expression: Any) -> Any:
-    """The expression as sympy simplifies it."""
+def slope_of(expression: Any, x: Any, t: Any) -> Any | None:
+    """The derivative in x, where it can be computed without much ado; those of steps are 0 beside them."""
     import sympy
 
-    return sympy.simplify(expression)
+    slope = sympy.diff(expression, x)
+    if next(islice(sympy.preorder_traversal(slope), MOST_PARTS, None), None) is not None:
+        return None
+    slope = slope.replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
+    return None if _probed(slope, x, t) is None else slope  # a derivative of floor, for example
+
+
+@lru_cache(maxsize=1024)
+def linear_parts(expression: Any, x: Any, t: Any) -> tuple[Any, Any] | None:
+    """The expressions a and b in t of an expression a x + b; None where it is none, or that would take too long to see."""
+    import sympy
+
+    slope = slope_of(expression, x, t)
+    if slope is not None and x in slope.free_symbols and _same_for_all(_probed(slope, x, t)):
+        slope = _simplified(slope)
+    if slope is None or x in slope.free_symbols:
+        return None
+    shift = expression.subs(x, 0)
+    if shift.has(sympy.nan, sympy.zoo, sympy.oo):
+        shift = _simplified(expression - slope * x)
+    known = [_probed(part, x, t) for part in (slope, shift)]
+    real = all(values is not None and np.isrealobj(values) and np.isfinite(values).all() for values in known)
+    return (slope, shift) if real and x not in shift.free_symbols else None
+
+
+def _probed(expression: Any, x: Any, t: Any) -> Any:
+    """Its values at a few times and places, shape (times, places); None where it cannot be computed."""
+    try:
+        value = numeric((x, t), expression)
+        with np.errstate(all="ignore"):
+            return np.stack([np.broadcast_to(value(np.array(PLACES), moment), len(PLACES)) for moment in TIMES])
+    except (NameError, *UNREADABLE):
+        return None
+
+
+def _same_for_all(values: Any) -> bool:
+    """Whether a slope looks the same at all places: simplifying may take for ever, and is for those that do."""
+    scale = np.abs(values).max(initial=1.0, where=np.isfinite(values))
+    with np.errstate(all="ignore"):
+        return not np.any(np.abs(values - values[:, :1]) > 1e-6 * scale)
+
+
+def _simplified(expression: Any) -> Any:
+    """The expression as sympy simplifies it, if it is small enough for that."""
+    import sympy
+
+    small = sympy.count_ops(expression) <= MOST_OPERATIONS and _degree(expression) <= MOST_DEGREES
+    return sympy.simplify(expression) if small else expression
+
+
+def _degree(expression: Any) -> int:
+    """The degree that sympy's polynomials would have, functions counted like their arguments."""
+    parts = [_degree(part) for part in expression.args]
+    if expression.is_Pow and expression.exp.is_Rational:
+        return parts[0] * max(abs(expression.exp.p), expression.exp.q)
+    return (sum(parts) if expression.is_Mul else max(parts)) if parts else 1

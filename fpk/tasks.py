@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +17,9 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from fpk.atomic_files import replace_file
 from fpk.catalogue import Catalogue
+from fpk.errors import StoreError
 from fpk.store import JUDGING, address, code_digest, engine_digest, engine_modules, judging_digest
 from fpk.study import Size, Study, seed_for
 
@@ -231,16 +232,9 @@ def keep_engine(root: Path) -> None:
     Nothing else depends on this note, so a folder that cannot be written is no error here.
     """
     path = _engine_path(root, engine_digest())
-    part = path.with_name(f"{path.stem[:16]}.{os.getpid()}.part")
-    with contextlib.suppress(OSError):
-        if path.exists():
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(json.dumps(engine_modules(), indent=0, sort_keys=True), encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+    if not path.exists():
+        with contextlib.suppress(StoreError):
+            replace_file(path, json.dumps(engine_modules(), indent=0, sort_keys=True))
 
 
 def kept_engine(root: Path, digest: str) -> dict[str, str] | None:

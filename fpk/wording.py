@@ -3,6 +3,7 @@ r"""Wording: numbers, records and claims in words, for reports and figures."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,7 +58,7 @@ def surely_seen(verdict: Verdict) -> float:
 
 
 def deciding_difference(judged: Judged) -> float:
-    """The difference of the deciding functional; NaN when the case crashed."""
+    """The difference of the deciding functional; NaN when the case crashed or is missing."""
     return float(judged.verdict.difference[deciding(judged.verdict)]) if judged.verdict is not None else np.nan
 
 
@@ -87,7 +88,8 @@ def summary(group: Sequence[Judged]) -> str:
     known = [j for j in group if j.verdict is not None]
     right = [j for j in known if j.record.expected == Outcome.CONFIRMED]
     wrong = [j for j in known if j.record.expected == Outcome.REFUTED]
-    counts = {"to stay undecided": len(known) - len(right) - len(wrong), "crashed": len(group) - len(known)}
+    counts = Counter({"to stay undecided": len(known) - len(right) - len(wrong)})
+    counts += Counter(j.record.found.lower() for j in group if j.verdict is None)
     parts = [_extreme(right, "to be confirmed", "at most"), _extreme(wrong, "to be refuted", "at least")]
     return " ".join([part for part in parts if part] + [f"{count} {what}." for what, count in counts.items() if count])
 

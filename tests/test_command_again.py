@@ -283,6 +283,25 @@ def test_diff_shows_a_flip_first_and_fails(stored: Path, tmp_path: Path, fpk: Fp
     assert back.exit_code == 0, "a flip to what is expected is no failure"
 
 
+@pytest.mark.parametrize("gone", ["two + 5 %", "sign"])
+def test_diff_of_stores_judges_no_claim_without_its_controls(stored: Path, tmp_path: Path, fpk: Fpk, gone: str) -> None:
+    """What is left of them would give another tolerance."""
+    shutil.copytree(tmp_path / ".fpk", tmp_path / "part")
+    Store(tmp_path / "part").path(keys(tmp_path)[gone]).unlink()
+    done = fpk("diff", ".fpk", "part", "--studies", stored)
+    assert done.exit_code == 1
+    assert done.stdout.splitlines() == [
+        "2 flipped, 2 not as expected",
+        "✗ tiny.sum · stated: CONFIRMED → UNDECIDED, not as expected",
+        f"✗ tiny.sum · {gone}: REFUTED → MISSING, not as expected",
+    ]
+    found = plain(fpk("diff", ".fpk", "part", "--studies", stored, "--json"), 1)
+    (stated,) = (c["after"] for c in found["changes"] if c["variant"] == "stated")
+    assert (stated["tolerance"], stated["verdict"]) == (None, "UNDECIDED")
+    assert repr(gone) in stated["reason"]
+    assert fpk("diff", "part", ".fpk", "--studies", stored).exit_code == 0
+
+
 def test_diff_of_stores_compares_one_size_with_itself(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
     shutil.copytree(tmp_path / ".fpk", tmp_path / "both")
     fpk("run", stored, "--store", "both")  # the full size, written later
@@ -434,6 +453,33 @@ def test_gc_with_studies_that_cannot_be_read_removes_nothing(stored: Path, tmp_p
     (tmp_path / "studies" / "catalogue.py").write_text("1 / 0\n")
     assert fpk("store", "gc", "--delete").exit_code == 2
     assert files(tmp_path / ".fpk") == before
+
+
+def test_gc_removes_what_killed_runs_have_left_and_says_how_many(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    root = tmp_path / ".fpk"
+    names = ("run-0123456789abcdef", "engines/.note.json.part", "records/ab/.key.part", "records/ab/old.host.7.0.part")
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"half")
+    young = plain(fpk("store", "gc", "--studies", stored, "--delete", "--json"))
+    assert young["left_over"] == [], "somebody on another machine may be at work"
+    for name in names:
+        os.utime(root / name, (0, 0))
+    dry = fpk("store", "gc", "--studies", stored).stdout
+    assert "4 files that killed runs have left, would be removed (fpk store gc --delete)\n" in dry
+    assert all((root / name).exists() for name in names)
+    found = plain(fpk("store", "gc", "--studies", stored, "--delete", "--json"))
+    assert sorted(found["left_over"]) == sorted(names)
+    assert found["used"] == 3
+    assert not any((root / name).exists() for name in names)
+
+
+def test_the_next_run_removes_what_killed_ones_have_left(stored: Path, tmp_path: Path, fpk: Fpk) -> None:
+    left = tmp_path / ".fpk" / "run-0123456789abcdef"
+    left.write_bytes(b"")
+    os.utime(left, (0, 0))
+    assert fpk("run", stored, "--quick").exit_code == 0
+    assert not left.exists()
 
 
 def test_gc_forgets_engines_that_no_record_is_of(stored: Path, tmp_path: Path, fpk: Fpk) -> None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
 from fpk.command_line import main
+from fpk.store import Store, arrays_of
 
 FPK = [sys.executable, "-c", "import sys; sys.argv[0] = 'fpk'; from fpk.command_line import main; main()"]
 
@@ -125,7 +130,7 @@ def test_json_is_one_valid_object_on_stdout_whatever_the_outcome(tiny: Path, cod
     assert done.returncode == code, done.stderr
     found = document(done)
     assert [c["variant"] for c in found["claims"]] == ["stated", "two + 5 %", "sign"]
-    assert found["counts"]["hold"] == (3 if code == 0 else 2)
+    assert found["counts"]["hold"] == {0: 3, 4: 1}.get(code, 2), "without a control nothing is confirmed"
     assert found["counts"]["records"] == 3
 
 
@@ -269,15 +274,77 @@ def test_a_random_seed_is_told_and_repeats_the_run(tiny: Path) -> None:
     assert within(tiny, "report", "--studies", tiny, "--seed", told[1]).exit_code == 0
     assert within(tiny, "report", "--studies", tiny, "--seed", told[1], "--certificate").exit_code == 0
     certificate = json.loads((tiny.parent / "reports/latest/certificates/tiny.sum.json").read_text())
-    assert certificate["repeat"] == f"fpk run tiny.sum --seed {told[1]}"
+    assert certificate["repeat"] == f"fpk run tiny.sum --studies {tiny} --seed {told[1]}"
     assert (
-        f"fpk run tiny.sum --seed {told[1]}\n"
+        f"fpk run tiny.sum --studies {tiny} --seed {told[1]}\n"
         in within(tiny, "explain", "tiny.sum", "--studies", tiny, "--seed", told[1]).stdout
     )
     missing = within(tiny, "report", "tiny.sum", "--studies", tiny, "--quick", "--seed", "5").stderr
     assert "nothing is stored" in missing
-    assert "fpk run tiny.sum --quick --seed 5 first" in missing
+    assert f"fpk run tiny.sum --studies {tiny} --quick --seed 5 first" in missing
     assert "give the one that the run told" in within(tiny, "report", "--studies", tiny, "--seed", "random").stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables"),
+    [
+        (("--quick", "--seed", "7", "--alpha", "1e-9"), {}),
+        ((), {"FPK_QUICK": "yes", "FPK_SEED": "7", "FPK_ALPHA": "1e-9"}),
+        (("--full", "--seed", "random"), {"FPK_QUICK": "yes"}),
+    ],
+    ids=["options", "variables", "random"],
+)
+def test_every_command_of_a_report_pasted_into_a_shell_gives_its_records_bit_for_bit(
+    tiny: Path, settings: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    """In another folder with the study alone, without the variables."""
+    changed(
+        tiny, ("- variant, 0.0]", "- variant, 0.0]) + 1e-13 * np.random.default_rng(seed).random(2) * (2 - size.quick")
+    )
+    assert within(tiny, "run", "--studies", tiny.name, *settings, **variables).exit_code == 0
+    rows = pasted_rows(tiny.parent)
+    page = (tiny.parent / "reports/latest/index.html").read_text()
+    commands = {html.unescape(text) for text in re.findall('<code class="command">(.*?)</code>', page)}
+    seed = re.search(r"--seed (\d+)", page)
+    assert seed is not None
+    again = ["--studies", tiny.name, *(seed[1] if word == "random" else word for word in settings)]
+    explained = within(tiny, "explain", "tiny.sum", *again, **variables)
+    commands |= set(re.findall("rerun    (.*)", explained.stdout))
+    assert within(tiny, "report", *again, "--certificate", **variables).exit_code == 0
+    certificate = json.loads((tiny.parent / "reports/latest/certificates/tiny.sum.json").read_text())
+    commands |= {certificate["repeat"], json.loads((tiny.parent / "reports/latest/run.json").read_text())["command"]}
+    assert len(commands) == 2, "of the whole, and of the claim"
+    for k, command in enumerate(sorted(commands)):
+        folder = tiny.parent / f"pasted {k}"
+        folder.mkdir()
+        (folder / tiny.name).write_text(tiny.read_text())
+        in_a_shell(folder, command)
+        assert pasted_rows(folder) == rows
+
+
+def pasted_rows(folder: Path) -> list[tuple[Any, ...]]:
+    """What identifies the records of a report, judged, and the bits of their evidence."""
+    store, out = Store(folder / ".fpk"), []
+    for line in (folder / "reports/latest/records.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        found = store.load(row["key"])
+        assert found is not None
+        bits = {name: array.tobytes() for name, array in arrays_of(found[0])[0].items()}
+        names = ("id", "variant", "seed", "size", "key", "verdict", "alpha", "tolerance", "difference")
+        out.append((*(row[name] for name in names), bits))
+    assert len(out) == 3
+    return out
+
+
+def in_a_shell(folder: Path, command: str) -> None:
+    """What somebody pastes, where ``fpk`` is this one."""
+    script = folder / "bin" / "fpk"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(FPK)} "$@"\n')
+    script.chmod(0o755)
+    path = {"PATH": f"{script.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", "-c", command], cwd=folder, env=environment() | path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_level_of_a_run_is_that_of_its_records_and_its_report(tiny: Path) -> None:
@@ -516,36 +583,122 @@ def test_report_writes_the_page_again_without_computing(tiny: Path) -> None:
     assert len(calls(tiny)) == 3
 
 
-def test_a_case_with_a_missing_control_is_left_out_of_the_report_and_named(tiny: Path) -> None:
-    """Its tolerance would come from the controls that happen to be there."""
+@pytest.fixture
+def gappy(tiny: Path) -> Callable[[str, str], Path]:
+    """The tiny study in two cases, run, and a way to lose or damage the record of a variant in the case b."""
     changed(tiny, ('"sign": -2.0}', '"sign": -2.0}, cases=("a", "b")'))
-    fpk(tiny.parent, "run", tiny)
-    records = json.loads(fpk(tiny.parent, "report", "--studies", tiny, "--json").stdout)["claims"]
-    key = next(r["key"] for r in records if (r["variant"], r["case"]) == ("two + 5 %", "b"))
-    (tiny.parent / ".fpk" / "records" / key[:2] / f"{key}.npz").unlink()
-    done = fpk(tiny.parent, "report", "--studies", tiny, "--json")
-    assert "not stored, so left out: tiny.sum · b" in done.stderr
-    assert {c["case"] for c in document(done)["claims"]} == {"a"}
+    within(tiny, "run", tiny)
+    records = json.loads(within(tiny, "report", "--studies", tiny, "--json").stdout)["claims"]
+    keys = {r["variant"]: r["key"] for r in records if r["case"] == "b"}
+
+    def spoilt(variant: str, how: str) -> Path:
+        path = tiny.parent / ".fpk" / "records" / keys[variant][:2] / f"{keys[variant]}.npz"
+        if how == "lost":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-9])
+        return path
+
+    return spoilt
 
 
-def test_a_damaged_record_is_called_damaged_and_its_file_named(tiny: Path) -> None:
+@pytest.mark.parametrize("variant", ["stated", "two + 5 %", "sign"])
+@pytest.mark.parametrize("how", ["lost", "damaged"])
+def test_a_claim_that_lacks_a_record_holds_in_no_part_of_a_report(
+    tiny: Path, gappy: Callable[[str, str], Path], variant: str, how: str
+) -> None:
+    path = gappy(variant, how)
+    done = within(tiny, "report", "--studies", tiny, "--json")
+    assert done.exit_code == 4
+    found = json.loads(done.stdout)
+    assert (found["exit"], found["counts"]["records"], found["counts"]["missing"]) == (4, 6, 1)
+    own = {(c["variant"], c["case"]): c for c in found["claims"]}
+    assert (own[variant, "b"]["verdict"], own[variant, "b"]["holds"]) == (None, False)
+    assert own["stated", "a"]["verdict"] == "CONFIRMED"
+    if variant != "stated":
+        assert own["stated", "b"]["verdict"] == "UNDECIDED"
+        assert repr(variant) in own["stated", "b"]["reason"]
+    why = (
+        "the store has no record of it"
+        if how == "lost"
+        else f"its record is damaged: fpk run computes it anew (.fpk/{path.relative_to(tiny.parent / '.fpk')})"
+    )
+    assert f"✗ tiny.sum · {variant} · b: MISSING, expected" in done.stderr
+    assert why in done.stderr
+    report = tiny.parent / "reports/latest"
+    page = (report / "index.html").read_text()
+    assert '<h1 class="bad">' in page
+    assert re.search(
+        r'<tr class="fails">\s*<th scope="row"><a href="#tiny.sum"><span class="bad" aria-label="does not hold:"', page
+    )
+    row = re.search(r'<td data-label="Verdict">(.*?)</td>', page)
+    assert row is not None
+    assert '<span class="badge missing">MISSING</span>' in row[1]
+    assert 'aria-label="holds"' not in page
+    assert html.unescape(page).count(why) >= 2, "where it fails and in the table of its records"
+    text = (report / "report.md").read_text()
+    assert text.startswith(f"# {found['counts']['hold']} of 6 records hold: 1 missing")
+    assert "✓" not in text
+    assert "| ✗ tiny.sum | One and one are two. |" in text
+    assert "∅ MISSING" in text
+    suite = ElementTree.fromstring((report / "junit.xml").read_text())
+    assert suite.attrib["errors"] == "1"
+    (error,) = suite.iter("error")
+    assert error.attrib["type"] == "MISSING"
+    assert within(tiny, "run", tiny).exit_code == 0
+    assert within(tiny, "report", "--studies", tiny).exit_code == 0, "a run repairs it"
+
+
+def test_a_case_of_which_nothing_is_stored_is_missing_where_others_are_stored(tiny: Path) -> None:
+    changed(tiny, ('"sign": -2.0}', '"sign": -2.0}, cases=("a", "b")'))
+    stop = tiny.with_name("stop")
+    stops = f"    if case == 'b' and Path({str(stop)!r}).exists():\n        raise KeyboardInterrupt\n"
+    changed(tiny, (COMPUTES, stops + COMPUTES))
+    stop.touch()
+    assert within(tiny, "run", tiny).exit_code == 130
+    done = within(tiny, "report", "--studies", tiny, "--json")
+    assert done.exit_code == 4
+    assert json.loads(done.stdout)["counts"] == {"records": 6, "hold": 3, "CONFIRMED": 1, "REFUTED": 2, "missing": 3}
+
+
+def test_claims_of_which_nothing_is_stored_are_named_and_not_in_the_report(tiny: Path) -> None:
+    text = tiny.read_text()
+    tiny.write_text(
+        text.replace(
+            "CLAIMS = (",
+            "CLAIMS = (*(Claim(id, 'identity', '', '', '', {'stated': Outcome.CONFIRMED, 'x': Outcome.REFUTED}) for id in ('one', 'two')),",
+        )
+        + """
+
+for id in ("one", "two"):
+    study(id, variants={"stated": 2.0, "x": 3.0})(total)
+"""
+    )
+    within(tiny, "run", tiny, "tiny.sum", "one")
+    done = within(tiny, "report", "--studies", tiny, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["left_out"] == ["two"]
+    assert "not stored, so left out: two (" in done.stderr
+    for name in ("index.html", "report.md"):
+        assert (
+            "Not in this report, as nothing is stored of it: two."
+            in (tiny.parent / "reports/latest" / name).read_text()
+        )
+
+
+def test_explain_says_what_is_damaged_and_what_that_makes_of_the_others(tiny: Path) -> None:
     within(tiny, "run", tiny)
     records = json.loads(within(tiny, "report", "--studies", tiny, "--json").stdout)["claims"]
     key = next(r["key"] for r in records if r["variant"] == "sign")
     path = tiny.parent / ".fpk" / "records" / key[:2] / f"{key}.npz"
     path.write_bytes(path.read_bytes()[:-9])
-    told = within(tiny, "explain", "tiny.sum", "--studies", tiny)
-    assert re.search(rf"sign — minus two\n    expected REFUTED; damaged: fpk run computes it anew .*{key}", told.stdout)
-    assert told.stdout.count("; stored, not judged: ") == 2
-    assert "not run yet" not in told.stdout
-    before = (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns
-    done = within(tiny, "report", "--studies", tiny)
-    assert done.exit_code == 2
-    assert f"damaged, so left out: tiny.sum (.fpk/records/{key[:2]}/{key}.npz)" in done.stderr
-    assert "what is stored is damaged" in done.stderr
-    assert (tiny.parent / "reports/latest/index.html").stat().st_mtime_ns == before
-    within(tiny, "run", tiny)
-    assert within(tiny, "report", "--studies", tiny).exit_code == 0, "a run repairs it"
+    told = within(tiny, "explain", "tiny.sum", "--studies", tiny).stdout
+    assert re.search(rf"sign — minus two\n    expected REFUTED; damaged: fpk run computes it anew .*{key}", told)
+    assert "UNDECIDED (expected CONFIRMED)" in told
+    assert re.search(
+        "tolerance –.*\n    the tolerance follows from the controls, and there is no evidence of 'sign'[.]\n", told
+    )
+    assert "not run yet" not in told
 
 
 def test_explain_says_when_only_the_other_size_is_stored(tiny: Path) -> None:
@@ -579,6 +732,7 @@ def test_doctor_gets_a_right_first_result_and_names_what_is_missing(tmp_path: Pa
 BROKEN = """
 import sys
 from fpk.command_line import main
+from fpk.store import Store, arrays_of
 import fpk.comparison
 fpk.comparison.settle = lambda *a, **k: 1 / 0
 sys.argv[1:] = ["doctor", "--json"]

@@ -15,8 +15,9 @@ STUDIES = PACKAGE.parent / "studies"
 
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
-    ("errors", "check_context", "instructions", "kept_loops", "certificate_check", "shown"),
-    ("tracing", "symbolic", "array_libraries", "configuration"),
+    ("errors", "check_context", "instructions", "certificate_check", "shown"),
+    ("atomic_files", "formula_text"),
+    ("kept_loops", "tracing", "symbolic", "array_libraries", "configuration"),
     ("compiled_functions",),
     ("laws", "schedules", "grids"),
     ("panels", "coefficients", "expressions"),

@@ -185,6 +185,7 @@ KILLERS: dict[tuple[str, str, str], list[str]] = {
     ("samplers.limit-poisson-flow", "stated", "rk4"): ["Poisson field: height + 1 %"],
     ("S4.E96", "stated", "N = 2"): ["Coulomb's law + 1 %"],
     ("S4.Ez", "stated", "N = 1"): ["Poisson field: vector + 1 %"],
+    ("S1.E65-66", "stated", "the line turned over"): ["bijection: log-determinant + 1 %"],
     ("S4.E95", "stated", "N = 1"): ["Poisson field: upward + 1 %"],
     ("S4.E93-94", "stated", "on the line"): ["Runge–Kutta: steps + 1 %"],
     ("S3.RF2", "stated", ""): ["straightness of a flow − 3 %"],

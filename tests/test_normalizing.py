@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.integrate import quad
 
 import fpk
 from fpk.errors import ProblemError
 from fpk.laws import Array, central_derivative
 from fpk.models.features import Hermite, RadialBasis, RandomFourier
-from fpk.models.layers import Affine, Continuous, Layer, SinhArcsinh
+from fpk.models.layers import Affine, Bijection, Continuous, Layer, SinhArcsinh
 from fpk.models.normalizing import NormalizingFlow, maximum_likelihood
 
 LINE, PLANE = fpk.Gaussian(0.0, 1.0), fpk.Gaussian([0.0, 0.0], 1.0)
@@ -67,6 +68,34 @@ def test_a_layer_is_what_its_parameters_say() -> None:
     for layer in LAYERS.values():
         again = layer.moved(layer.parameters)
         np.testing.assert_array_equal(again.forward(places()), layer.forward(places()))
+
+
+@pytest.mark.parametrize("name", ["affine", "sinh"])
+def test_a_bijection_knows_what_the_layer_of_the_same_map_knows_by_formulas(name: str) -> None:
+    layer, y, rng = LAYERS[name], places(), np.random.default_rng(1)
+    given = Bijection(layer.forward, lambda y: layer.back(y)[0], 2)
+    for found, known in zip(given.back(y), layer.back(y), strict=True):
+        np.testing.assert_allclose(found, known, atol=1e-10)
+    along, weights = rng.normal(size=(7, 2)), rng.uniform(size=7)
+    np.testing.assert_allclose(given.slopes(y, along, weights)[0], layer.slopes(y, along, weights)[0], atol=1e-7)
+    assert given.moved(np.zeros(0)) is given
+    assert given.slopes(y, along, weights)[1].shape == given.parameters.shape == (0,)
+
+
+def test_images_under_a_bijection_are_laws_beside_layers_that_learn() -> None:
+    """−X for a gamma-like X = e^Z: log-normal, turned over; the affine layer in front of it finds the mean of log data."""
+    over = Bijection(lambda x: -np.exp(x), lambda y: np.log(-y))
+    image, y = NormalizingFlow(LINE, [over]), -np.array([[0.2], [0.9], [3.0]])
+    np.testing.assert_allclose(image.density(y), stats.lognorm(1.0).pdf(-y[:, 0]), rtol=1e-9)
+    rows = -np.exp(np.array([[0.5], [1.5]]))
+    found = maximum_likelihood(NormalizingFlow(LINE, [Affine(1.0), over]), rows)
+    np.testing.assert_allclose(found.flow.layers[0].parameters, [0.5, 1.0], atol=1e-5)
+
+
+def test_an_inverse_that_is_none_is_refused() -> None:
+    wrong = Bijection(lambda x: 2 * x, lambda y: 0.4 * y)
+    with pytest.raises(ProblemError, match=r"image is up to 0\.2 away"):
+        wrong.back(np.array([[1.0], [0.5]]))
 
 
 def test_a_continuous_layer_of_a_linear_velocity_is_affine() -> None:

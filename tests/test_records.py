@@ -240,11 +240,63 @@ def test_a_control_that_is_confirmed_is_a_contradiction() -> None:
 
 
 def test_a_crash_shows_its_error_and_leaves_the_others_judged() -> None:
+    records = records_of(claim(), RIGHT | {"stated": "RuntimeError: dry"})
+    assert records["stated"].error == "RuntimeError: dry"
+    assert (records["stated"].verdict, records["stated"].found, records["stated"].holds) == (None, "CRASHED", False)
+    assert {records[name].verdict for name in ("gross", "g² + 2 %")} == {R}
+    whole = records_of(claim(), RIGHT)
+    assert all(records[name].tolerance == whole[name].tolerance for name in ("gross", "g² + 2 %"))
+    assert exit_code(list(records.values())) == 4
+
+
+def test_without_all_controls_there_is_no_tolerance_and_nothing_is_confirmed() -> None:
+    """Whichever is gone: what the others would give is a tolerance of another claim."""
+    for gone in ("gross", "g² + 2 %"):
+        crashed = records_of(claim(), RIGHT | {gone: "RuntimeError: dry"})
+        left_out = records_of(claim(), {name: evidence for name, evidence in RIGHT.items() if name != gone})
+        for records in (crashed, left_out):
+            assert records["stated"].verdict == U
+            assert records["stated"].tolerance is None
+            assert records["stated"].reason == (
+                f"the tolerance follows from the controls, and there is no evidence of {gone!r}."
+            )
+            assert {record.verdict for name, record in records.items() if name not in ("stated", gone)} == {R}
+        assert exit_code(list(crashed.values())) == 4
+
+
+def test_bounds_need_no_tolerance_and_are_judged_without_their_controls() -> None:
+    records = records_of(claim(kind="bound"), {"stated": below(), "gross": proven(1.0), "g² + 2 %": "dry"})
+    assert records["stated"].verdict == C
+
+
+def test_what_a_case_need_not_have_is_not_missed() -> None:
+    made = catalogue_of(claim(), cases=("a", "b"))
+    (study,) = made.studies
+    some = replace(study, applies=lambda variant, case: (variant, case) != ("gross", "b"))
+    results = [done("S0.E19", variant, evidence, case) for variant, evidence in RIGHT.items() for case in "ab"]
+    results = [one for one in results if (one.task.variant, one.task.case) != ("gross", "b")]
+    found = {(j.record.variant, j.record.case): j.record for j in judged(replace(made, studies=(some,)), results)}
+    assert found["stated", "b"].verdict == found["stated", "a"].verdict == C
+
+
+def test_a_missing_record_does_not_hold_and_is_told_from_a_crash() -> None:
+    results = [done("S0.E19", variant, evidence) for variant, evidence in RIGHT.items() if variant != "gross"]
+    missing = replace(done("S0.E19", "gross", "not there"), missing=True)
+    records = [j.record for j in judged(catalogue_of(claim()), [*results, missing])]
+    (gross,) = (record for record in records if record.variant == "gross")
+    assert (gross.verdict, gross.found, gross.holds, gross.error) == (None, "MISSING", False, "not there")
+    assert exit_code(records) == 4
+    assert counted(records) == {"records": 3, "hold": 1, "REFUTED": 1, "UNDECIDED": 1, "missing": 1}
+    assert {row["variant"]: row.get("missing") for row in baseline_rows(records)} == dict.fromkeys(RIGHT) | {
+        "gross": True
+    }
+
+
+def test_a_crash_of_a_control_shows_its_error() -> None:
     records = records_of(claim(), RIGHT | {"gross": "RuntimeError: dry"})
     assert records["gross"].error == "RuntimeError: dry"
     assert records["gross"].verdict is None
     assert not records["gross"].holds
-    assert records["stated"].verdict == C
     assert exit_code(list(records.values())) == 4
 
 

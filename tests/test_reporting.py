@@ -87,14 +87,13 @@ def good_claim(id: str = "S0.E19", *, cases: Sequence[str] = ("grid",)) -> tuple
 
 def bad_claim() -> tuple[Claim, list[Judged]]:
     """A crash, a control that is confirmed, an infinite budget."""
-    claim = replace(
-        equality_claim("S9.E1"), expected={"stated": Outcome.CONFIRMED} | dict.fromkeys(CONTROLS[:3], Outcome.REFUTED)
-    )
+    right = dict.fromkeys(("stated", "corrected"), Outcome.CONFIRMED)
+    claim = replace(equality_claim("S9.E1"), expected=right | dict.fromkeys(CONTROLS[:2], Outcome.REFUTED))
     evidence: dict[tuple[str, str], Evidence | str] = {
         ("stated", ""): density_evidence(0.0, budget=np.inf),
         (CONTROLS[0], ""): density_evidence(0.3),
         (CONTROLS[1], ""): density_evidence(0.0, budget=0.0),
-        (CONTROLS[2], ""): "LinAlgError: singular matrix",
+        ("corrected", ""): "LinAlgError: singular matrix",
     }
     return claim, settled(claim, evidence)
 

@@ -29,6 +29,7 @@ from fpk.samplers import (
     ProbabilityFlow,
     Sampler,
     StochasticHeun,
+    VPChain,
 )
 from fpk.samplers.times import checked_times, karras, log_snr, quadratic, uniform
 from fpk.schedules import OTSchedule
@@ -72,10 +73,7 @@ def test_ddpm_is_algorithm_2_of_ho_et_al(x: Array, rng: np.random.Generator, var
     """X' = (x − β ε/√(1 − ᾱ))/√(1 − β) + √(β or β̃) z, ᾱ a product of 1 − β."""
     beta = np.array([0.02, 0.1, 0.3])
     bar = np.concatenate([[1.0], np.cumprod(1 - beta)])
-    schedule = fpk.AffineSchedule(
-        lambda t: float(np.interp(t, range(4), bar)) ** 0.5, lambda t: (1 - float(np.interp(t, range(4), bar))) ** 0.5
-    )
-    noise = Field(lambda x, t: np.sin(x + t), "noise", schedule)
+    noise = Field(lambda x, t: np.sin(x + t), "noise", VPChain(beta))
     sampler, z = DDPM(noise, times=[3, 2, 1, 0], variance=variance), rng.normal(size=(1, 50, 1))
     for k, t in enumerate((3, 2, 1)):
         b = beta[t - 1]

@@ -10,17 +10,17 @@ import contextlib
 import json
 import os
 import platform
-import secrets
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fpk.atomic_files import mark, writing
 from fpk.catalogue import known_catalogue
 from fpk.cluster.watch import few
-from fpk.errors import ClusterError, FpkError, StoreError
-from fpk.store import engine_digest
+from fpk.errors import ClusterError, FpkError
+from fpk.store import ELSEWHERE, RUN, engine_digest
 from fpk.tasks import Task, code_of
 
 
@@ -57,19 +57,10 @@ class Place:
 @contextlib.contextmanager
 def placed(root: Path) -> Iterator[Place]:
     """Here, with a token in the store for as long as the run goes on."""
-    token = root / f"run-{secrets.token_hex(8)}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        token.touch()
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {root}: {error}. Free some space or choose another folder with --store."
-        ) from error
-    try:
+    with contextlib.ExitStack() as stack:
+        with writing(root, ELSEWHERE):
+            token = stack.enter_context(mark(root, RUN))
         yield Place(json.dumps(versions()), engine_digest(), str(root), token.name)
-    finally:
-        with contextlib.suppress(OSError):
-            token.unlink()
 
 
 @lru_cache(maxsize=64)

@@ -66,22 +66,23 @@ def _rows(path: Path, studies: Path, quick: bool | None) -> list[dict[str, Any]]
 
 
 def _judged_rows(path: Path, studies: Path, quick: bool | None) -> list[dict[str, Any]]:
-    """The records of a store as rows: the newest of each check of one size, judged by the catalogue of today."""
+    """The records of a store as rows: the newest of each check of one size, judged by the catalogue of today; what a claim lacks is missing."""
     from fpk.catalogue import load_catalogue
-    from fpk.command_line.kept import everything, newest, sizes_of
+    from fpk.command_line.kept import newest, older, sizes_of
+    from fpk.command_line.stored import finished
     from fpk.records import judged
     from fpk.store import Store
+    from fpk.study import Size
+    from fpk.tasks import tasks_of
 
-    catalogue = load_catalogue(studies)
-    known = {(study.claim, *check) for study in catalogue.studies for check in study.checks}
-    plain = [record for record in everything(Store(path)) if record.check in known and "mutant" not in record.task]
-    for size in sizes_of(quick):
-        groups: dict[tuple[str, str, str], list[Any]] = {}
-        for record in (record for record in plain if record.task["size"] == size):
-            groups.setdefault(record.check, []).append(record)
-        if groups:
-            best = [newest(records) for records in groups.values()]
-            return [j.record.as_json() for j in judged(catalogue, [record.done() for record in best if record])]
+    catalogue, sizes = load_catalogue(studies), sizes_of(quick)
+    tasks = {size: tasks_of(catalogue, catalogue.studies, size=Size(size), root_seed=0) for size in sizes}
+    known = older(Store(path), tasks[sizes[0]], sizes)
+    for size in sizes:
+        own = {check: [r for r in records if r.task["size"] == size] for check, records in known.items()}
+        if any(own.values()):
+            found = {check: newest(records) for check, records in own.items()}
+            return [j.record.as_json() for j in judged(catalogue, finished(tasks[size], found))]
     raise StoreError(
         f"the store {path} holds nothing of {studies}{'' if quick is None else ' at this size'}: run fpk run first."
     )

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from fpk.atomic_files import replace_file
 from fpk.command_line.kept import Kept
 from fpk.errors import StoreError
-from fpk.rendering import replace_file
 from fpk.store import arrays_of
 
 #: Longest part of a file's name that tells the check; the key after it makes the name unique.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fpk.catalogue import Catalogue
 from fpk.errors import StoreError, UnknownName
-from fpk.runner import Done, versions
+from fpk.runner import versions
 from fpk.store import Store
 from fpk.study import Evidence, Size, Study
 from fpk.tasks import Task, input_changes, task_of, tasks_of
@@ -66,11 +66,6 @@ class Kept:
     def age(self) -> float:
         """Seconds since it was written."""
         return max(0.0, time.time() - self.path.stat().st_mtime) if self.path.exists() else 0.0
-
-    def done(self) -> Done:
-        """As a finished task, to be judged."""
-        names = {f.name for f in fields(Task)}
-        return Done(Task(**{n: v for n, v in self.task.items() if n in names}), self.evidence, {**self.provenance})
 
 
 def kept(store: Store, key: str) -> Kept:

@@ -18,19 +18,14 @@ from fpk.command_line.group import (
     stored_seed_option,
     study_options,
 )
-from fpk.command_line.telling import counting, remarks_of, run_command, stored_seed
+from fpk.command_line.telling import counting, repeating, stored_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from fpk.catalogue import Catalogue
     from fpk.command_line.kept import Kept
-    from fpk.records import Judged
     from fpk.study import Remark
-    from fpk.tasks import Task
-
-#: What is left out is named up to this many.
-FEW = 8
 
 
 @main.command(
@@ -97,7 +92,8 @@ Examples:
 @alpha_option
 def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, **how: Any) -> None:
     """Explain a claim: formula, source, routes, controls, and the verdicts and charts stored last."""
-    from fpk.records import as_document
+    from fpk.command_line.stored import stored
+    from fpk.records import as_document, run_command
     from fpk.tables import charted
 
     catalogue, judged, found = stored(studies, store, [name], quick, **how)
@@ -132,23 +128,21 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, *
             click.echo(f"  {table}")
         if other := _other_size(catalogue, store, claim.id, found, quick=quick, seed=how["seed"]):
             click.echo(f"  stored   {other}")
-        click.echo(f"  rerun    {run_command([claim.id], quick=quick, seed=how['seed'])}")
+        click.echo(f"  rerun    {run_command([claim.id], repeating(studies=studies, quick=quick, **how))}")
 
 
 def _explained(variant: str, case: str, expected: str, note: str, record: Any, found: Kept) -> str:
+    from fpk.wording import number_text
+
     head = f"  {variant}{f' [{case}]' if case else ''}{f' — {note}' if note else ''}"
     if record is None or record.verdict is None:
-        if found.damaged:
-            state = f"damaged: fpk run computes it anew ({found.path})"
-        elif found.evidence is None:
-            state = "not run yet"
-        else:
-            state = "stored, not judged: other forms of its case are damaged or not stored"
+        state = f"damaged: fpk run computes it anew ({found.path})" if found.damaged else "not run yet"
         return f"{head}\n    expected {expected}; {state}"
     mde = f", sees {record.mde_model}" if record.mde_model and record.stated else ""
     return (
         f"{head}\n    {record.verdict} (expected {expected}): {' | '.join(record.pair)}\n    difference {record.difference:+.2g}, "
-        f"budget {record.budget:.2g}, standard error {record.standard_error:.2g}, tolerance {record.tolerance or 0:.2g}{mde}"
+        f"budget {record.budget:.2g}, standard error {record.standard_error:.2g}, tolerance {number_text(record.tolerance)}{mde}"
+        + (f"\n    {record.reason}" if not record.holds else "")
     )
 
 
@@ -168,54 +162,3 @@ def _other_size(
         return ""
     options = ["--quick"] * (not quick) + (["--seed", seed] if seed != "0" else [])
     return f"at the {size} size: {shlex.join(['fpk', 'explain', claim, *options])}"
-
-
-def stored(
-    studies: Path, store: Path, names: Sequence[str], quick: bool, *, seed: str = "0", alpha: float = 1e-6
-) -> tuple[Catalogue, list[Judged], dict[tuple[str, str, str], Kept]]:
-    """Judge what is in the store, computing nothing; a case whose controls are not all there has no tolerance and is left out.
-
-    Returns the catalogue, what is judged, and what lies in the store for every check, by claim, variant and case.
-    """
-    from fpk.catalogue import load_catalogue
-    from fpk.command_line.kept import kept
-    from fpk.records import judged
-    from fpk.runner import Done
-    from fpk.store import Store
-    from fpk.study import Size
-    from fpk.tasks import tasks_of
-
-    catalogue = load_catalogue(studies)
-    tasks = tasks_of(
-        catalogue, catalogue.selected(names), size=Size("quick" if quick else "full"), root_seed=stored_seed(seed)
-    )
-    loaded = [(task, kept(Store(store), task.key)) for task in tasks]
-    missing = _left_out(loaded)
-    whole = [
-        Done(task, record.evidence, {**record.provenance})
-        for task, record in loaded
-        if record.evidence is not None and (task.claim, task.case) not in missing
-    ]
-    found = {(task.claim, task.variant, task.case): record for task, record in loaded}
-    remarks = remarks_of(catalogue, names, "quick" if quick else "full")
-    return catalogue, judged(catalogue, whole, alpha=alpha) + remarks, found
-
-
-def _left_out(loaded: Sequence[tuple[Task, Kept]]) -> set[tuple[str, str]]:
-    """Claims and cases that are not whole; says which, and why: damaged ones always, those not stored where others are."""
-    damaged = {(task.claim, task.case): record.path for task, record in loaded if record.damaged}
-    absent = {(task.claim, task.case) for task, found in loaded if found.evidence is None} - {*damaged}
-    named = [f"damaged, so left out: {_case(*case)} ({path})" for case, path in sorted(damaged.items())]
-    if len(absent) + len(damaged) < len({(task.claim, task.case) for task, _ in loaded}):
-        named += [f"not stored, so left out: {_case(*case)}" for case in sorted(absent)]
-    for name in named[:FEW]:
-        click.echo(f"fpk: {name}", err=True)
-    if len(named) > FEW:
-        click.echo(f"fpk: damaged or not stored, so left out: {len(named) - FEW} more", err=True)
-    if named:
-        click.echo("fpk: to have what is left out: fpk run", err=True)
-    return absent | {*damaged}
-
-
-def _case(claim: str, case: str) -> str:
-    return f"{claim} · {case}" if case else claim

@@ -140,7 +140,7 @@ def _line(matrix: KillMatrix, mutant: Mutant, fate: str) -> str:
 
 def _written(matrix: KillMatrix, verdict: Sequence[str], folder: Path) -> None:
     """``mutants.json`` and ``mutants.md``."""
-    from fpk.rendering import replace_file
+    from fpk.atomic_files import replace_file
 
     replace_file(folder / "mutants.json", json.dumps(matrix.as_json(), ensure_ascii=False, indent=1) + "\n")
     replace_file(folder / "mutants.md", "\n".join(_markdown(matrix, verdict)) + "\n")

@@ -20,8 +20,7 @@ from fpk.command_line.group import (
     stored_seed_option,
     study_options,
 )
-from fpk.command_line.look import stored
-from fpk.command_line.telling import certified, earlier, reported, run_command, told
+from fpk.command_line.telling import certified, earlier, repeating, reported, told
 from fpk.errors import ProblemError
 
 
@@ -52,27 +51,29 @@ def report(
     certificate: bool,
     **how: Any,
 ) -> None:
-    """Write the report again (all, or the claims, studies or path NAMES) from what is stored, computing nothing."""
-    from fpk.records import as_document, exit_code
+    """Write the report again (all, or the claims, studies or path NAMES) from what is stored, computing nothing.
 
-    asked, (studies, names) = names, placed(studies, names)
-    before, size = earlier(since), "quick" if quick else "full"
+    A claim that lacks records, or has damaged ones, does not hold; claims of which nothing is stored are left out, and named.
+
+    Exit codes: as for fpk run; 4 also if records are missing.
+    """
+    from fpk.command_line.stored import stored
+    from fpk.records import as_document, exit_code, run_command
+
+    (studies, names), before = placed(studies, names), earlier(since)
+    options = repeating(studies=studies, quick=quick, **how)
     catalogue, judged, found = stored(studies, store, names, quick, **how)
-    if catalogue.selected(names) and not any(j.record.key for j in judged):
-        again = run_command(asked, quick=quick, seed=how["seed"])
-        what = (
-            "what is stored is damaged or part of a case"
-            if any(r.path.exists() for r in found.values())
-            else "nothing is stored"
-        )
-        raise ProblemError(f"{what} in {store} for this code, size and seed: {again} first.")
+    if found and not any(j.record.key for j in judged):
+        again = run_command(names, options)
+        raise ProblemError(f"nothing is stored in {store} for this code, size and seed: {again} first.")
     records = [j.record for j in judged]
-    what, written = (
-        ("check with: python", certified(judged, catalogue, folder / "certificates", seed=how["seed"]))
-        if certificate
-        else ("report:", reported(judged, folder, catalogue, size, 0.0, since=before))
-    )
+    left_out = [id for id in dict.fromkeys(claim for claim, *_ in found) if id not in {r.id for r in records}]
+    if certificate:
+        what, written = "check with: python", certified(judged, catalogue, folder / "certificates", options)
+    else:
+        more = {"size": "quick" if quick else "full", "seconds": 0.0, "since": before, "left_out": left_out}
+        what, written = "report:", reported(judged, folder, catalogue, names, options, **more)
     if as_json:
-        click.echo(json.dumps(as_document(records), ensure_ascii=False))
+        click.echo(json.dumps(as_document(records) | {"left_out": left_out}, ensure_ascii=False))
     told(judged, written, 0.0, what=what)
     sys.exit(exit_code(records))

@@ -28,7 +28,7 @@ from fpk.command_line.group import (
     where_options,
     where_to_compute,
 )
-from fpk.command_line.telling import earlier, remarks_of, reported, told, whole_seed, writable
+from fpk.command_line.telling import earlier, remarks_of, repeating, reported, told, whole_seed, writable
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -88,13 +88,15 @@ def run(
     studies, names = placed(studies, names)
     folder, before, how = writable(folder), earlier(since), how | where_to_compute()
     how["root"] = root_seed(how.pop("seed"))
+    options = repeating(studies=studies, quick=quick, seed=str(how["root"]), alpha=alpha)
     catalogue = load_catalogue(studies)
     chosen = _computable(catalogue.selected(names), catalogue, names)
     size, begun = Size("quick" if quick else "full"), time.perf_counter()
     judged = computed(catalogue, chosen, size, store, alpha=alpha, **how)
     judged += remarks_of(catalogue, names, size.name)
     records = [j.record for j in judged]
-    written = reported(judged, folder, catalogue, size.name, time.perf_counter() - begun, since=before)
+    seconds = time.perf_counter() - begun
+    written = reported(judged, folder, catalogue, names, options, size=size.name, seconds=seconds, since=before)
     if as_json:
         click.echo(json.dumps(as_document(records), ensure_ascii=False))
     told(judged, written, time.perf_counter() - begun)

@@ -163,34 +163,35 @@ def gc(studies: Path, store: Path, as_json: bool, delete: bool) -> None:
 
     Kept: what fpk run or fpk mutants would use today, of any size and with any seed; records of studies that --studies does not read (elsewhere,
     or in a folder examples) or that lack a library here; damaged records (fpk store verify) and files that are no records.
+    What killed runs have left (files half written, marks of runs) goes too, as it does when the next run begins.
     """
     from fpk.catalogue import load_catalogue
     from fpk.command_line.kept import everything
+    from fpk.store import Store
 
     catalogue = load_catalogue(studies)
     records = list(everything(_opened(store)))
     whole = [record for record in records if record.evidence is not None]
     unused = [record for record in whole if not _addressed(record, catalogue)]
     stale = [record for record in unused if _decided_by(record, catalogue)]
-    size, count = sum(record.bytes for record in stale), len(stale)
-    counts = {"used": len(whole) - len(unused), "elsewhere": len(unused) - count, "damaged": len(records) - len(whole)}
-    told = [f"{row['records']:6d} of {row['study']}, {_size(row['bytes'])}" for row in _counts(stale)]
+    counts = {"used": len(whole) - len(unused), "elsewhere": len(unused) - len(stale)}
+    counts["damaged"] = len(records) - len(whole)
+    size, told = sum(record.bytes for record in stale), _counts(stale)
+    halves = Store(store).left_over(remove=delete)
     if delete:
         _remove(stale)
         _forget_engines(store, [record for record in everything(_opened(store)) if record.evidence])
     if as_json:
         found = {"stale": [record.key for record in stale], "bytes": size, "deleted": delete}
-        click.echo(json.dumps({"schema": "fpk/1"} | found | counts))
+        left = {"left_over": [path.relative_to(store).as_posix() for path in halves]}
+        click.echo(json.dumps({"schema": "fpk/1"} | found | left | counts))
         return
     then = "removed" if delete else "would be removed (fpk store gc --delete)"
-    click.echo(
-        "\n".join(
-            [
-                *told,
-                f"{counting(count, 'record')} that nothing addresses, {_size(size)}, {then if count else 'nothing to remove'}",
-            ]
-        )
-    )
+    lines = [f"{row['records']:6d} of {row['study']}, {_size(row['bytes'])}" for row in told]
+    what = f"{counting(len(stale), 'record')} that nothing addresses, {_size(size)}"
+    lines += [f"{what}, {then if stale else 'nothing to remove'}"]
+    lines += [f"{counting(len(halves), 'file')} that killed runs have left, {then}"] * bool(halves)
+    click.echo("\n".join(lines))
     names = {
         "used": "in use",
         "elsewhere": f"of studies that {studies} does not read, or that lack a library here",

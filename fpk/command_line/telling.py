@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fpk.configuration import BY_NAME
+from fpk.configuration import BY_NAME, DEFAULT, configured
 from fpk.errors import ProblemError, StoreError
 
 if TYPE_CHECKING:
@@ -61,11 +59,16 @@ def stored_seed(text: str) -> int:
     return whole_seed(text)
 
 
-def run_command(names: Sequence[str], *, quick: bool, seed: str = "0") -> str:
-    """The command that computes what is named, to be copied into a shell."""
-    return shlex.join(
-        ["fpk", "run", *names, *(["--quick"] if quick else []), *([] if seed == "0" else ["--seed", seed])]
-    )
+def repeating(*, studies: Path, quick: bool, seed: str, alpha: float) -> list[str]:
+    """The options of ``fpk run`` that give the same records again, whatever is set where they are given."""
+    flags = {"studies": ["--studies", str(studies)], "quick": ["--quick" if quick else "--full"]}
+    flags |= {"seed": ["--seed", seed], "alpha": ["--alpha", repr(alpha)]}
+    values, settings = {"studies": str(studies), "quick": quick, "seed": seed, "alpha": alpha}, configured()
+
+    def untold(name: str) -> bool:
+        return settings[name].origin.startswith(DEFAULT) and settings[name].value == values[name]
+
+    return [text for name, texts in flags.items() if not untold(name) for text in texts]
 
 
 def earlier(since: Path | None) -> Path | None:
@@ -99,21 +102,26 @@ def writable(folder: Path) -> Path:
 
 
 def reported(
-    judged: Sequence[Judged], folder: Path, catalogue: Catalogue, size: str, seconds: float, *, since: Path | None
+    judged: Sequence[Judged],
+    folder: Path,
+    catalogue: Catalogue,
+    names: Sequence[str],
+    options: Sequence[str],
+    **how: Any,
 ) -> Path:
-    """Write the report and return the path of its page."""
+    """Write the report of what was named, computed with some options of ``fpk run``, and return the path of its page."""
+    from fpk.records import run_command
     from fpk.reporting import write_report
 
-    command = shlex.join(["fpk", *sys.argv[1:]])
-    claims = catalogue.claims
-    return write_report(judged, folder, claims=claims, command=command, seconds=seconds, size=size, since=since)
+    command = run_command(names, options)
+    return write_report(judged, folder, claims=catalogue.claims, command=command, options=options, **how)
 
 
-def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path, *, seed: str) -> Path:
+def certified(judged: Sequence[Judged], catalogue: Catalogue, folder: Path, options: Sequence[str]) -> Path:
     """Write the certificates, remove those that lie there from before, and return the path of their checker."""
     from fpk.certificates import forget_others, write_certificates
 
-    written = write_certificates(judged, catalogue.claims, folder, root_seed=stored_seed(seed))
+    written = write_certificates(judged, catalogue.claims, folder, options=options)
     gone = forget_others(folder, written)
     removed = f" ({gone} from before removed)" if gone else ""
     click.echo(f"fpk: {counting(len(written), 'certificate')} in {folder}{removed}", err=True)
@@ -136,15 +144,16 @@ def told(judged: Sequence[Judged], written: Path, seconds: float, *, what: str =
     records = [j.record for j in judged]
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     for record in (r for r in records if not r.holds):
-        found = record.verdict or "CRASHED"
         where = " · ".join(part for part in (record.id, record.variant, record.case) if part)
-        console.print(f"✗ {where}: {found}, expected {record.expected}", style="bold red")
+        console.print(f"✗ {where}: {record.found}, expected {record.expected}", style="bold red")
         console.print(
             f"  {record.error or record.reason}" + (f"\n  to settle it: {record.remedy}" if record.remedy else "")
         )
     counts = counted(records)
     verdicts = ", ".join(
-        f"{counts[k]} {k}" for k in ("CONFIRMED", "REFUTED", "UNDECIDED", "wording", "crashed") if k in counts
+        f"{counts[k]} {k}"
+        for k in ("CONFIRMED", "REFUTED", "UNDECIDED", "wording", "crashed", "missing")
+        if k in counts
     )
     mark, style = ("✓", "bold green") if counts["hold"] == counts["records"] else ("✗", "bold red")
     hold = "record holds" if counts["records"] == 1 else "records hold"

@@ -128,7 +128,7 @@ def _label_record(sheet: Sheet, y: float, judged: Judged) -> None:
 
 def _draw_effect(sheet: Sheet, y: float, judged: Judged, at: _Scale, limits: tuple[float, float]) -> None:
     if judged.verdict is None:
-        sheet.text(_LEFT + 4, y, "crashed", colour="failed")
+        sheet.text(_LEFT + 4, y, judged.record.found.lower(), colour="failed")
         return
     k = deciding(judged.verdict)
     explained, seen = float(noise(judged.verdict)[k]), surely_seen(judged.verdict)
@@ -186,7 +186,7 @@ def _enclosure(verdict: Verdict) -> tuple[float, float, float]:
 
 def _draw_enclosure(sheet: Sheet, y: float, judged: Judged, at: _Scale) -> None:
     if judged.verdict is None:
-        sheet.text(at(0.0), y, " crashed", colour="failed")
+        sheet.text(at(0.0), y, f" {judged.record.found.lower()}", colour="failed")
         return
     lower, middle, upper = (at(value) for value in _enclosure(judged.verdict))
     sheet.bar(lower, y, upper - lower)

@@ -15,8 +15,8 @@ CONVERSION = "fields.kinds:conversion"
 RATES = "schedules:rates"
 SCALING = "fields.inputs:scaling"
 INDEX = "fields.inputs:Index.__call__"
-POSTERIOR = "samplers.ancestral:_posterior_variance"
-TRANSITION = "samplers.ancestral:_transition_variance"
+POSTERIOR = "samplers.forward:posterior_variance"
+TRANSITION = "samplers.forward:forward_variance"
 REVERSE = "samplers.reverse:EulerMaruyama.drift"
 LANGEVIN = "samplers.langevin:langevin_kernel"
 STAGES = "samplers.flows:RungeKutta.advanced"
@@ -103,6 +103,7 @@ LEARNING = (
     Mutant("Poisson field: upward + 1 %", VECTOR, then(_steeper), "scheme", near=True),
     Mutant("Coulomb's law + 1 %", "samplers.poisson:coulomb", times(1.01), "scheme", near=True),
     Mutant("affine layer: log-determinant + 1 %", "models.layers:Affine.back", parts(1.0, 1.01), "law", near=True),
+    Mutant("bijection: log-determinant + 1 %", "models.layers:Bijection.back", parts(1.0, 1.01), "law", near=True),
     Mutant("layer of tails: log-determinant dropped", "models.layers:SinhArcsinh.back", parts(1.0, 0.0), "law"),
     Mutant("continuous layer: divergence + 5 %", "models.layers:Continuous.back", parts(1.0, 1.05), "law", near=True),
     Mutant("chain on the line: noise + 0.1 %", "chains.line:smeared", lambda original: (

@@ -15,13 +15,15 @@ class                 order evaluations
 ``PoissonFlow``       1-4   1, 2, 4      lines of the field of charges
 ===================== ===== ============ ===========================================================
 
-Times are in :mod:`fpk.samplers.times`, reflow and straightness in :mod:`fpk.samplers.rectified`.
+The chain forwards, its posteriors between two ends and schedules given by lists of β are in :mod:`fpk.samplers.forward`. Times are in
+:mod:`fpk.samplers.times`, reflow and straightness in :mod:`fpk.samplers.rectified`.
 """
 
 from fpk.samplers.ancestral import DDIM, DDPM
 from fpk.samplers.base import Kernel, Sampler
 from fpk.samplers.exponential import DPMSolver2
 from fpk.samplers.flows import ProbabilityFlow
+from fpk.samplers.forward import Posterior, VPChain, forward_kernel, posterior
 from fpk.samplers.langevin import MALA, ULA, AnnealedLangevin, PredictorCorrector
 from fpk.samplers.poisson import PoissonField, PoissonFlow
 from fpk.samplers.rectified import Transported, reflow, reflowed_field, transported
@@ -38,11 +40,15 @@ __all__ = [
     "Kernel",
     "PoissonField",
     "PoissonFlow",
+    "Posterior",
     "PredictorCorrector",
     "ProbabilityFlow",
     "Sampler",
     "StochasticHeun",
     "Transported",
+    "VPChain",
+    "forward_kernel",
+    "posterior",
     "reflow",
     "reflowed_field",
     "transported",

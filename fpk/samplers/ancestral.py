@@ -1,10 +1,9 @@
 r"""Ancestral samplers: a step draws x' at t' < t from a Gaussian around what the model denoises x to.
 
-With a = α_t/α_t' and b = σ_t² − a² σ_t'² the forward transition is X_t | X_t' ~ N(a X_t', b I), and for every 0 ≤ s ≤ σ_t'
-
     x' = α_t' X0 + √(σ_t'² − s²) ε + s z,    X0 = E[X_0 | x], ε = (x − α_t X0)/σ_t,
 
-has the marginal p_t' if X_0 were known. s² = η² β̃, β̃ = b σ_t'²/σ_t², is DDIM; η = 1 is the posterior of X_t' given x and X_0, DDPM.
+is the posterior of X_t' between X_t = x and X_0 (:mod:`fpk.samplers.forward`) with E[X_0 | x] for X_0, and has the marginal p_t' if X_0 were known.
+s² = η² β̃ is DDIM; η = 1 is Bayes' rule, DDPM, whose noise may also be the variance b of the step forwards.
 
 References
 ----------
@@ -15,12 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fpk.errors import SchemeError
 from fpk.fields import Field
 from fpk.laws import Array
 from fpk.samplers.base import Kernel, Sampler
+from fpk.samplers.forward import forward_variance, posterior
 
 
 class DDIM(Sampler):
@@ -58,20 +56,37 @@ class DDIM(Sampler):
 
     def noise_std(self, k: int) -> float:
         """s of step k: η √β̃."""
-        return self.eta * _posterior_variance(self, k) ** 0.5
+        t, after = self.pair(k)
+        return posterior(self.schedule, after, t, eta=self.eta).std
 
     def kernels(self, k: int) -> tuple[Kernel, ...]:
         """One kernel: α_t' X0 + √(σ_t'² − η² β̃) ε, and the noise."""
         t, after = self.pair(k)
-        schedule = self.schedule
-        kept = schedule.sigma(after) ** 2 - self.eta**2 * _posterior_variance(self, k)
-        along = np.sqrt(max(kept, 0.0)) / schedule.sigma(t)
-        pull = schedule.alpha(after) - along * schedule.alpha(t)
+        step = posterior(self.schedule, after, t, eta=self.eta)
+        return (Kernel(lambda x: step.mean(x, self.field.denoised(x, t)), self.noise_std(k)),)
 
-        def mean(x: Array) -> Array:
-            return along * x + pull * self.field.denoised(x, t)
+    def inverted(self, x: Array, k: int) -> Array:
+        """Positions at t_k from those at t_{k+1}, by the same rule upwards: x' = α_t (x/α_t' + ε(x, t') (σ_t/α_t − σ_t'/α_t')).
 
-        return (Kernel(mean, self.noise_std(k)),)
+        Undoes the step exactly where ε is the same at both ends, to first order in the step where it is read anew: what encodes data as noise.
+
+        Parameters
+        ----------
+        x : array, shape (n, d)
+        k : int
+
+        Raises
+        ------
+        SchemeError
+            If noise is drawn (``eta`` > 0): a step that forgets cannot be undone.
+        """
+        if self.eta:
+            raise SchemeError(
+                f"only steps without noise can be inverted, these draw noise: eta = {self.eta:g}; take eta=0."
+            )
+        (t, after), schedule = self.pair(k), self.schedule
+        scale = schedule.alpha(t) / schedule.alpha(after)
+        return scale * x + (schedule.sigma(t) - scale * schedule.sigma(after)) * self.field.noise(x, after)
 
 
 class DDPM(DDIM):
@@ -102,17 +117,5 @@ class DDPM(DDIM):
         """√β̃ or √β."""
         if self.variance == "posterior" or self.pair(k)[1] == 0:
             return super().noise_std(k)
-        return _transition_variance(self, k) ** 0.5
-
-
-def _transition_variance(sampler: Sampler, k: int) -> float:
-    """b = σ_t² − (α_t/α_t')² σ_t'²."""
-    (t, after), schedule = sampler.pair(k), sampler.schedule
-    ratio = schedule.alpha(t) / schedule.alpha(after)
-    return schedule.sigma(t) ** 2 - (ratio * schedule.sigma(after)) ** 2
-
-
-def _posterior_variance(sampler: Sampler, k: int) -> float:
-    """β̃ = b σ_t'²/σ_t²."""
-    (t, after), schedule = sampler.pair(k), sampler.schedule
-    return _transition_variance(sampler, k) * (schedule.sigma(after) / schedule.sigma(t)) ** 2
+        t, after = self.pair(k)
+        return forward_variance(self.schedule, after, t) ** 0.5

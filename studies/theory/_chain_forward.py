@@ -18,21 +18,46 @@ from fpk.chains.pieces import PiecewiseLaw
 from fpk.fields import exact_field
 from fpk.laws import Array, GaussianMixture
 from fpk.marginals import Estimate
-from fpk.samplers import Kernel, Sampler
+from fpk.moments import transition
+from fpk.samplers import Kernel, Sampler, VPChain, forward_kernel
 
 from .._limits import limit
 from .._systems import DATA
-from ._chain_laws import LATER, NOW, ROUNDING, SCHEDULE, SDE, STARTS, kept, share
+from ._chain_laws import LATER, NOW, ROUNDING, SCHEDULE, SDE, STARTS, moved, share
 
 STEPS = ((0.0, 0.3), (0.3, 0.55), (0.55, 1.0))
-#: Slope and variance of a step from s to t, as claimed.
+#: Slope and variance of a step, as claimed, from ᾱ where it begins and where it ends.
 CLAIMED: dict[str, Callable[[float, float], tuple[float, float]]] = {
-    "stated": lambda s, t: (share(s, t) ** 0.5, 1 - share(s, t)),
-    "ᾱ for α": lambda s, t: (kept(t) ** 0.5, 1 - kept(t)),
-    "√ missing on α": lambda s, t: (share(s, t), 1 - share(s, t)),
-    "√ missing on 1 − α": lambda s, t: (share(s, t) ** 0.5, (1 - share(s, t)) ** 2),
-    "ratio inverted": lambda s, t: (share(t, s) ** 0.5, 1 - share(t, s)),
-    "∫β + 0.1 %": lambda s, t: (share(s, t) ** 0.5005, 1 - share(s, t) ** 1.001),
+    "stated": lambda a, b: ((b / a) ** 0.5, 1 - b / a),
+    "ᾱ for α": lambda a, b: (b**0.5, 1 - b),
+    "√ missing on α": lambda a, b: (b / a, 1 - b / a),
+    "√ missing on 1 − α": lambda a, b: ((b / a) ** 0.5, (1 - b / a) ** 2),
+    "ratio inverted": lambda a, b: ((a / b) ** 0.5, 1 - a / b),
+    "∫β + 0.1 %": lambda a, b: ((b / a) ** 0.5005, 1 - (b / a) ** 1.001),
+}
+#: Another schedule that preserves the variance, λ² + μ² = 1, its SDE, and the chain of β as a schedule.
+COSINE = fpk.AffineSchedule("cos(1.2*t)", "sin(1.2*t)")
+COSINE_SDE = fpk.Problem(fpk.Linear(COSINE.drift_rate), COSINE.diffusion, initial=DATA)
+
+
+@lru_cache(maxsize=16)
+def cosine_moved(s: float, t: float) -> tuple[float, float]:
+    """Slope and variance of X_t given X_s on it, integrated from the SDE."""
+    found = transition(COSINE_SDE, s, t)
+    return float(found.slope[0, 0]), float(found.covariance[0, 0])
+
+
+def stepped(s: float, t: float) -> tuple[float, float]:
+    """Slope and variance of a step of fpk's chain."""
+    step = forward_kernel(SCHEDULE, s, t)
+    return float(step.mean(np.ones((1, 1)))[0, 0]), step.std**2
+
+
+#: Slope and variance of a step from s to t, and λ.
+ROUTES: dict[str, tuple[Callable[[float, float], tuple[float, float]], Callable[[float], float]]] = {
+    "linear rate": (moved, SCHEDULE.alpha),
+    "cosine": (cosine_moved, COSINE.alpha),
+    "a step of fpk": (stepped, SCHEDULE.alpha),
 }
 
 
@@ -57,11 +82,11 @@ def many_steps() -> Array:
 
 
 def _composed(start: float) -> Array:
-    first = share(*FOUR[0])
-    law, error = PiecewiseLaw.of(fpk.Gaussian(first**0.5 * start, (1 - first) ** 0.5)), 0.0
-    for step in FOUR[1:]:
-        a = share(*step)
-        law, more = smeared(law, lambda x, a=a: a**0.5 * x, (1 - a) ** 0.5)
+    first = forward_kernel(SCHEDULE, *FOUR[0])
+    law, error = PiecewiseLaw.of(fpk.Gaussian(float(first.mean(np.full((1, 1), start))[0, 0]), first.std)), 0.0
+    for ends in FOUR[1:]:
+        step = forward_kernel(SCHEDULE, *ends)
+        law, more = smeared(law, lambda x, step=step: step.mean(x[:, None])[:, 0], step.std)
         error += more
     assert error < ROUNDING
     return np.exp(law.log_density(PLACES[:, None]))
@@ -151,6 +176,17 @@ LIMITS: dict[str, dict[str, tuple[float, float]]] = {
     "α + 1 %": {FINITE: (1.01 * 0.5**0.5, (1 - 0.5 * 1.01**2) ** 0.5)},
 }
 WRONG: dict[str, dict[str, Any]] = {"√ missing": {"draw": lambda b: b}, "Euler step": {"keep": lambda b: 1 - b / 2}}
+
+
+@lru_cache(maxsize=1)
+def along_the_sde() -> list[tuple[float, float]]:
+    """α and σ after each step from the SDE of fpk's chain of β, integrated."""
+    problem, found = fpk.noising(VPChain(BETAS), DATA, horizon=len(BETAS)), [(1.0, 0.0)]
+    for k in range(len(BETAS)):
+        step, (alpha, sigma) = transition(problem, k, k + 1 - 1e-12), found[-1]  # the rate jumps at k + 1
+        slope = float(step.slope[0, 0])
+        found.append((slope * alpha, float(slope**2 * sigma**2 + step.covariance[0, 0]) ** 0.5))
+    return found
 
 
 def late_law(betas: Array) -> GaussianMixture:

@@ -11,7 +11,7 @@ CLAIMS = (
     Claim(
         "S1.E56-58",
         "identity",
-        "In the coordinates x/λ and μ/λ the probability flow is driven by the mean noise alone: it carries every quantile of the law at one time to the same quantile at another.",
+        "In the coordinates x/λ and μ/λ the probability flow is driven by the mean noise alone: it carries every quantile of the law at one time to the same quantile at another, and in any dimension it is the flow of f − ½g²∇log p.",
         r"d\Bigl(\frac{x_t}{\lambda_t}\Bigr)=\varepsilon(x_t,t)\,d\Bigl(\frac{\mu_t}{\lambda_t}\Bigr),\qquad \varepsilon(x,t)=-\mu_t\,\nabla\log p_t(x)",
         "Wei (2024), equations 56 to 58",
         {"stated": C, "sign of ε": R, "score for ε": R, "½ extra": R, "dμ for d(μ/λ)": R, "ε + 0.2 %": R},

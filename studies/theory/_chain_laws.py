@@ -56,6 +56,20 @@ def noise_rate(t: float, power: float = 0.5) -> float:
     return 2 * alpha ** (2 * power) * sigma * (rises * alpha - sigma * falls) / alpha**2
 
 
+INSTANTS = (0.3, 0.7)
+
+
+def short_step(variant: str, h: float) -> Array:
+    """(√α − 1)/h and (1 − α)/h of a step of length h, at all instants."""
+    a = np.array([share(t, t + h) for t in INSTANTS])
+    return np.concatenate(
+        [
+            ((a if variant == "√ missing on the share" else a**0.5) - 1) / h,
+            (1 - (a**0.5 if variant == "1 − √α" else a)) / h,
+        ]
+    )
+
+
 # -- posteriors --------------------------------------------------------------------------------------------------------------
 
 

@@ -35,10 +35,12 @@ from ._chain_forward import (
     LIMITS,
     NORMALS,
     PRODUCTS,
+    ROUTES,
     STAYS,
     STEPS,
     WRONG,
     Forward,
+    along_the_sde,
     in_the_end,
     many_steps,
     noised,
@@ -59,6 +61,7 @@ from ._chain_given import (
 )
 from ._chain_laws import (
     AHEAD,
+    INSTANTS,
     LATER,
     NOW,
     PAIRS,
@@ -76,6 +79,7 @@ from ._chain_laws import (
     noise_rate,
     normal_moments,
     share,
+    short_step,
 )
 from ._chain_scores import NOISES, SCORES, density_slope, mean_noise
 from ._posteriors import normal_log
@@ -89,13 +93,14 @@ def _vanishing(values: Array, bound: Any, names: tuple[str, ...], source: str) -
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------------
-@study("S1.E33", variants=CLAIMED)
+@study("S1.E33", variants=CLAIMED, cases=tuple(ROUTES))
 def steps_of_the_sde(
     variant: Callable[[float, float], tuple[float, float]], case: str, size: Size, seed: int
 ) -> Evidence:
-    gaps = np.ravel([np.subtract(moved(s, t), variant(s, t)) for s, t in STEPS])
+    found, scale = ROUTES[case]
+    gaps = np.ravel([np.subtract(found(s, t), variant(scale(s) ** 2, scale(t) ** 2)) for s, t in STEPS])
     names = tuple(f"{what} from {s:g} to {t:g}" for s, t in STEPS for what in ("slope", "variance"))
-    return _vanishing(gaps, ROUNDING, names, "moments of the SDE")
+    return _vanishing(gaps, ROUNDING, names, "moments of the SDE" if "fpk" not in case else "forward kernels")
 
 
 @study(
@@ -113,15 +118,17 @@ def normal_steps(variant: Callable[[float], tuple[float, float]], case: str, siz
     return _vanishing(found - claimed, 10 * ROUNDING, names, f"densities {case}")
 
 
-@study("S2.E8", variants=PRODUCTS)
+@study("S2.E8", variants=PRODUCTS, cases=("step by step", "as a schedule"))
 def product_of_shares(variant: Callable[[int], tuple[float, float]], case: str, size: Size, seed: int) -> Evidence:
-    """The chain's propagated laws after 2 and 4 steps against the path's."""
-    chain = propagate(Forward(BETAS), initial=DATA)
-    left = {float(len(BETAS) - t): t for t in (2, 4)}
-    laws = {time: noised(*variant(t)) for time, t in left.items()}
-    panel = fpk.law_panel({time: chain.law(time) for time in left})
-    other = fpk.LawMarginals(laws, tuple(left), source="α X₀ + σ Z")
-    return Evidence(chain.expect(panel), other.expect(panel), panel.names, panel=panel.digest)
+    """The chain's laws after 2 and 4 steps, propagated or those of the SDE that is the chain at whole times, against the path's."""
+    counts = (2, 4)
+    chain: Any = propagate(Forward(BETAS), initial=DATA)
+    propagated = {float(t): chain.law(float(len(BETAS) - t)) for t in counts}
+    laws = {float(t): noised(*along_the_sde()[t]) for t in counts} if case == "as a schedule" else propagated
+    found = fpk.LawMarginals(laws, counts, source=f"chain, {case}")
+    claimed = fpk.LawMarginals({float(t): noised(*variant(t)) for t in counts}, counts, source="α X₀ + σ Z")
+    panel = fpk.law_panel(propagated)
+    return Evidence(found.expect(panel), claimed.expect(panel), panel.names, panel=panel.digest)
 
 
 @study(
@@ -210,19 +217,6 @@ def which_score(variant: tuple[bool, GaussianMixture], case: str, size: Size, se
 
 # -- short steps -------------------------------------------------------------------------------------------------------------
 
-INSTANTS = (0.3, 0.7)
-
-
-def _short(variant: str, h: float) -> Array:
-    """(√α − 1)/h and (1 − α)/h of a step of length h, at all instants."""
-    a = np.array([share(t, t + h) for t in INSTANTS])
-    return np.concatenate(
-        [
-            ((a if variant == "√ missing on the share" else a**0.5) - 1) / h,
-            (1 - (a**0.5 if variant == "1 − √α" else a)) / h,
-        ]
-    )
-
 
 @study(
     "S1.E44-46",
@@ -235,7 +229,7 @@ def short_steps(variant: str, case: str, size: Size, seed: int) -> Evidence:
     second = np.array([noise_rate(t, 1.0 if variant == "ᾱ for √ᾱ" else 0.5) for t in INSTANTS])
 
     def gaps(h: float) -> Array:
-        found = _short(variant, h)
+        found = short_step(variant, h)
         return np.concatenate([found - np.concatenate([drift, noise]), found[2:] - second])
 
     names = tuple(f"{what}, t = {t:g}" for what in ("drift", "noise", "second form") for t in INSTANTS)

@@ -21,6 +21,7 @@ from fpk.marginals import without_luck, zero_estimate
 from fpk.samplers import DDIM, Kernel
 from fpk.samplers.coupling import quantiles
 from fpk.samplers.times import log_snr, quadratic
+from fpk.schedules import rates
 from fpk.study import Evidence, Size, order_evidence, study
 
 from .._limits import limit_evidence
@@ -90,8 +91,37 @@ def _carried(driven: Callable[[Array, float], Array], steps: int) -> Array:
     return SCHEDULE.alpha(END) * y[:, 0]
 
 
-@study("S1.E56-58", variants=DRIVEN)
+PLANE = fpk.GaussianMixture(
+    [0.4, 0.6], [[-0.8, 0.3], [0.9, -0.5]], covariances=[[[0.3, 0.1], [0.1, 0.4]], [[0.5, -0.2], [-0.2, 0.3]]]
+)
+PLACES, MOMENTS = np.array([[-1.1, 0.4], [0.3, -0.8], [1.4, 0.9]]), (0.2, 0.7)
+
+
+def _against_the_flow(driven: Callable[[Array, float], Array]) -> Array:
+    """λ̇x/λ + λ d(x/λ)/dt less the velocity f − ½g²∇log p, in the plane."""
+    flow = fpk.probability_flow(PLANE_NOISED, fpk.exact(PLANE_NOISED, times=[1.0]).score)
+    field, gaps = exact_field(PLANE, SCHEDULE), []
+    for t in MOMENTS:
+        (falls, rises), scale = rates(SCHEDULE, t), SCHEDULE.alpha(t)
+        speed = scale * (rises / SCHEDULE.sigma(t) - falls / scale)
+        gaps.append(falls / scale * PLACES + speed * driven(field.noise(PLACES, t), t) - flow.drift(PLACES, t))
+    return np.ravel(gaps)
+
+
+PLANE_NOISED = fpk.noising(SCHEDULE, PLANE)
+ALONG, VELOCITY = "quantiles on the line", "velocity in the plane"
+
+
+@study("S1.E56-58", variants=DRIVEN, cases=(ALONG, VELOCITY))
 def driven_by_noise(variant: Callable[[Array, float], Array], case: str, size: Size, seed: int) -> Evidence:
+    if case == VELOCITY:
+        names = tuple(
+            f"component {i} at {np.array2string(x)}, t = {t:g}" for t in MOMENTS for x in PLACES for i in range(2)
+        )
+        first = fpk.residual(
+            _against_the_flow(variant), 1e-11, source="velocity of the coordinates less that of the flow"
+        )
+        return Evidence(first, zero_estimate(len(names)), names)
     steps = 16 if size.quick else 64
     fine, coarse = (PATH.law(END).cdf(_carried(variant, n)) - LEVELS for n in (2 * steps, steps))
     first = fpk.residual(fine, np.abs(fine - coarse) + 1e-9, coarser=coarse, source="quantiles along the flow")
@@ -109,6 +139,10 @@ class _Unscaled(DDIM):
         lost = 1 - self.schedule.alpha(after) / self.schedule.alpha(t)
         return (Kernel(lambda x: kernel.mean(x) + lost * x),)
 
+    def inverted(self, x: Array, k: int) -> Array:
+        t, after = self.pair(k)
+        return super().inverted(x, k) + (1 - self.schedule.alpha(t) / self.schedule.alpha(after)) * x
+
 
 def _down(field: Field, times: Array, x: Array, kind: type[DDIM] = DDIM) -> Array:
     """Steps of fpk's DDIM, positions (n,)."""
@@ -120,11 +154,10 @@ def _down(field: Field, times: Array, x: Array, kind: type[DDIM] = DDIM) -> Arra
 
 def _up(field: Field, times: Array, x: Array, kind: type[DDIM] = DDIM) -> Array:
     """Steps from the data to the noise."""
-    for t, after in zip(times[:0:-1], times[-2::-1], strict=True):
-        scale = SCHEDULE.alpha(after)
-        moved = scale * (_ratio(after) - _ratio(t)) * field.noise(x[:, None], t)[:, 0]
-        x = (x if kind is _Unscaled else scale / SCHEDULE.alpha(t) * x) + moved
-    return x
+    sampler, x = kind(field, times=times), x[:, None]
+    for k in reversed(range(sampler.steps)):
+        x = sampler.inverted(x, k)
+    return x[:, 0]
 
 
 DOWN, UP, POINT = "down to the data", "up to the noise", "one step, data about a point"
