@@ -38,13 +38,14 @@ ROOM = "Free some space or choose another folder"
 
 
 def replace_file(path: Path, content: str | bytes | memoryview, *, durable: bool = False, advice: str = ROOM) -> None:
-    """Write a file (a text as UTF-8, as it is) beside its place and move it there in one step.
+    r"""Write a file (a text as UTF-8, as it is) beside its place and move it there in one step.
 
     Parameters
     ----------
     path : Path
         Its folder is made if it does not exist.
     content : str or bytes-like
+        A lone surrogate in a text, which UTF-8 has not, becomes its escape as in JSON: ``\ud800``.
     durable : bool, default False
         Bring the bytes to the disk before they are moved: then a power failure leaves a whole file or none, too.
     advice : str
@@ -59,7 +60,7 @@ def replace_file(path: Path, content: str | bytes | memoryview, *, durable: bool
         path.parent.mkdir(parents=True, exist_ok=True)
         part, file = _held_file(lambda tag: _part_of(path, tag))
         with file, moved(part, path):  # held until it is in its place
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             if durable:
                 _flush(file.fileno())
@@ -113,6 +114,11 @@ def mark(folder: Path, kind: str) -> Iterator[Path]:
             yield path
         finally:
             discard(path)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """What stands beside the files of a folder in names of parts; a folder that is not there has none."""
+    return [path for path in folder.glob(f".*{PART}") if re.search(rf"\.[0-9a-f]{{16}}{re.escape(PART)}$", path.name)]
 
 
 def left_over(paths: Iterable[Path], patience: float = ABANDONED, *, remove: bool = False) -> list[Path]:

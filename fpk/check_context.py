@@ -4,11 +4,14 @@ A check *spends* ``alpha``: the probability of refuting something true. A sessio
 on the order of tests or on what other tests find:
 
 * each of the N tests that were collected and not deselected may spend a = A/N, its checks together;
-* the j-th check of a test may spend a/(j (j + 1)). As Σ 1/(j (j + 1)) = 1, any number of checks spends at most a;
-* a test that hypothesis runs with up to M examples gives each of them a share of its own: a/(M b (b + 1)) for the examples in the b-th lot of M, so
-  the first M have a/(2 M) each and all of them at most a. Within an example the checks share as above;
+* the j-th check of a test may spend a/(j (j + 1)). As Σ 1/(j (j + 1)) = 1, any number of checks spends at most a. Each thread holds a j of its own
+  from when its check asks until that has spent;
+* a test that hypothesis runs with up to M examples, state machines included, gives each of them a share of its own: a/(M b (b + 1)) for the examples
+  in the b-th lot of M, so the first M have a/(2 M) each and all of them at most a. Within an example the checks share as above. Where fixtures make
+  k checks before the first example, a/(k + 1) is left for the examples and takes the place of a;
 * once an example has failed, later ones (hypothesis looks for a simpler one, and repeats it) keep the share of the one that failed: the test is
-  red already, so nothing is spent any more, and what was refuted is refuted again.
+  red already, so nothing is spent any more, and what was refuted is refuted again;
+* a test that is run again because it failed has the offers of the first time, and what its attempts spend is counted once: it fails only if all do.
 
 The sums are of upper bounds for probabilities (Boole's inequality), so they hold however the checks depend on each other.
 """
@@ -17,17 +20,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
+from threading import Lock, get_ident
 from typing import Any
 
 #: An offer and what a check says that it spent are the same number up to rounding.
 ROUNDING = 1e-9
+#: What a row sums up: the levels of its checks, and how much of that was not offered.
+SUMS = ("spent", "beyond")
 #: Verdicts, the gravest last.
 GRAVEST = ("CONFIRMED", "UNDECIDED", "REFUTED")
 
 
-@dataclass
 class CheckContext:
     """The surroundings of the running test.
 
@@ -37,13 +40,22 @@ class CheckContext:
         The command that runs this test again, with its seed.
     collect : callable
         Receives every verdict of an assertion, as plain numbers and strings.
-    alpha : float, optional
-        What the next check may spend if it is not told by its caller; None: the default of the check.
+    alpha : float or callable, optional
+        What the next check may spend if it is not told by its caller, or a function that says so; None: the default of the check.
     """
 
-    rerun: str
-    collect: Callable[[dict[str, Any]], None]
-    alpha: float | None = None
+    def __init__(
+        self,
+        rerun: str,
+        collect: Callable[[dict[str, Any]], None],
+        alpha: float | Callable[[], float | None] | None = None,
+    ) -> None:
+        self.rerun, self.collect, self._alpha = rerun, collect, alpha
+
+    @property
+    def alpha(self) -> float | None:
+        """What the next check of this thread may spend."""
+        return self._alpha() if callable(self._alpha) else self._alpha
 
 
 class Allowance:
@@ -70,22 +82,37 @@ class Allowance:
     def __init__(self, budget: float, examples: int = 1) -> None:
         self.budget = budget
         self._planned = examples
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """The test begins, for the first time or once more: its offers are those of the first time."""
+        self._left = self.budget  # for the examples
         self._begun = 0  # examples, this one included
         self._lot: int | None = None  # of the example that failed
-        self._checks = 0  # within the example
+        self._forget_checks()
+
+    def _forget_checks(self) -> None:
+        self._asked = self._spent = 0  # the largest number that was handed out within the example, and that was spent
+        self._numbers: dict[int, int] = {}  # by thread, of checks that have not spent yet
 
     @property
     def offer(self) -> float:
-        """What the next check may spend."""
-        j = self._checks + 1
+        """What the next check of this thread may spend."""
+        j = self._number()
         return self._share() / (j * (j + 1))
+
+    def _number(self) -> int:
+        if get_ident() not in self._numbers:
+            self._asked += 1
+            self._numbers[get_ident()] = self._asked
+        return self._numbers[get_ident()]
 
     def _share(self) -> float:
         """What the current example may spend; everything, where there are no examples."""
         if not self._begun:
             return self.budget
         b = self._lot or self._current_lot()
-        return self.budget / (self._planned * b * (b + 1))
+        return self._left / (self._planned * b * (b + 1))
 
     def _current_lot(self) -> int:
         return 1 + (self._begun - 1) // self._planned
@@ -97,9 +124,11 @@ class Allowance:
 
     def begin_example(self) -> None:
         """Another example of the same test begins; one that spent nothing does not count."""
-        if self._checks or not self._begun:
+        if not self._begun:
+            self._left = self.budget / (1 + self._spent)
+        if self._spent or not self._begun:
             self._begun += 1
-        self._checks = 0
+        self._forget_checks()
 
     def example_failed(self) -> None:
         """The current example failed, and the test with it: what follows only repeats it."""
@@ -108,7 +137,7 @@ class Allowance:
     def spend(self, alpha: float) -> bool:
         """Whether a check that was made kept to what it was offered; the next one is offered less."""
         kept = alpha <= self.offer * (1 + ROUNDING)
-        self._checks += 1
+        self._spent = max(self._spent, self._numbers.pop(get_ident()))
         return kept
 
 
@@ -127,18 +156,40 @@ class Checks:
     def __init__(self, allowance: Allowance | None = None) -> None:
         self.allowance = allowance
         self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self._earlier: dict[tuple[str, str], dict[str, float]] = {}  # sums of earlier attempts
+        self._lock = Lock()
 
     @property
     def alpha(self) -> float | None:
-        """What the next check may spend."""
-        return self.allowance.offer if self.allowance else None
+        """What the next check of this thread may spend."""
+        with self._lock:
+            return self.allowance.offer if self.allowance else None
+
+    def begin_again(self) -> None:
+        """The test begins, for the first time or once more: what attempts spend is not summed, their verdicts are."""
+        self._earlier = {place: self._sums(place) for place in self._rows}
+        for row in self._rows.values():
+            row |= dict.fromkeys(SUMS, 0.0)
+        if self.allowance:
+            self.allowance.begin_again()
+
+    def _sums(self, place: tuple[str, str]) -> dict[str, float]:
+        """The sums of a place, of the attempt with the largest."""
+        earlier = self._earlier.get(place, {})
+        return {name: max(self._rows[place][name], earlier.get(name, 0.0)) for name in SUMS}
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Keep a verdict."""
+        with self._lock:
+            self._add(row)
+
+    def _add(self, row: Mapping[str, Any]) -> None:
         assertion, place = assertion_of(str(row["check"]))
-        repeated = self.allowance is not None and self.allowance.repeating
-        alpha, verdict = 0.0 if repeated else row.get("alpha") or 0.0, str(row["verdict"])
-        beyond = alpha if alpha and self.allowance and not self.allowance.spend(alpha) else 0.0
+        alpha, verdict = row.get("alpha") or 0.0, str(row["verdict"])
+        kept = self.allowance.spend(alpha) if self.allowance and alpha else True
+        if self.allowance and self.allowance.repeating:
+            alpha = 0.0
+        beyond = 0.0 if kept else alpha
         known = self._rows.get((assertion, place))
         if known is None:
             known = {"assertion": assertion, "place": place, "counts": {}, "spent": 0.0, "beyond": 0.0}
@@ -149,7 +200,7 @@ class Checks:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each place, in the order in which they were first reached."""
-        return [_finite(row) for row in self._rows.values()]
+        return [_finite(row | self._sums(place)) for place, row in self._rows.items()]
 
 
 def assertion_of(check: str) -> tuple[str, str]:
@@ -181,4 +232,24 @@ def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
-SURROUNDINGS: ContextVar[CheckContext | None] = ContextVar("fpk_surroundings", default=None)
+class Surroundings:
+    """Where the surroundings of the running test are found, by checks in any thread: a process runs one test at a time."""
+
+    def __init__(self) -> None:
+        self._now: CheckContext | None = None
+
+    def get(self) -> CheckContext | None:
+        """Those of now; None outside of tests."""
+        return self._now
+
+    def set(self, context: CheckContext | None) -> CheckContext | None:
+        """Others from now on; returns those before, for :meth:`reset`."""
+        before, self._now = self._now, context
+        return before
+
+    def reset(self, before: CheckContext | None) -> None:
+        """Those before again."""
+        self._now = before
+
+
+SURROUNDINGS = Surroundings()

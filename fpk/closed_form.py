@@ -243,7 +243,7 @@ def _joint_quadrature(joint: GaussianMixture, block: TwoTimeBlock, nodes: int) -
 def _require_closed_form(problem: Problem) -> None:
     missing = []
     if problem.drift.linear is None:
-        missing.append("the drift is not known to be linear in x (use fpk.Linear or an expression)")
+        missing.append("the drift is not known to be linear in x (use fpk.Linear or an expression that is)")
     if problem.diffusion.state_dependent:
         missing.append("the diffusion depends on x")
     if not isinstance(problem.initial, GaussianMixture):
@@ -251,7 +251,7 @@ def _require_closed_form(problem: Problem) -> None:
     if problem.boundary.kind != "open":
         missing.append(f"the boundary is {problem.boundary.kind}")
     if missing:
-        raise NoClosedForm(f"no closed form: {'; '.join(missing)}. Use fpk.solve (d = 1) or fpk.simulate.")
+        raise NoClosedForm(f"no closed form: {'; '.join(missing)}. Use fpk.solve or fpk.simulate.")
 
 
 def _schedule_map(problem: Problem) -> Callable[[float], Moments]:

@@ -19,7 +19,7 @@ import numpy as np
 from fpk.compiled_functions import of_arrays
 from fpk.errors import NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
-from fpk.symbolic import coordinates, formula, linear_parts, number, numeric, slope_of
+from fpk.symbolic import coordinates, formula, linear_form, linear_parts, number, numeric, slope_of
 from fpk.tracing import Instant, NotTraceable, known, reading, required_traceable
 
 #: Step of numerical x-derivatives of user functions, in units of x; sixth order, so smooth functions lose about 1e-11.
@@ -182,8 +182,7 @@ class Coefficient:
 
     def __repr__(self) -> str:
         """What was written, so that the problem can be pasted; functions have no such text."""
-        written = repr(self.given)
-        return f"{self.name}(...)" if "<" in written else written
+        return f"{self.name}(...)" if "<" in repr(self.given) else repr(self.given)
 
     @property
     def wording(self) -> str:
@@ -273,6 +272,11 @@ class Coefficient:
         if self.dimension == 1 and not matrix:
             self._understood_derivative(expressions[0], symbols[0], time)
             return lambda x, t: columns[0](x, reading(t))
+        each = expressions * (self.dimension // len(expressions))
+        form = linear_form(each, symbols, time) if self.name == "drift" else None
+        if form is not None:
+            slope, shift = (lambda t: form(t)[:, :-1]), (lambda t: form(t)[:, -1])
+            self.linear = Linear(slope(0.0), shift(0.0)) if self.steady else Linear(slope, shift)
         shape = (self.dimension, len(rows[0])) if matrix else (len(rows),)
 
         def function(x: Array, t: float) -> Array:
@@ -298,9 +302,7 @@ class Coefficient:
         parts = linear_parts(expression, x, t)
         if (slope := slope_of(expression, x, t) if parts is None else parts[0]) is not None:
             steepness = numeric((x, t), slope)
-            self._gradient = lambda positions, time: np.broadcast_to(
-                steepness(positions, reading(time)), positions.shape
-            )
+            self._gradient = lambda points, s: np.broadcast_to(steepness(points, reading(s)), points.shape)
         if parts is not None:
             a, b = (numeric((t,), part) for part in parts)
             self.linear = Linear(lambda s: float(a(s)), lambda s: float(b(s)))
@@ -326,9 +328,8 @@ class Coefficient:
             ) from error
         if value.dtype != float:
             value = self._real(value, t)
-        if not math.isfinite(total) and not np.all(
-            np.isfinite(value)
-        ):  # the sum is cheaper to look at than every value
+        # the sum is cheaper to look at than every value
+        if not math.isfinite(total) and not np.all(np.isfinite(value)):
             self._refuse(value, x, t)
         if value.shape != x.shape:
             self._check_shape(value, x)
@@ -359,9 +360,8 @@ class Coefficient:
         return value[:, 0] if value.shape == x.shape else np.broadcast_to(value, x.shape)[:, 0]
 
     def _refuse(self, value: Array, x: Array, t: float) -> None:
-        rows = np.broadcast_to(
-            value if value.ndim != 3 else value.sum((1, 2))[:, None], (len(x), max(value.shape[-1:] or (1,)))
-        )
+        flat = value if value.ndim != 3 else value.sum((1, 2))[:, None]
+        rows = np.broadcast_to(flat, (len(x), max(value.shape[-1:] or (1,))))
         bad = int(np.flatnonzero(~np.isfinite(rows).all(1))[0])
         refusal = NonFinite(
             f"the {self.name} is {rows[bad].tolist()} at x={x[bad].tolist()}, t={t:g}. It must be finite wherever the law has mass: "

@@ -15,7 +15,7 @@ from typing import Any
 
 from numba import njit  # type: ignore[import-untyped]
 
-from fpk.atomic_files import PART, left_over, replace_file
+from fpk.atomic_files import left_over, parts_in, replace_file
 from fpk.errors import StoreError
 
 #: Where texts are kept, next to what numba keeps of fpk itself, and how many.
@@ -72,7 +72,7 @@ def kept_source(name: str, text: str) -> Path | None:
 
 def _forget_oldest() -> None:
     """Make room for one more."""
-    left_over(CACHE.glob(f"*{PART}"), remove=True)
+    left_over(parts_in(CACHE), remove=True)
     files = sorted(CACHE.glob("*.txt"), key=lambda file: file.stat().st_mtime)
     for old in files[: max(len(files) - KEPT + 1, 0)]:
         for file in (old, *(CACHE / "__pycache__").glob(f"{old.stem}.*")):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fpk.cards import Card, Curve
+from fpk.counts import counting
 from fpk.errors import FpkError
 from fpk.laws import Array, Law
 
@@ -108,7 +109,10 @@ def _particles(run: Any) -> Card:
     last = run.samples(time)[run.alive(time)]
     rows = [
         ("computed by", run.source),
-        ("particles", f"{run.particles:,} in dimension {run.dimension}, {len(run.positions)} levels of steps"),
+        (
+            "particles",
+            f"{run.particles:,} in dimension {run.dimension}, {counting(len(run.positions), 'level')} of steps",
+        ),
         ("times", run.times),
         ("absorbed at the last", None if run.absorbed is None else f"{run.particles - len(last):,}"),
         ("mean at the last", last.mean(0).tolist() if len(last) else None),

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import ComparisonError
 from fpk.laws import Array
 from fpk.rates import (
@@ -299,7 +300,7 @@ def _certain_constant(h: Array, e: Array, order: float, floor: float) -> Enclosu
 
 def _certain_limit(h: Array, v: Array, floor: float, powers: tuple[float, float]) -> Enclosure:
     if len(v) < FEWEST:
-        return Enclosure(note=f"{len(v)} levels, {FEWEST} are needed", remedy="more levels.")
+        return Enclosure(note=f"{counting(len(v), 'level')}, {FEWEST} are needed", remedy="more levels.")
     return extrapolated(at_levels(h), v, noise=np.full(len(v), float(floor)), powers=powers, known=True)
 
 
@@ -314,7 +315,7 @@ def _clean(h: Array, e: Array, floor: float) -> Enclosure | None:
     kept = _kept(e, floor)
     if kept < FEWEST:
         return Enclosure(
-            note=f"{kept} clean levels of {len(e)}, {FEWEST} are needed",
+            note=f"{counting(kept, 'clean level')} of {len(e)}, {FEWEST} are needed",
             remedy="coarser levels, or errors computed more exactly (a lower floor).",
         )
     if np.any(np.abs(e[kept:]) > CLEAN * floor):

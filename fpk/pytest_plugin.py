@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fpk.check_context import SURROUNDINGS, Allowance, CheckContext, Checks
-from fpk.hypothesis_examples import given, load_once, planned, told
+from fpk.hypothesis_examples import has_examples, load_once, planned, told
 
 if TYPE_CHECKING:
     from fpk.sessions import Session
@@ -171,20 +171,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Let the assertions of fpk know how this test is run again and what it may spend, and keep their verdicts."""
     share = _marked(item).get("alpha") or item.config.stash.get(SHARE, None)
     checks = item.stash[CHECKS] = Checks(Allowance(share, planned(item)) if share else None)
-
-    def collect(row: dict[str, Any]) -> None:
-        checks.add(row)
-        context.alpha = checks.alpha
-
-    if given(item) and "fpk.testing" in sys.modules:
+    if has_examples(item) and "fpk.testing" in sys.modules:
         load_once()
-    context = CheckContext(_rerun(item), collect, checks.alpha)
-    token = SURROUNDINGS.set(context)
+    before = SURROUNDINGS.set(CheckContext(_rerun(item), checks.add, lambda: checks.alpha))
     try:
-        with told(item, checks, context):
+        with told(item, checks.allowance):
             return (yield)
     finally:
-        SURROUNDINGS.reset(token)
+        SURROUNDINGS.reset(before)
 
 
 def _rerun(item: pytest.Item) -> str:
@@ -213,7 +207,9 @@ def fpk_seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse markers that cannot be read."""
+    """Refuse markers that cannot be read; a test that another plugin runs again begins again."""
+    if (checks := item.stash.get(CHECKS, None)) is not None:
+        checks.begin_again()
     problem = item.config.stash.get(PROBLEM, None) or _marked(item).get("error")
     if problem:
         pytest.fail(f"fpk: {problem}", pytrace=False)

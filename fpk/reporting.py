@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from fpk.atomic_files import PART, left_over, replace_file
+from fpk.atomic_files import discard, left_over, parts_in, replace_file
 from fpk.changes import Change, changes, grouped_inputs, read_records
 from fpk.junit import junit
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
 from fpk.rendering import SYMBOLS, json_text, mathml, rendered
-from fpk.runs import FACTS, facts, runs_beside
+from fpk.runs import FACTS, check_own, facts, is_page, runs_beside
 from fpk.sections import Section, StudyFile, sections_of, studies_of
 from fpk.study import Claim
 from fpk.tables import Answers, answered, charted
@@ -89,8 +89,10 @@ def write_report(
     Raises
     ------
     StoreError
-        If the folder cannot be written, or there is no report to tell changes from; nothing is written then.
+        If the folder cannot be written, if that would replace what is not fpk's, or if there is no report to tell changes from; nothing is
+        written then.
     """
+    check_own(folder)
     records = [j.record for j in judged]
     told = _since(records, since)  # read before anything is written: it may be the same folder
     plain = [record.as_json() for record in records]
@@ -318,6 +320,6 @@ def _versions(records: Sequence[Record]) -> dict[str, str]:
 def _forget(folder: Path, pages: Mapping[str, str]) -> None:
     """Remove the pages of an earlier report that this one has not, and what killed ones left half written."""
     for old in [*(folder / PAGES).glob("*.html"), *folder.glob("runs.html")]:
-        if old.relative_to(folder).as_posix() not in pages:
-            old.unlink()
-    left_over([part for place in (folder, folder / PAGES) for part in place.glob(f".*{PART}")], remove=True)
+        if old.relative_to(folder).as_posix() not in pages and is_page(old):
+            discard(old)
+    left_over([*parts_in(folder), *parts_in(folder / PAGES)], remove=True)

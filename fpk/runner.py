@@ -121,6 +121,7 @@ def run(
         left.append(task)
     if not left:
         return
+    store.check_writable()
     if jobs <= 1 and scheduler is None and scheduler_file is None:
         for task in left:
             yield _done(task, store, compute(task, str(store.root), fresh))

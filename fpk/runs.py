@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fpk.changes import Row, found, holds, read_records
+from fpk.changes import ROWS, Row, found, holds, read_records
 from fpk.errors import StoreError
-from fpk.records import WORDING
+from fpk.records import SCHEMA, WORDING
 
 #: The files of a report that say when and how it was made, and what it found.
 FACTS, VERDICTS = "run.json", "verdicts.json"
+#: What every page of fpk has among its first bytes, and how many these are.
+PAGE, NEAR = " · fpk</title>".encode(), 4000
 #: Reports of an index, the newest ones.
 MOST = 30
 #: Verdicts of more bytes than this are not read.
@@ -77,8 +79,51 @@ def facts(command: str, size: str, seconds: float, counts: dict[str, int]) -> di
     """What ``run.json`` says."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {
-        "schema": "fpk/1", "written": now, "command": command, "size": size, "seconds": round(seconds, 3), "counts": counts,
+        "schema": SCHEMA, "written": now, "command": command, "size": size, "seconds": round(seconds, 3), "counts": counts,
     }  # fmt: skip
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that fpk wrote."""
+    try:
+        with path.open("rb") as file:
+            return not path.is_symlink() and PAGE in file.read(NEAR)
+    except OSError:
+        return False
+
+
+def check_own(folder: Path) -> None:
+    """Refuse to replace files that no report of fpk's has written.
+
+    Raises
+    ------
+    StoreError
+        Naming the first of them.
+    """
+    pages = [folder / name for name in ("index.html", "runs.html")]
+    others = [folder / name for name in (*ROWS, "report.md", "junit.xml", FACTS)]
+    foreign = [page for page in pages if page.exists() and not is_page(page)]
+    if not any(map(is_page, pages)) and not _has_records(folder):
+        foreign += [path for path in others if path.exists()]
+    if foreign:
+        raise StoreError(
+            f"a report in {folder} would replace {foreign[0]}, which fpk has not written. Choose another folder: --report."
+        )
+
+
+def _has_records(folder: Path) -> bool:
+    try:
+        return _facts(folder)["schema"] == SCHEMA
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _is_of_records(folder)
+
+
+def _is_of_records(folder: Path) -> bool:
+    try:
+        read_records(folder)
+    except StoreError:
+        return False
+    return True
 
 
 def runs_beside(folder: Path) -> list[Run]:
@@ -129,13 +174,17 @@ def _readable(place: Path) -> bool:
         return False
 
 
+def _facts(folder: Path) -> Any:
+    return json.loads((folder / FACTS).read_text(encoding="utf-8"))
+
+
 def _told(place: Path) -> dict[str, str]:
     """When and how a run was made, as texts; from the date of its files where it does not say."""
     try:
-        said = json.loads((place / FACTS).read_text(encoding="utf-8"))
+        said = _facts(place)
         when = datetime.fromisoformat(said["written"]).astimezone(UTC)
         told = {name: said[name] for name in ("size", "command") if isinstance(said[name], str)}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         when, told = datetime.fromtimestamp((place / VERDICTS).stat().st_mtime, UTC), {}
     return {"size": "", "command": ""} | told | {"written": f"{when:%Y-%m-%d %H:%M:%S}"}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
+from fpk.counts import counting
 from fpk.figures import chart_figures, density_figures, effect_figure, functional_figures, order_figures
 from fpk.figures.drawing import by_case
 from fpk.records import Judged, Record, run_command
@@ -184,7 +185,7 @@ class StudyFile:
     @property
     def words(self) -> str:
         """How many claims, and whether their records hold."""
-        claims = f"{len(self.sections)} claim{'s' if len(self.sections) > 1 else ''}"
+        claims = counting(len(self.sections), "claim")
         return f"{claims}, {self.held} of {self.records} records hold"
 
 

@@ -21,7 +21,7 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from fpk.atomic_files import LONGEST_WORK, PART, left_over, replace_file, writing
+from fpk.atomic_files import LONGEST_WORK, PART, left_over, mark, replace_file, writing
 from fpk.charts import Chart, Series
 from fpk.marginals import Estimate
 from fpk.study import Evidence
@@ -104,6 +104,17 @@ class Store:
         with writing(path, ELSEWHERE):
             np.savez(archive, **arrays)  # type: ignore[arg-type] # numbers and booleans only: nothing to pickle, and loading refuses pickles
         replace_file(path, archive.getbuffer(), durable=True, advice=ELSEWHERE)
+
+    def check_writable(self) -> None:
+        """Refuse a store that cannot be written, before anything is computed for it.
+
+        Raises
+        ------
+        StoreError
+            If its folder cannot be made, or takes no file.
+        """
+        with writing(self.root, ELSEWHERE), mark(self.root, RUN):
+            return
 
     def left_over(self, *, remove: bool = False) -> list[Path]:
         """What killed processes have left: files half written, and marks of runs; see :func:`fpk.atomic_files.left_over`."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fpk.charts import Chart, density_curves
+from fpk.counts import counting
 from fpk.errors import ProblemError
 from fpk.laws import Array
 from fpk.marginals import Estimate, Marginals, panel_between
@@ -207,7 +208,7 @@ def order_evidence(
     steps, claimed = np.asarray(steps, float), f"{order:g}"
     if steps.shape != errors.value.shape:
         raise ProblemError(
-            f"{errors.value.size} errors go with {steps.size} steps: give one step for each error, coarse to fine."
+            f"{counting(errors.value.size, 'error')} go with {counting(steps.size, 'step')}: give one step for each error, coarse to fine."
         )
     second = Estimate(steps, np.zeros(len(steps)), source=f"order {claimed}")
     return Evidence(errors, second, (claimed,), charts=charts)
@@ -313,7 +314,8 @@ def study(
 
 def seed_for(root: int, check: str) -> int:
     """The seed of a check: derived from the root and the check's id, never chosen."""
-    return int(np.random.SeedSequence([root, zlib.crc32(check.encode())]).generate_state(1, np.uint64)[0] >> 1)
+    number = zlib.crc32(check.encode("utf-8", "surrogatepass"))  # a name may hold anything
+    return int(np.random.SeedSequence([root, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def near_miss(variant: str) -> tuple[str, float] | None:

@@ -7,7 +7,7 @@ handed on, anything else is refused.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
@@ -195,6 +195,21 @@ def linear_parts(expression: Any, x: Any, t: Any) -> tuple[Any, Any] | None:
     known = [_probed(part, x, t) for part in (slope, shift)]
     real = all(values is not None and np.isrealobj(values) and np.isfinite(values).all() for values in known)
     return (slope, shift) if real and x not in shift.free_symbols else None
+
+
+def linear_form(expressions: Sequence[Any], symbols: Sequence[Any], t: Any) -> Callable[[float], Any] | None:
+    """The function t ↦ [A | b], shape (k, d + 1), of k expressions that are A(t) x + b(t) in d symbols; None where it cannot be seen at once."""
+    import sympy
+
+    slopes = [[sympy.diff(expression, x) for x in symbols] for expression in expressions]
+    shifts = [expression.subs(dict.fromkeys(symbols, 0)) for expression in expressions]
+    rows = [[*row, shift] for row, shift in zip(slopes, shifts, strict=True)]
+    parts = [part for row in rows for part in row]
+    odd = any(part.is_real is False or part.has(sympy.nan, sympy.zoo, sympy.oo) for part in parts)
+    if odd or any(part.free_symbols - {t} for part in parts):
+        return None
+    entries = [[numeric((t,), part) for part in row] for row in rows]
+    return lambda time: np.array([[float(entry(time)) for entry in row] for row in entries])
 
 
 def _probed(expression: Any, x: Any, t: Any) -> Any:

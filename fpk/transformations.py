@@ -209,8 +209,8 @@ def retimed(
     1.0
     """
     h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
-    rate = pace or _slope_of(clock)
     _require_within(clock, horizon, problem.horizon)
+    rate = pace or _slope_of(clock)
 
     def read(t: float) -> float:
         return min(max(clock(t), 0.0), problem.horizon)
@@ -245,6 +245,8 @@ def _slope_of(clock: Clock) -> Clock:
 
 def _require_within(clock: Clock, until: float, horizon: float) -> None:
     """Refuse a clock that leaves [0, horizon] before ``until``."""
+    if not callable(clock):
+        raise ProblemError(f"a clock is a function of t, got {clock!r}: for example lambda t: (1 - t)**2.")
     for t in np.linspace(0.0, until, 33).tolist():
         if not -1e-9 <= clock(t) <= horizon * (1 + 1e-9):
             raise ProblemError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import platform
 import stat
@@ -68,6 +69,11 @@ def test_a_file_has_the_content_and_nothing_else_is_left(tmp_path: Path, content
     replace_file(path, content)
     assert path.read_bytes() == (content.encode() if isinstance(content, str) else bytes(content))
     assert files(tmp_path) == ["file"]
+
+
+def test_a_text_that_utf_8_has_not_is_escaped_as_json_does(tmp_path: Path) -> None:
+    replace_file(tmp_path / "file", json.dumps({"name": "\ud800"}, ensure_ascii=False))
+    assert json.loads((tmp_path / "file").read_text(encoding="utf-8")) == {"name": "\ud800"}
 
 
 def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:

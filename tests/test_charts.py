@@ -317,12 +317,21 @@ def test_several_lines_of_a_control_are_told_apart() -> None:
 def test_both_signs_stand_on_their_sides_of_zero() -> None:
     """Ticks tell where zero is and how far a decade reaches; words stand a little lower than their ticks."""
     root = drawn(trace(np.where(T < 0.5, -0.1, 1e-30), even_within=1e-12))
-    ticks = {word: y - 0.35 * 11.5 for word, (_, y) in texts(root).items() if word in ("0", "−1e−8", "−0.01")}
-    decade = (ticks["−0.01"] - ticks["−1e−8"]) / 6
+    told = {
+        word.replace("−", "-"): y - 0.35 * 11.5
+        for word, (x, y) in texts(root).items()
+        if x < 100 and word[-1].isdigit()
+    }
+    ticks = {float(word): y for word, y in told.items()}
+    near, *_, far = sorted((value for value in ticks if value < 0), reverse=True)
+    decade = (ticks[far] - ticks[near]) / np.log10(far / near)
     paths = [e.get("d", "") for e in root.iter("path") if "--first" in e.get("style", "")]
     y = [place for _, place in places_of(max(paths, key=len))]
-    assert max(y) == pytest.approx(ticks["−0.01"] + decade, abs=0.6)
-    assert min(y) == pytest.approx(ticks["0"], abs=0.6)
+    assert max(y) == pytest.approx(ticks[far] + decade * np.log10(-0.1 / far), abs=0.6)
+    assert min(y) == pytest.approx(ticks[0.0], abs=0.6)
+    wide = texts(drawn(trace(-(10.0 ** (-14 - T)), even_within=1e-18)))
+    assert {"−1e−16", "−1e−15"} & set(wide), "numbers as wide as they get are at the axis"
+    assert wide["lost"][0] >= 8, "and its name is not cut off at the left"
 
 
 def test_charts_come_back_from_the_store_as_they_were(tmp_path: Path) -> None:

@@ -61,6 +61,25 @@ def test_a_rotating_plane_has_the_law_of_matrix_exponentials():
     np.testing.assert_allclose(law.covariance, covariance, atol=1e-11)
 
 
+def test_formulas_that_are_linear_in_every_coordinate_have_a_closed_form():
+    """Against the matrix exponential and an integral of it; the last formula depends on t."""
+    drift = ["-x0 - 2*x1", "2*(x0 - x2/4) - x1*(1 - 1/2)", "x1 + sin(t)"]
+    A = np.array([[-1.0, -2.0, 0.0], [2.0, -0.5, -0.5], [0.0, 1.0, 0.0]])
+    start = Gaussian([1.5, 0.0, -1.0], 0.3)
+    law = exact(Problem(drift, 0.8, initial=start), times=[0.7]).law(0.7)
+    forced = integrate.quad_vec(lambda s: linalg.expm((0.7 - s) * A)[:, 2] * np.sin(s), 0, 0.7)[0]
+    spread = integrate.quad_vec(lambda s: 0.64 * linalg.expm(s * A) @ linalg.expm(s * A).T, 0, 0.7)[0]
+    moved = linalg.expm(0.7 * A)
+    np.testing.assert_allclose(law.means[0], moved @ start.means[0] + forced, rtol=1e-10)
+    np.testing.assert_allclose(law.covariances[0], 0.09 * moved @ moved.T + spread, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("drift", [["-x0", "-x0*x1"], ["-x0", "sin(x1)"], ["-x0", "-x1/(1 + x0**2)"]])
+def test_formulas_that_bend_have_none(drift):
+    with pytest.raises(NoClosedForm, match="not known to be linear"):
+        exact(Problem(drift, 1.0, initial=Gaussian([0.0, 0.0])), times=[1.0])
+
+
 def test_time_zero_is_the_initial_law_itself():
     marginals = exact(noising(VPSchedule(1.0), DATA), times=[0.0, 1.0])
     assert marginals.law(0.0) is DATA

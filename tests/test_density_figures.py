@@ -55,7 +55,7 @@ def test_errors_are_as_wide_as_they_say_whatever_the_units(size: int, rng: np.ra
 
 
 def test_particles_that_are_gone_count_and_bins_without_any_have_the_error_of_one() -> None:
-    x = np.concatenate([np.full(75, 0.05), np.full(25, np.inf)])
+    x = np.concatenate([np.full(75, 0.05), np.full(15, np.inf), np.full(5, -np.inf), np.full(5, np.nan)])
     density, error = histogram(x, EDGES)
     assert density.sum() * 0.1 == pytest.approx(0.75)
     assert np.all(error[density == 0] == pytest.approx(1 / (100 * 0.1)))
@@ -197,6 +197,21 @@ def test_two_standard_errors_stand_on_the_line_of_two() -> None:
     assert curve[-1, 1] == pytest.approx(lower, abs=0.15)
     (control,) = paths(svg, CONTROL)
     assert control[0, 1] < upper - 10
+
+
+def test_far_deviations_and_the_numbers_at_the_axis_stand_where_asinh_puts_them() -> None:
+    """Places are written in tenths, and those of the two lines are 4.2 times as far apart here."""
+    svg = drawn(0 * X, np.full(61, 40.0))
+    upper, lower = sorted(places[0, 1] for places in paths(svg, LINE))
+    middle, unit = (upper + lower) / 2, (lower - upper) / 2 / np.arcsinh(1)
+    (control,) = paths(svg, CONTROL)
+    assert control[0, 1] == pytest.approx(middle - unit * np.arcsinh(20), abs=0.3)
+    at_axis = [
+        e for e in ElementTree.fromstring(svg).iter("text") if float(e.get("x", 0)) == 55 and float(e.get("y", 0)) > 205
+    ]
+    words = {e.text: float(e.get("y", 0)) - 0.35 * 11.5 for e in at_axis}
+    for word, number in {"2": 2, "−2": -2, "10": 10, "−10": -10}.items():
+        assert words[word] == pytest.approx(middle - unit * np.arcsinh(number / 2), abs=0.3)
 
 
 def test_the_band_is_the_budget_in_standard_errors() -> None:

@@ -96,6 +96,8 @@ def test_an_inverse_that_is_none_is_refused() -> None:
     wrong = Bijection(lambda x: 2 * x, lambda y: 0.4 * y)
     with pytest.raises(ProblemError, match=r"image is up to 0\.2 away"):
         wrong.back(np.array([[1.0], [0.5]]))
+    with pytest.raises(ProblemError, match=r"keep their shape, got \(2,\) and \(2,\)"):
+        Bijection(lambda x: x, lambda y: y[:, 0]).back(np.zeros((2, 1)))
 
 
 def test_a_continuous_layer_of_a_linear_velocity_is_affine() -> None:

@@ -170,10 +170,13 @@ def test_what_is_no_report_is_left_out_of_the_index(reports: Path) -> None:
         (reports / name).mkdir()
         (reports / name / "verdicts.json").write_text(text)
     (reports / "odd" / "run.json").write_text('{"written": 7, "size": [], "command": null}')
+    (reports / "early").mkdir()
+    (reports / "early" / "verdicts.json").write_text("[]")
+    (reports / "early" / "run.json").write_text('{"written": "0001-01-01T00:00+14:00", "size": "", "command": ""}')
     (reports / ".hidden").mkdir()
     (reports / ".hidden" / "verdicts.json").write_text("[]")
     (reports / "notes.txt").write_text("verdicts.json")
-    assert {run.name for run in runs_beside(reports / "good")} == {"good", "odd"}
+    assert {run.name for run in runs_beside(reports / "good")} == {"good", "odd", "early"}
     written(reports / "good", record())
 
 
@@ -188,6 +191,43 @@ def test_a_baseline_of_verdicts_alone_is_dated_by_its_file(reports: Path) -> Non
     latest, baseline = runs_beside(reports / "latest")
     assert (baseline.written, baseline.link) == ("1971-01-01 00:00", "../baseline/verdicts.json")
     assert [(f.before, f.after) for f in latest.flips] == [("CONFIRMED", "CRASHED")]
+
+
+@pytest.mark.parametrize("name", ["index.html", "runs.html", "report.md", "records.jsonl", "junit.xml", "run.json"])
+def test_files_of_others_are_not_replaced(reports: Path, name: str) -> None:
+    (reports / name).write_text("mine")
+    with pytest.raises(StoreError, match=rf"would replace .*{name}, which fpk has not written.*--report"):
+        written(reports, record())
+    assert [path.name for path in reports.iterdir()] == [name]
+    assert (reports / name).read_text() == "mine"
+
+
+def test_files_of_others_stay_beside_a_report_that_is_written_again(
+    reports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "LARGEST_PAGE", 1000)
+    written(reports, record("S0.E1"))
+    stale = [reports / "pages" / "gone.html", reports / ".index.html.0123456789abcdef.part"]
+    for path in stale:
+        path.write_bytes((reports / "index.html").read_bytes())
+    mine = [reports / "notes.html", reports / "pages" / "mine.html", reports / ".notes.part", reports / "notes.part"]
+    for path in mine:
+        path.write_text("mine")
+    for path in (*stale, *mine):
+        os.utime(path, (0, 0))
+    (reports / "pages" / "folder.html").mkdir()
+    (reports / "pages" / "link.html").symlink_to(reports / "index.html")
+    written(reports, record("S0.E1"))
+    assert not any(path.exists() for path in stale)
+    assert all(path.read_text() == "mine" for path in mine)
+    assert (reports / "pages" / "folder.html").is_dir()
+    assert (reports / "pages" / "link.html").is_symlink()
+
+
+def test_a_lone_surrogate_is_written_as_its_escape(reports: Path) -> None:
+    page = written(reports, record("S0.E1", statement="half \ud800 of a letter"))
+    row = json.loads((page.parent / "records.jsonl").read_text(encoding="utf-8"))
+    assert row["statement"] == "half \ud800 of a letter"
 
 
 def test_an_index_of_runs_that_are_gone_is_removed(reports: Path) -> None:

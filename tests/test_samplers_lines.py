@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.stats import kstest, norm
+from scipy.stats import chi2, kstest, norm
 
 import fpk
 from fpk.errors import NonFinite, ProblemError, SchemeError
 from fpk.fields import exact_field
-from fpk.laws import Array
+from fpk.laws import Array, central_derivative
 from fpk.models.features import Hermite
 from fpk.models.fits import fit
 from fpk.models.objectives import conditional
 from fpk.models.points import Pairs
 from fpk.samplers import PoissonField, PoissonFlow, ProbabilityFlow, Transported, reflow, reflowed_field, transported
 from fpk.samplers.coupling import monotone_map, quantiles, solved_monotone
-from fpk.samplers.poisson import CauchyLaw, heights
+from fpk.samplers.poisson import CauchyLaw, coulomb, heights
 from fpk.schedules import OTSchedule
 
 DATA = fpk.GaussianMixture([0.3, 0.7], [2.2, 3.8], stds=[0.2, 0.5])
@@ -124,6 +125,20 @@ def test_one_round_divides_the_cost_of_dependent_pairs() -> None:
     assert found.paths.shape == (65, 4, 2)
 
 
+def test_what_cannot_be_followed_is_refused() -> None:
+    straight, places = reflowed_field(DATA), np.zeros((3, 1))
+    for field, noise in ((straight, np.zeros(3)), (straight.velocity, places)):
+        with pytest.raises(ProblemError, match=r"places of shape \(n, d\) along an object with velocity"):
+            transported(field, noise)
+    with pytest.raises(ProblemError, match=r"has their shape, got \(3,\)"):
+        transported(SimpleNamespace(velocity=lambda x, t: x[:, 0]), places)
+    with pytest.raises(NonFinite, match="leave every bound"), np.errstate(over="ignore", invalid="ignore"):
+        transported(SimpleNamespace(velocity=lambda x, t: -np.exp(x)), places + 5)
+    for charges in (PLANE, np.zeros((4, 2))):
+        with pytest.raises(ProblemError, match=r"their own space, got shape \(3, 1\)"):
+            coulomb(charges, places)
+
+
 def test_rounds_weights_and_pairs_that_do_not_fit_are_refused() -> None:
     for weights in (np.full(2, 0.5), np.ones(3)):
         with pytest.raises(ProblemError, match="one weight for each of 3 places"):
@@ -206,6 +221,49 @@ def test_lines_of_charges_are_their_sum_and_point_away_from_one() -> None:
     np.testing.assert_allclose(PoissonField(charges).velocity(x, 0.4), wanted, rtol=1e-12)
 
 
+ROUND_LAW = fpk.GaussianMixture([0.3, 0.7], [[0.5, -1.0, 0.2], [-0.4, 0.6, 1.0]], stds=[0.6, 0.9])
+
+
+def test_the_field_of_a_law_on_the_line_is_its_distribution_function_less_a_half() -> None:
+    x = np.array([[-3.0], [2.2], [2.2 + 1e-6], [3.1], [60.0]])
+    np.testing.assert_allclose(coulomb(DATA, x)[:, 0], DATA.cdf(x[:, 0]) - 0.5, atol=1e-14)
+
+
+def test_the_field_of_round_charges_in_space_encloses_its_charge() -> None:
+    """Gauss's law by quadrature over spheres about a component's own centre, and the slope −p/3 of a lone one there."""
+    u, w = np.polynomial.legendre.leggauss(24)
+    angle = 2 * np.pi * np.arange(48) / 48
+    ring = np.sqrt(1 - u**2)[:, None, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    sphere = np.concatenate([ring, np.broadcast_to(u[:, None, None], (24, 48, 1))], axis=2).reshape(-1, 3)
+    areas = np.repeat(w * 2 * np.pi / 48, 48)
+    one = fpk.GaussianMixture([1.0], [[0.1, 0.2, 0.3]], stds=[0.7])
+    for radius in (0.4, 1.5):
+        flux = radius**2 * (coulomb(one, one.means[0] + radius * sphere) * sphere).sum(1) @ areas
+        assert flux == pytest.approx(chi2(3).cdf(radius**2 / 0.49), rel=1e-12)
+    flux = 64 * (coulomb(ROUND_LAW, 8 * sphere) * sphere).sum(1) @ areas
+    assert flux == pytest.approx(1.0, rel=1e-9)
+    near = one.means + 1e-5 * np.eye(3)
+    np.testing.assert_allclose(coulomb(one, near), one.density(one.means) / 3 * 1e-5 * np.eye(3), rtol=1e-6, atol=1e-18)
+
+
+@pytest.mark.parametrize("law", [PLANE, ROUND_LAW], ids=["plane", "space"])
+def test_the_field_of_a_law_has_its_density_as_divergence_and_no_curl(
+    law: fpk.GaussianMixture, rng: np.random.Generator
+) -> None:
+    x, d = law.sample(9, rng), law.dimension
+    slopes = np.stack(
+        [central_derivative(lambda s, e=e: coulomb(law, x + s * e), np.zeros(1), 0.02) for e in np.eye(d)], axis=2
+    )
+    np.testing.assert_allclose(np.trace(slopes, axis1=1, axis2=2), law.density(x), rtol=1e-7)
+    np.testing.assert_allclose(slopes, np.swapaxes(slopes, 1, 2), atol=1e-9)
+
+
+def test_the_field_of_long_charges_is_that_of_many_points(rng: np.random.Generator) -> None:
+    """Sixteen standard errors of a million equal charges, far enough away for a finite variance."""
+    x, charges = np.array([[6.0, -3.0], [-1.0, 7.0]]), PLANE.sample(1_000_000, rng)
+    np.testing.assert_allclose(coulomb(PLANE, x), coulomb(charges, x), atol=2e-4)
+
+
 def test_lines_carry_the_data_plus_cauchy_from_plane_to_plane() -> None:
     """The flux through each plane: along lines F_z(x) stays, with F_z of the density z E_z/π."""
 
@@ -234,8 +292,6 @@ def test_the_prior_is_the_hemisphere_projected(rng: np.random.Generator) -> None
 
 
 def test_the_density_of_the_prior_has_mass_one_and_its_score(rng: np.random.Generator) -> None:
-    from fpk.laws import central_derivative
-
     law = CauchyLaw(2.0, 2)
     mass: Any = quad(lambda r: 2 * np.pi * r * law.density(np.array([[r, 0.0]]))[0], 0, np.inf)
     assert mass[0] == pytest.approx(1, abs=1e-9)

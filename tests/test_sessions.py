@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fpk.check_context import Allowance, Checks
+from fpk.hypothesis_examples import _telling
 from fpk.laws import Gaussian
 from fpk.pytest_plugin import Test, _outcome
 from fpk.session_reports import LARGEST_SUMMARY, append_summary, finished, markdown
@@ -73,13 +77,14 @@ def rows_in(folder: Path) -> list[dict]:
 STEPS = st.lists(st.sampled_from(["check", "check", "example", "assertion at no cost"]), max_size=200)
 
 
-@example(steps=["check", "check", "example"] * 100, planned=3, hypothesis_runs=True)
-@given(steps=STEPS, planned=st.integers(1, 20), hypothesis_runs=st.booleans())
-def test_checks_never_spend_more_than_their_test_may(steps, planned, hypothesis_runs):
-    """Every check spends all that it is offered, in any order of examples and checks."""
+@example(steps=["check", "check", "example"] * 100, planned=3)
+@example(steps=["check"] * 5 + ["check", "example"] * 50, planned=1)
+@given(steps=STEPS, planned=st.integers(1, 20))
+def test_checks_never_spend_more_than_their_test_may(steps, planned):
+    """Every check spends all that it is offered, in any order of examples and checks; the first may be those of fixtures."""
     allowance, spent = Allowance(1e-3, planned), []
-    for step in (["example"] if hypothesis_runs else []) + steps:
-        if step == "example" and hypothesis_runs:
+    for step in steps:
+        if step == "example":
             allowance.begin_example()
         elif step == "check":
             spent.append(allowance.offer)
@@ -97,6 +102,59 @@ def test_offers_are_the_documented_ones():
         offers.append(offered(given_3))
     # a/(M b (b + 1)) for the example, half of it for its first check; lots of three: b = 1, 1, 1, 2, 2, 2, 3
     assert offers == pytest.approx([1e-6] * 3 + [1e-6 / 3] * 3 + [1e-6 / 6])
+
+
+def test_checks_before_the_first_example_leave_the_rest_to_the_examples():
+    allowance = Allowance(1.2e-5, examples=2)
+    assert [offered(allowance) for _ in range(2)] == pytest.approx([6e-6, 2e-6])
+    allowance.begin_example()
+    # a third is left, half of it for the first two examples, half of that for the first check
+    assert offered(allowance) == pytest.approx(1.2e-5 / 3 / 4 / 2)
+
+
+def test_checks_of_several_threads_at_once_are_offered_different_shares():
+    """All ask before any has spent, each more than once."""
+    allowance, asked = Allowance(1e-3), Barrier(3)
+
+    def check(_):
+        first = allowance.offer
+        asked.wait(60)
+        assert allowance.offer == first
+        assert allowance.spend(first)
+        return first
+
+    with ThreadPoolExecutor(3) as pool:
+        offers = list(pool.map(check, range(3)))
+    assert sorted(offers) == pytest.approx([1e-3 / 12, 1e-3 / 6, 1e-3 / 2])
+    assert allowance.offer == pytest.approx(1e-3 / 20)
+
+
+def test_what_is_run_again_has_the_same_offers_and_counts_once():
+    checks = Checks(Allowance(1e-6))
+    for attempt in (2, 3, 1):
+        checks.begin_again()
+        for k in range(attempt):
+            checks.add(row(verdict="REFUTED" if attempt == 3 else "CONFIRMED", alpha=checks.alpha))
+            assert checks.alpha == pytest.approx(1e-6 / ((k + 2) * (k + 3)))
+    (kept,) = checks.rows()
+    assert kept["spent"] == pytest.approx(1e-6 * (1 - 1 / 4)), "that of the longest attempt"
+    assert kept["beyond"] == 0.0
+    assert kept["counts"] == {"CONFIRMED": 3, "REFUTED": 3}
+    assert kept["verdict"] == "REFUTED"
+
+
+def test_an_example_that_is_awaited_fails_when_it_is():
+    """As those that a plugin runs in an event loop."""
+    allowance = Allowance(1e-3)
+
+    async def failing():
+        raise AssertionError
+
+    coroutine = _telling(failing, allowance)()
+    assert not allowance.repeating
+    with pytest.raises(AssertionError):
+        asyncio.run(coroutine)
+    assert allowance.repeating
 
 
 def offered(allowance: Allowance) -> float:
@@ -364,6 +422,110 @@ def test_wrong(n):
     assert sampled["spent"] == pytest.approx(1e-4 / 8)
     assert wrong["counts"]["REFUTED"] > 1
     assert wrong["difference"] > 90
+
+
+MACHINE = """
+from hypothesis import settings
+from fpk.check_context import SURROUNDINGS
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+@pytest.fixture(autouse=True)
+def _checked_before():
+    law(1)
+
+class Machine(RuleBasedStateMachine):
+    made = []
+
+    @rule()
+    def step(self):
+        Machine.made.append(1)
+        law(2)
+        if FAILS and len(Machine.made) > 4:
+            with open("offers.txt", "a") as file:
+                print(SURROUNDINGS.get().alpha, file=file)
+            law(3, tolerance=1e-9)
+
+Machine.TestCase.settings = settings(max_examples=4, stateful_step_count=3, database=None, deadline=None)
+TestMachine = Machine.TestCase
+"""
+
+
+def test_examples_of_state_machines_share_as_those_of_functions(pytester):
+    """The fixture spends a half, its examples half of what is left: four of them with three checks each."""
+    result = run(pytester, "FAILS = False" + MACHINE, "--fpk-report=out", "--fpk-alpha=1e-4")
+    result.assert_outcomes(passed=1)
+    (found,) = rows_in(pytester.path / "out")
+    assert found["counts"] == {"CONFIRMED": 1 + 4 * 3}
+    assert found["spent"] == pytest.approx(1e-4 * (1 / 2 + 1 / 4 * (1 - 1 / 4)))
+    assert found["beyond"] == 0.0
+
+
+def test_a_state_machine_that_fails_is_repeated_with_the_same_offers(pytester):
+    result = run(pytester, "FAILS = True" + MACHINE, "--fpk-report=out", "--fpk-alpha=1e-4")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Undecided: *"])
+    (found,) = rows_in(pytester.path / "out")
+    assert found["spent"] < 1e-4
+    assert found["beyond"] == 0.0
+    _, *later = (pytester.path / "offers.txt").read_text().split()
+    assert len(later) > 1
+    assert set(later) == {str(1e-4 / 2 / (4 * 2) / (2 * 3))}, "the second check of an example of the first lot"
+
+
+def test_checks_in_threads_are_checks_of_their_test(pytester):
+    text = """
+from concurrent.futures import ThreadPoolExecutor
+
+def test_threads():
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(law, range(4)))
+"""
+    run(pytester, text, "--fpk-report=out", "--fpk-alpha=1e-4").assert_outcomes(passed=1)
+    (found,) = rows_in(pytester.path / "out")
+    assert found["counts"] == {"CONFIRMED": 4}
+    assert found["spent"] == pytest.approx(1e-4 * (1 - 1 / 5))
+    assert found["beyond"] == 0.0
+
+
+AGAIN = """
+import pytest
+from _pytest.runner import runtestprotocol
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for attempt in range(3):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        again = attempt < 2 and any(r.failed for r in reports)
+        for report in reports:
+            if again and report.failed:
+                report.outcome = "rerun"
+            item.ihook.pytest_runtest_logreport(report=report)
+        if not again:
+            break
+    return True
+"""
+
+
+@pytest.mark.parametrize("mends", [False, True], ids=["fails again", "passes at last"])
+def test_a_test_that_is_run_again_draws_the_same_and_its_budget_counts_once(pytester, mends):
+    """As plugins that repeat failed tests do it."""
+    text = f"""
+TIMES = []
+
+def test_sampled(fpk_seed):
+    law(fpk_seed)
+    TIMES.append(1)
+    zero(0.0 if {mends} and len(TIMES) == 3 else 1.0)
+"""
+    pytester.makeconftest(AGAIN)
+    result = run(pytester, text, "--fpk-report=out", "--fpk-alpha=1e-4")
+    assert result.ret == (0 if mends else 1)
+    sampled, wrong = sorted(rows_in(pytester.path / "out"), key=lambda r: r["variant"], reverse=True)
+    assert sampled["spent"] == pytest.approx(1e-4 / 2)
+    assert (sampled["beyond"], sampled["counts"]) == (0.0, {"CONFIRMED": 3})
+    assert wrong["counts"] == ({"REFUTED": 2, "CONFIRMED": 1} if mends else {"REFUTED": 3})
+    assert (wrong["verdict"], wrong["holds"]) == ("REFUTED", False)
 
 
 def test_what_checks_need_is_loaded_before_the_first_example(pytester):

@@ -216,6 +216,8 @@ def test_a_clock_that_leaves_the_problems_time_is_refused():
     for clock in (lambda t: 1.0 - t, lambda t: T * (t - 0.5)):
         with pytest.raises(ProblemError, match=r"between 0 and the problem's horizon 0\.2, got k\(0\)"):
             retimed(FORWARD, EXACT.score, clock=clock, initial=DATA)
+    with pytest.raises(ProblemError, match=r"a clock is a function of t, got '1 - t'"):
+        retimed(FORWARD, EXACT.score, clock="1 - t", initial=DATA)  # type: ignore[arg-type]
 
 
 def test_negative_free_noise_is_refused():

@@ -13,6 +13,7 @@ import numpy as np
 
 from fpk.battery.findings import Finding, at_least, sampled, small, unexplained
 from fpk.battery.subjects import Run, Subject, between_counts, quantiles_of
+from fpk.counts import counting
 from fpk.laws import Array
 from fpk.marginals import ROUND_OFF, Estimate, panel_step_budget
 from fpk.panels import law_panel
@@ -57,10 +58,10 @@ def _quantiles(subject: Subject, what: str) -> Finding:
             check,
             np.inf,
             tolerance=1.0,
-            line=f"breaks down with {counts[-1]} steps: {subject.ran(what, counts[-1]).error}",
+            line=f"breaks down with {counting(counts[-1], 'step')}: {subject.ran(what, counts[-1]).error}",
         )
     rest = found[-1] - unexplained(found, counts) if len(found) > 1 and np.isfinite(found[-2]) else 0.0
-    line = f"{found[-1]:.3g} spreads from the exact quantiles with {counts[-1]} steps"
+    line = f"{found[-1]:.3g} spreads from the exact quantiles with {counting(counts[-1], 'step')}"
     doubt = 0.0 if found[-1] <= subject.tolerance else rest
     return small(check, found[-1], tolerance=subject.tolerance, doubt=doubt, line=line, errors=found, counts=counts)
 
@@ -102,14 +103,14 @@ def _even(subject: Subject, h: Array, e: Array) -> list[Finding]:
     expected = np.exp(np.interp(np.log(counts), -np.log(h), np.log(e)))
     excess = np.log(np.where(np.isfinite(found), found, 1e300) / expected)
     worst = int(np.argmax(excess))
-    line = f"with {counts[worst]} steps the error is {np.exp(min(excess[worst], 99)):.2g} times what its neighbours suggest"
+    line = f"with {counting(counts[worst], 'step')} the error is {np.exp(min(excess[worst], 99)):.2g} times what its neighbours suggest"
     return [
         small(
             "any number of steps",
             np.maximum(excess, 0.0),
             tolerance=np.log(UNEVEN),
             line=line,
-            names=[f"{n} steps" for n in counts],
+            names=[counting(n, "step") for n in counts],
         )
     ]
 
@@ -157,9 +158,9 @@ def _arrived(subject: Subject, check: str, values: list[Array], counts: list[int
         np.full(len(mean), ROUND_OFF),
         covariance=np.atleast_2d(np.cov(values[-1])) / n,
         samples=n,
-        source=f"{n:,} particles",
+        source=f"{counting(n, 'particle')}",
     )
-    line = f"expectations are {np.max(np.abs(mean)):.2g} from the exact law with {counts[-1]} steps"
+    line = f"expectations are {np.max(np.abs(mean)):.2g} from the exact law with {counting(counts[-1], 'step')}"
     settled = sampled(check, found, tolerance=subject.tolerance, line=line, alpha=subject.alpha, value=mean)
     if settled.verdict.outcome is Outcome.CONFIRMED or len(values) < 2:
         return settled

@@ -11,6 +11,7 @@ from fpk.battery.declarations import Declaration
 from fpk.battery.findings import Finding, Suspect
 from fpk.battery.subjects import SMOOTH, Subject
 from fpk.battery.suspects import suspects_of
+from fpk.counts import counting
 from fpk.errors import UnknownName
 from fpk.schedules import Schedule
 from fpk.shown import Shown
@@ -73,7 +74,7 @@ class Examination(Shown):
 
     def __str__(self) -> str:
         lines = [
-            f"{self.outcome}: {len(self.findings)} checks, false alarms at most {self.alpha:g}",
+            f"{self.outcome}: {counting(len(self.findings), 'check')}, false alarms at most {self.alpha:g}",
             *map(str, self.findings),
         ]
         return "\n".join([*lines, *(f"suspect {k}: {s}" for k, s in enumerate(self.suspects[:3], 1))])

@@ -9,6 +9,7 @@ import numpy as np
 from fpk.battery.findings import Finding, sampled, small, stated
 from fpk.battery.recording import numbers
 from fpk.battery.subjects import Subject, between_counts
+from fpk.counts import counting
 from fpk.errors import FpkError
 from fpk.marginals import ROUND_OFF, Estimate
 from fpk.panels import law_panel
@@ -30,7 +31,7 @@ def finiteness(subject: Subject) -> list[Finding]:
         subject.run(subject.law, run.start, run.steps, dtype="float32") for run in runs[:: max(1, len(runs) // 4)]
     ]
     broken = [
-        f"{run.steps} steps{' of float32' if run in single else ''} ({run.error or 'not finite'})"
+        f"{counting(run.steps, 'step')}{' of float32' if run in single else ''} ({run.error or 'not finite'})"
         for run in (*runs, *single)
         if not run.finite
     ]
@@ -65,17 +66,17 @@ def _faults(subject: Subject, steps: int) -> list[str]:
     try:
         t = subject.visited(steps)
     except FpkError as error:
-        return [f"with {steps} steps: {error}"]
+        return [f"with {counting(steps, 'step')}: {error}"]
     assert t is not None
     said = []
     if len(t) != steps + 1:
-        said.append(f"{len(t) - 1} steps for {steps} asked")
+        said.append(f"{counting(len(t) - 1, 'step')} for {steps} asked")
     if np.any(np.diff(t) >= 0):
-        said.append(f"with {steps} steps, time {int(np.argmax(np.diff(t) >= 0)) + 1} does not decrease")
+        said.append(f"with {counting(steps, 'step')}, time {int(np.argmax(np.diff(t) >= 0)) + 1} does not decrease")
     if abs(t[0] - subject.begin) > 1e-6:
-        said.append(f"with {steps} steps the first time is {t[0]:.6g}, the prior's is {subject.begin:g}")
+        said.append(f"with {counting(steps, 'step')} the first time is {t[0]:.6g}, the prior's is {subject.begin:g}")
     if abs(t[-1] - subject.end) > 1e-6:
-        said.append(f"with {steps} steps the last time is {t[-1]:.3g}, not {subject.end:g}")
+        said.append(f"with {counting(steps, 'step')} the last time is {t[-1]:.3g}, not {subject.end:g}")
     return said
 
 

@@ -12,6 +12,7 @@ from fpk.chains.marginals import ChainMarginals
 from fpk.chains.noises import PER_WIDTH, moved, windowed
 from fpk.chains.pieces import PiecewiseLaw
 from fpk.chains.plane import FEWEST, MOST, PlaneDensity, PlaneSources, smeared
+from fpk.counts import counting
 from fpk.errors import GridError, NoClosedForm, ProblemError, SchemeError
 from fpk.laws import Array, Law
 from fpk.panels import ThresholdBlock
@@ -199,7 +200,7 @@ def plane_chain(sampler: Sampler, *, initial: Law) -> ChainMarginals:
         for kernel in sampler.kernels(k):
             state = _after(state, kernel)
         states[float(sampler.times[k + 1])] = state
-    return ChainMarginals(states, sampler.scheme, f"law of {sampler.name}, {sampler.steps} steps")
+    return ChainMarginals(states, sampler.scheme, f"law of {sampler.name}, {counting(sampler.steps, 'step')}")
 
 
 def _after(state: PlaneState, kernel: Kernel) -> PlaneState:

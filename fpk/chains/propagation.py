@@ -25,6 +25,7 @@ from fpk.chains.noises import Proposal, blurred, metropolised
 from fpk.chains.pieces import PiecewiseLaw
 from fpk.chains.plane_states import plane_chain
 from fpk.closed_form import LawMarginals
+from fpk.counts import counting
 from fpk.errors import SchemeError
 from fpk.laws import Array, GaussianMixture, Law, as_law
 from fpk.samplers import MALA, Kernel, PredictorCorrector, Sampler
@@ -83,7 +84,7 @@ def line_chain(sampler: Sampler, *, initial: Law) -> ChainMarginals:
         for stage in stages(sampler, k):
             state = stage(state)
         states[float(sampler.times[k + 1])] = state
-    return ChainMarginals(states, sampler.scheme, f"law of {sampler.name}, {sampler.steps} steps")
+    return ChainMarginals(states, sampler.scheme, f"law of {sampler.name}, {counting(sampler.steps, 'step')}")
 
 
 def stages(sampler: Sampler, k: int) -> list[Stage]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.command_line.group import json_option, main, setting
+from fpk.counts import counting
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _told(found: Sequence[Change], bad: int, whole: bool) -> list[str]:
     ]
     for kind in KINDS:
         if kind == "inputs":
-            lines += [f"inputs: {text} ({count:,} records)" for text, count in grouped_inputs(own["inputs"])]
+            lines += [f"inputs: {text} ({counting(count, 'record')})" for text, count in grouped_inputs(own["inputs"])]
         else:
             many = len(own[kind]) if whole or kind == "flipped" else LISTED
             lines += [f"{'✗' if change.bad else '·'} {change.check}: {change.text}" for change in own[kind][:many]]

@@ -18,7 +18,8 @@ from fpk.command_line.group import (
     stored_seed_option,
     study_options,
 )
-from fpk.command_line.telling import counting, repeating, stored_seed
+from fpk.command_line.telling import repeating, stored_seed
+from fpk.counts import counting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -64,7 +64,7 @@ def report(
     options = repeating(studies=studies, quick=quick, **how)
     catalogue, judged, found = stored(studies, store, names, quick, **how)
     if found and not any(j.record.key for j in judged):
-        again = run_command(names, options)
+        again = run_command(names, repeating(studies=studies, store=store, quick=quick, **how))
         raise ProblemError(f"nothing is stored in {store} for this code, size and seed: {again} first.")
     records = [j.record for j in judged]
     left_out = [id for id in dict.fromkeys(claim for claim, *_ in found) if id not in {r.id for r in records}]

@@ -29,6 +29,7 @@ from fpk.command_line.group import (
     where_to_compute,
 )
 from fpk.command_line.telling import earlier, remarks_of, repeating, reported, told, whole_seed, writable
+from fpk.counts import counting
 from fpk.errors import ProblemError
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def computed(
             )
             sys.exit(INTERRUPTED)
     if kept := len(before.items() & _written(Store(store), tasks).items()):
-        click.echo(f"fpk: {kept} of {len(tasks)} record{'s' * (len(tasks) != 1)} came from the store", err=True)
+        click.echo(f"fpk: {kept} of {counting(len(tasks), 'record')} came from the store", err=True)
     return judged(catalogue, results, alpha=alpha)
 
 

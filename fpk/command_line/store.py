@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.command_line.group import json_option, main, store_option, study_options
-from fpk.command_line.telling import counting
+from fpk.counts import counting
 from fpk.errors import StoreError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.configuration import BY_NAME, DEFAULT, configured
+from fpk.counts import counting
 from fpk.errors import ProblemError, StoreError
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
 
     from fpk.catalogue import Catalogue
     from fpk.records import Judged
-
-
-def counting(count: int, what: str) -> str:
-    """So many of what is meant.
-
-    Examples
-    --------
-    >>> counting(1, "record"), counting(1200, "record")
-    ('1 record', '1,200 records')
-    """
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def whole_seed(text: str) -> int:
@@ -59,16 +49,19 @@ def stored_seed(text: str) -> int:
     return whole_seed(text)
 
 
-def repeating(*, studies: Path, quick: bool, seed: str, alpha: float) -> list[str]:
-    """The options of ``fpk run`` that give the same records again, whatever is set where they are given."""
-    flags = {"studies": ["--studies", str(studies)], "quick": ["--quick" if quick else "--full"]}
-    flags |= {"seed": ["--seed", seed], "alpha": ["--alpha", repr(alpha)]}
-    values, settings = {"studies": str(studies), "quick": quick, "seed": seed, "alpha": alpha}, configured()
+def repeating(*, studies: Path, quick: bool, seed: str, alpha: float, store: Path | None = None) -> list[str]:
+    """The options of ``fpk run`` that give the same records again, whatever is set where they are given; in the same store, if one is named."""
+    values = {"studies": str(studies), "quick": quick, "seed": seed, "alpha": alpha}
+    values |= {} if store is None else {"store": str(store)}
+    settings = configured()
+    told = {n: v for n, v in values.items() if settings[n].value != v or not settings[n].origin.startswith(DEFAULT)}
+    return [text for name, value in told.items() for text in _option(name, value)]
 
-    def untold(name: str) -> bool:
-        return settings[name].origin.startswith(DEFAULT) and settings[name].value == values[name]
 
-    return [text for name, texts in flags.items() if not untold(name) for text in texts]
+def _option(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return ["--quick" if value else "--full"]
+    return [BY_NAME[name].flag, str(value)]
 
 
 def earlier(since: Path | None) -> Path | None:
@@ -92,12 +85,15 @@ def writable(folder: Path) -> Path:
     Raises
     ------
     StoreError
-        If it cannot be made, or not be written to.
+        If it cannot be made, not be written to, or holds files of others that a report would replace.
     """
+    from fpk.runs import check_own
+
     above = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
     why = "" if above.is_dir() else f"{above} is no folder"
     if why or not os.access(above, os.W_OK | os.X_OK):
         raise StoreError(f"cannot write {folder}: {why or f'{above} may not be written to'}. Choose another: --report.")
+    check_own(folder)
     return folder
 
 

@@ -115,7 +115,7 @@ def _chart_figure(chart: Chart, where: str, case: str) -> str:
         heading,
         legend_rows=-(-len(names) // columns),
         mark_rows=_mark_rows(chart),
-        left=min(6.6 * max(map(len, map(_category, chart.x_names))) + 10, 0.45 * WIDTH) if categories else _LEFT,
+        left=min(6.6 * max(map(len, map(_category, chart.x_names))) + 10, 0.45 * WIDTH) if categories else _left(chart),
         plot=_ROW * categories if categories else _PLOT,
     )
     with matplotlib.rc_context(STYLE):
@@ -161,7 +161,7 @@ def _draw_plane(axes: Axes, chart: Chart) -> None:
     for word, x, row, place in _placed_marks(chart):
         axes.axvline(x, color=COLOURS["muted"], lw=1.2, ls=(0, (3, 2)))
         up = ScaledTranslation(0, (3 + row * _LINE) / 72, axes.figure.dpi_scale_trans)
-        axes.text((place - _LEFT) / _inner(), 1, word, fontsize=_SMALL, transform=axes.transAxes + up)
+        axes.text((place - _left(chart)) / _inner(chart), 1, word, fontsize=_SMALL, transform=axes.transAxes + up)
     for one, look, dodge in _dressed(chart):
         aside = ScaledTranslation(dodge / 72, 0, axes.figure.dpi_scale_trans)
         _draw(axes, _Drawn(one, look, y_limits, axes.transData + aside))
@@ -193,8 +193,13 @@ def _scale(axes: Axes, name: str, limits: tuple[float, float], *, log: bool, cou
         axis.set_major_formatter(lambda value, _: tick_text(round(value, 12)))
 
 
-def _inner() -> float:
-    return WIDTH - _LEFT - _RIGHT
+def _left(chart: Chart) -> float:
+    """Where the axes begin: signs of both kinds make the numbers at their side wider."""
+    return _LEFT + (13 if chart.even_within else 0)
+
+
+def _inner(chart: Chart) -> float:
+    return WIDTH - _left(chart) - _RIGHT
 
 
 def _x_limits(chart: Chart) -> tuple[float, float]:
@@ -236,7 +241,7 @@ def _placed_marks(chart: Chart) -> Iterator[tuple[str, float, int, float]]:
     for word, x in sorted(chart.marks.items(), key=lambda item: item[1]):
         part = np.interp(change(x), change(limits), (0, 1))
         text, width = one_line(word, 40), 5.8 * min(len(word), 40)
-        left = float(np.clip(_LEFT + part * _inner() - width / 2, 0, WIDTH - width))
+        left = float(np.clip(_left(chart) + part * _inner(chart) - width / 2, 0, WIDTH - width))
         row = next(k for k in range(len(chart.marks)) if ends.get(k, -1.0) < left)
         ends[row] = left + width + 8
         yield text, x, row, left

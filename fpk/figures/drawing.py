@@ -96,9 +96,9 @@ def decades(lower: float, upper: float) -> list[float]:
 
 
 def _both_sides(lower: float, upper: float, even: float) -> list[float]:
-    """Zero and at most three decades to each of its sides, those of ``even`` left out: they are too near."""
+    """Zero and at most three decades to each of its sides, none in the quarter that is next to it."""
     sides = [(sign, size) for sign, size in ((-1.0, -lower), (1.0, upper)) if size >= 100 * even]
-    found = [sign * tick for sign, size in sides for tick in decades(10 * even, size)[::-1][::2]]
+    found = [sign * tick for sign, size in sides for tick in decades(even * (size / even) ** 0.25, size)[::-1][::2]]
     return sorted([0.0, *found])
 
 

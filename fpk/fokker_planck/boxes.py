@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import GridError, SchemeError
 from fpk.fokker_planck.discretisation import SECOND_ORDER
 from fpk.fokker_planck.solutions import GridMarginals
@@ -106,7 +107,7 @@ def fitted_grid(
     left_out = 0.0 if problem.boundary.kind != "open" else _left_out(problem, fine, times)
     walls = "between its walls" if problem.boundary.kind != "open" else f"after {growths} cheap solves"
     text = (
-        f"[{lower:.6g}, {upper:.6g}] {walls}, {grid.cells} cells, {steps} steps: "
+        f"[{lower:.6g}, {upper:.6g}] {walls}, {grid.cells} cells, {counting(steps, 'step')}: "
         f"L1 error about {error:.1e} (asked {accuracy:.1e}), mass outside about {left_out:.1e} (asked {outside:.1e})"
     )
     return FittedGrid(grid, steps, left_out, error, text)

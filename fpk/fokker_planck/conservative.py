@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import MassAtEdges, SchemeError
 from fpk.fokker_planck.characteristics import moved
 from fpk.fokker_planck.discretisation import check_fit
@@ -121,7 +122,7 @@ def conservative_flow(
         )
     densities = np.diff(levels, axis=1) / grid.widths
     floor = float(outside.max()) + ROUND_OFF * steps
-    source = f"flow, masses of {grid.cells} cells, {steps} steps"
+    source = f"flow, masses of {grid.cells} cells, {counting(steps, 'step')}"
     return CellMarginals(grid, times, densities, 2, floor, source, levels=levels)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import GridError, SchemeError
 from fpk.fokker_planck.exponentials import EXPONENTIAL, MAGNUS4, Clock, Exponential, time_change
 from fpk.fokker_planck.fluxes import Rates, ScharfetterGummel, WellBalanced6, check_noise
@@ -98,7 +99,7 @@ class Discretisation:
 
     def __str__(self) -> str:
         """What estimates call it."""
-        return f"grid, {self.scheme}, {self.grid.cells} cells, {self.stepper.counted(self.steps)} steps"
+        return f"grid, {self.scheme}, {self.grid.cells} cells, {counting(self.stepper.counted(self.steps), 'step')}"
 
 
 def discretised(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import MassAtEdges, NonFinite
 from fpk.fokker_planck import kernels
 from fpk.fokker_planck.characteristics import log_density, pushed
@@ -166,7 +167,7 @@ def _flowed(problem: Problem, grid: Grid, times: tuple[float, ...], steps: int) 
         times,
         order=4,
         floor=abs(float(weights.sum()) - 1) + ROUND_OFF * steps,
-        plan=f"flow, characteristics, {grid.cells} points, {steps} steps",
+        plan=f"flow, characteristics, {grid.cells} points, {counting(steps, 'step')}",
         traced=lambda x, when: [np.exp(log_density(problem, x, t, steps_to(t))) for t in when],
         weights=weights,
         positions=positions,

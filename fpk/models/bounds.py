@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fpk.closed_form import exact
+from fpk.counts import counting
 from fpk.errors import ProblemError
 from fpk.fields import Field, exact_field
 from fpk.fokker_planck.solutions import GridMarginals
@@ -150,7 +151,9 @@ def girsanov_held_out(
     weights = [0.5 * w * schedule.diffusion(t) ** 2 for t, w in nodes]
     loss = held_out(field, pairs, weights=weights, kind="score", exact=truth, alpha=alpha)
     at_start = exact(problem, times=[problem.horizon]).law(problem.horizon)
-    return KLBound(kl_divergence(at_start, prior), loss.upper, f"{loss.samples:,} held-out pairs at {len(pairs)} times")
+    return KLBound(
+        kl_divergence(at_start, prior), loss.upper, f"{loss.samples:,} held-out pairs at {counting(len(pairs), 'time')}"
+    )
 
 
 def held_out_pairs(

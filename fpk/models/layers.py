@@ -219,6 +219,10 @@ class Bijection(Layer):
     def back(self, y: Array) -> tuple[Array, Array]:
         """ψ⁻¹(y), and the logarithm of the determinant of its differences."""
         x = self.inverse(y)
+        if np.shape(x) != y.shape or np.shape(self.map(x)) != y.shape:
+            raise ProblemError(
+                f"a map of positions {y.shape} and its inverse keep their shape, got {np.shape(x)} and {np.shape(self.map(x))}."
+            )
         if not np.allclose(self.map(x), y, rtol=1e-6, atol=1e-6):
             raise ProblemError(
                 f"the inverse of a map leads to places whose image is up to {np.abs(self.map(x) - y).max():.2g} away: "

@@ -65,7 +65,7 @@ def _noisier(factor: float) -> Function:
 
 
 def _with_slopes(factor: float) -> Function:
-    """The implicit objective with a factor on the divergence."""
+    """An objective with a factor on its linear part: of the implicit one, on the divergence."""
     return then(lambda objective: replace(objective, b=factor * objective.b))
 
 
@@ -102,6 +102,9 @@ LEARNING = (
     Mutant("Poisson field: vector + 1 %", VECTOR, times(1.01), "scheme", near=True),
     Mutant("Poisson field: upward + 1 %", VECTOR, then(_steeper), "scheme", near=True),
     Mutant("Coulomb's law + 1 %", "samplers.poisson:coulomb", times(1.01), "scheme", near=True),
+    Mutant("charges of a law: spread + 2 %", "samplers.poisson:_of_component", lambda original: (
+        lambda away, covariance: original(away, 1.02 * covariance)
+    ), "scheme", near=True),
     Mutant("affine layer: log-determinant + 1 %", "models.layers:Affine.back", parts(1.0, 1.01), "law", near=True),
     Mutant("bijection: log-determinant + 1 %", "models.layers:Bijection.back", parts(1.0, 1.01), "law", near=True),
     Mutant("layer of tails: log-determinant dropped", "models.layers:SinhArcsinh.back", parts(1.0, 0.0), "law"),
@@ -127,6 +130,14 @@ LEARNING = (
     Mutant("probes: quadratic form + 0.5 %", "battery.flows:_along", parts(1.0, 1.005), "scheme", near=True),
     Mutant("implicit objective: divergence halved", IMPLICIT, _with_slopes(0.5), "field"),
     Mutant("implicit objective: divergence + 0.1 %", IMPLICIT, _with_slopes(1.001), "field", near=True),
+    Mutant("regression: right side + 0.1 %", "models.objectives:regression", _with_slopes(1.001), "field", near=True),
+    Mutant("boundary term + 1 %", "models.objectives:boundary", _with_slopes(1.01), "field", near=True),
+    Mutant("observation: variance + 1 %", "fields.guidance:observed", lambda original: (
+        lambda law, value, *, matrix, covariance, power=1.0: original(law, value, matrix=matrix, covariance=covariance, power=power / 1.01)
+    ), "law", near=True),
+    Mutant("noised classifier: gradient + 1 %", "models.classifiers:NoisedClassifier.gradient", times(1.01), "field", near=True),
+    Mutant("guided law: exponent + 5 %", "models.classifiers:_rate", times(1.05), "law", near=True),
+    Mutant("inverted step of DDIM + 0.1 %", "samplers.ancestral:DDIM.inverted", times(1.001), "scheme", near=True),
     Mutant("Girsanov: ¼ for ½", BOUND, then(lambda bound: replace(bound, path=0.5 * bound.path)), "law"),
     Mutant("relative entropy + 5 %", "models.bounds:kl_divergence", times(1.05), "law", near=True),
     Mutant("total variation: ½ missing", "models.bounds:total_variation", times(2.0), "law"),

@@ -23,6 +23,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from fpk.counts import counting
 from fpk.errors import ProblemError
 from fpk.laws import Array
 from fpk.marginals import step_budget
@@ -76,8 +77,8 @@ class DensityEstimate:
     def __str__(self) -> str:
         budget = f"time steps add up to {self.step_bias.max():.2g}, " if self.step_bias.any() else ""
         return (
-            f"density at {len(self.points)} points from {self.units} independent units: at most {self.value.max():.4g}, "
-            f"standard errors up to {self.standard_error.max():.2g}, {budget}{np.count_nonzero(self.resolved)} points resolved"
+            f"density at {counting(len(self.points), 'point')} from {counting(self.units, 'independent unit')}: at most {self.value.max():.4g}, "
+            f"standard errors up to {self.standard_error.max():.2g}, {budget}{counting(np.count_nonzero(self.resolved), 'point')} resolved"
         )
 
 

@@ -20,7 +20,7 @@ def histogram(x: Array, edges: Array, *, units: int | None = None) -> tuple[Arra
     Parameters
     ----------
     x : array, shape (n,)
-        Positions; infinite for particles that are gone, which still count among the n.
+        Positions; infinite, or not a number, for particles that are gone: they still count among the n.
     edges : array, shape (bins + 1,)
         Equally spaced.
     units : int, optional
@@ -40,7 +40,9 @@ def histogram(x: Array, edges: Array, *, units: int | None = None) -> tuple[Arra
     (True, True)
     """
     bins, width = len(edges) - 1, (edges[-1] - edges[0]) / (len(edges) - 1)
-    place = np.clip((x - edges[0]) / width, -1.0, bins)  # bins: right of all of them
+    place = np.fmax(
+        np.fmin((x - edges[0]) / width, bins), -1.0
+    )  # bins: right of all of them, also what is not a number
     index = np.floor(place, out=place).astype(np.intp) + 1
     batches = np.array_split(index.reshape(units or len(x), -1), min(BATCHES, units or len(x)))
     counts = np.array([np.bincount(batch.ravel(), minlength=bins + 2)[1:-1] for batch in batches])

@@ -28,6 +28,7 @@ from functools import cached_property
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import NonFinite, SchemeError
 from fpk.laws import Array, GaussianMixture
 from fpk.particles.clock import Clock, Integers
@@ -121,7 +122,7 @@ def quasi_simulate(
         f"Sobol:{seed}:{replicates}:{points}:{design.noises}:{clock.name}",
         np.concatenate([start for start, _ in runs]),
         scheme=f"{scheme.name} {clock.name}",
-        source=f"particles, {scheme.name}, {what} × {clock.fine} steps, seed {seed}",
+        source=f"particles, {scheme.name}, {what} × {counting(clock.fine, 'step')}, seed {seed}",
         units=replicates,
         exact=exact,
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array
 from fpk.particles.clock import Clock
@@ -119,7 +120,7 @@ def _marginals(engines: Sequence[Engine], units: int | None) -> ParticleMarginal
         _joined([e.start[:, :d] for e in engines], 0),
         lambda paths: [_joined(parts, 2) for parts in zip(*(e.integrals(paths) for e in engines), strict=True)],
         scheme=f"{scheme.name} {clock.name}",
-        source=f"particles, {scheme.name}, {total} × {clock.fine} steps, seed {engine.seed}",
+        source=f"particles, {scheme.name}, {total} × {counting(clock.fine, 'step')}, seed {engine.seed}",
         units=units,
         absorbed=states[:, -1, :, d] if engine.motion.absorbing else None,
         exact=scheme.orders(engine.motion.problem).weak == np.inf,

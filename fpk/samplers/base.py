@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fpk.counts import counting
 from fpk.errors import NonFinite, SchemeError
 from fpk.fields import Field
 from fpk.laws import Array, Gaussian, Law, as_law
@@ -197,7 +198,7 @@ class Sampler:
             f"{seed}:{particles:,}:{self.noises * start.shape[1]}:{self.steps}",
             start,
             scheme=self.scheme,
-            source=f"{self.name}, {particles:,} × {self.steps} steps, seed {seed}",
+            source=f"{self.name}, {particles:,} × {counting(self.steps, 'step')}, seed {seed}",
             exact=True,
         )
 

@@ -43,19 +43,46 @@ def sphere_area(dimension: int) -> float:
     return exp(log(2) + dimension / 2 * log(pi) - lgamma(dimension / 2))
 
 
-def coulomb(charges: Array, x: Array) -> Array:
-    """The field of equal charges, 1 in all, at the rows of an array (m, d): the mean of (x − y)/(A |x − y|^d), A the unit sphere's area.
+def coulomb(charges: Array | GaussianMixture, x: Array) -> Array:
+    """The field of charges in their own space, 1 in all: E (x − Y)/(A |x − Y|^d), A the unit sphere's area; without the added dimension.
 
     Parameters
     ----------
-    charges : array, shape (m, d)
+    charges : array, shape (m, d), or GaussianMixture
+        Equal charges at points, or a law of them.
     x : array, shape (n, d)
-        Not at a charge.
+        Not at a charge that is a point.
 
     Returns
     -------
     array, shape (n, d)
+
+    Raises
+    ------
+    ProblemError
+        For places of another dimension.
+
+    Notes
+    -----
+    Along −E particles gather where its potential is largest, at the median on the line: that is why Poisson flow adds a dimension. A round component
+    acts like a point with the charge inside a sphere; others are integrated over variances, E = −½ ∫₀^∞ ∇p_v dv.
+
+    Examples
+    --------
+    >>> coulomb(GaussianMixture([1.0], [0.0], stds=[1.0]), np.array([[0.0], [50.0]]))  # F(x) − ½
+    array([[0. ],
+           [0.5]])
     """
+    law = isinstance(charges, GaussianMixture)
+    if np.ndim(x) != 2 or x.shape[1] != (charges.dimension if law else charges.shape[1]):
+        raise ProblemError(
+            f"the field of charges is asked at places (n, d) of their own space, got shape {np.shape(x)}."
+        )
+    if isinstance(charges, GaussianMixture):
+        parts = zip(charges.weights, charges.means, charges.covariances, strict=True)
+        return sum(
+            (weight * _of_component(x - mean, covariance) for weight, mean, covariance in parts), np.zeros(x.shape)
+        )
     d, size = charges.shape[1], max(1, PAIRS // len(charges))
 
     def field(x: Array) -> Array:
@@ -63,6 +90,32 @@ def coulomb(charges: Array, x: Array) -> Array:
         return np.einsum("nmd,nm->nd", away, (away**2).sum(2) ** (-0.5 * d)) / (len(charges) * sphere_area(d))
 
     return np.concatenate([field(x[i : i + size]) for i in range(0, len(x), size)])
+
+
+def _of_component(away: Array, covariance: Array) -> Array:
+    """The field of N(0, S) at places (n, d)."""
+    from scipy.special import gammainc, gammaln
+
+    d, spreads = away.shape[1], np.linalg.eigvalsh(covariance)
+    if spreads[-1] - spreads[0] > 1e-12 * spreads[-1]:
+        return _of_long_component(away, covariance)
+    q = (away**2).sum(1, keepdims=True) / (2 * spreads[0])
+    near = q < 1e-8  # charge inside over volume, where 0/0 would stand
+    inside = gammainc(0.5 * d, q) / np.where(near, 1.0, q) ** (0.5 * d)
+    at_centre = np.exp(-gammaln(0.5 * d + 1)) * (1 - q * d / (d + 2))
+    return away * np.where(near, at_centre, inside) / (sphere_area(d) * (2 * spreads[0]) ** (0.5 * d))
+
+
+def _of_long_component(away: Array, covariance: Array) -> Array:
+    """The same along the principal axes of S: −½ ∫ ∇p_v dv as a sum over log v, of which 1e-16 is left out at both ends."""
+    spreads, axes = np.linalg.eigh(covariance)
+    d, along = away.shape[1], away @ axes
+    furthest = np.log((along**2).sum(1).max() + spreads[-1])
+    v = np.exp(np.arange(np.log(spreads[0]) - 37.0, furthest + 74.0 / d, SPACING))
+    spread = spreads + v[:, None]
+    volume = 0.5 * SPACING * v / np.sqrt(np.prod(2 * pi * spread, axis=1))
+    mass = volume[:, None] * np.exp(-0.5 * (1 / spread) @ (along**2).T)
+    return ((1 / spread).T @ mass * along.T).T @ axes.T
 
 
 @dataclass(frozen=True, eq=False)

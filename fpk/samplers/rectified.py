@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from fpk.errors import ProblemError
+from fpk.errors import NonFinite, ProblemError
 from fpk.fields import Field
 from fpk.laws import Array, Gaussian, Law, as_law
 from fpk.laws.base import require_one_dimensional
@@ -138,7 +138,9 @@ def transported(field: Any, noise: Array, *, steps: int = 32, weights: Array | N
     Raises
     ------
     ProblemError
-        If ``steps`` is odd or below 2, or there are not as many weights as places.
+        If ``steps`` is odd or below 2, there are not as many weights as places, or the field has no velocity of their shape.
+    NonFinite
+        If a path leaves every bound.
 
     Accuracy
     --------
@@ -156,15 +158,31 @@ def transported(field: Any, noise: Array, *, steps: int = 32, weights: Array | N
     if steps < 2 or steps % 2:
         raise ProblemError(f"Simpson's rule needs an even number of steps ≥ 2, got {steps!r}.")
     times, paths = np.linspace(1.0, 0.0, steps + 1), [np.asarray(noise, float)]
-    mass = _shares(weights, len(paths[0]))
+    velocity, mass = _velocity_of(field, paths[0]), _shares(weights, len(paths[0]))
     for pair in itertools.pairwise(times):
-        paths.append(METHODS["rk4"].advanced(field.velocity, paths[-1], pair))
+        paths.append(METHODS["rk4"].advanced(velocity, paths[-1], pair))
     displaced = paths[0] - paths[-1]
-    off = [mass @ np.sum((field.velocity(x, t) - displaced) ** 2, 1) for x, t in zip(paths, times, strict=True)]
+    if not np.all(np.isfinite(displaced)):
+        raise NonFinite(
+            "paths of a flow leave every bound on the way from t=1 to t=0: look at its velocity, or take more steps."
+        )
+    off = [mass @ np.sum((velocity(x, t) - displaced) ** 2, 1) for x, t in zip(paths, times, strict=True)]
     simpson = np.where(np.arange(steps + 1) % 2, 4.0, 2.0)
     simpson[[0, -1]] = 1.0
     cost = float(mass @ np.sum(displaced**2, 1))
     return Transported(np.stack(paths), float(simpson @ off / simpson.sum()), cost)
+
+
+def _velocity_of(field: Any, noise: Array) -> Callable[[Array, float], Array]:
+    """The velocity of a field, refused where it or the noise is not what can be followed."""
+    if noise.ndim != 2 or not hasattr(field, "velocity"):
+        raise ProblemError(
+            f"a flow takes places of shape (n, d) along an object with velocity(x, t), got shape {noise.shape} and {field!r}: "
+            "fpk.fields.Field(function, 'velocity', OTSchedule()) makes a field of a function."
+        )
+    if (shape := np.shape(field.velocity(noise, 1.0))) != noise.shape:
+        raise ProblemError(f"a velocity at places {noise.shape} has their shape, got {shape}.")
+    return field.velocity
 
 
 def _shares(weights: Array | None, count: int) -> Array:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 import fpk
+from fpk.fields import Field
 from fpk.laws import Array, Law, central_derivative
 
 from .._systems import DATA
@@ -81,6 +82,26 @@ def hessian(case: str, level: int) -> tuple[Array, Array]:
 
     rows = [central_derivative(lambda h, e=e: slope(x + h * e), np.zeros(1), step) for e in np.eye(noised.dimension)]
     return np.stack(rows, axis=1), slope(x)
+
+
+class Scaled(NamedTuple):
+    """A factor on both forms, one more power of σ, whether α is kept, and a factor on σ."""
+
+    factor: float = 1.0
+    power: float = 0.0
+    scale: bool = True
+    sigma: float = 1.0
+
+
+def pulled(variant: Scaled, noised: Noised, x: Array, data: Array, noise: Array) -> tuple[Array, Array]:
+    """The score from E[X_0|x] and from E[ε|x]: as stated, what fpk's fields make of them."""
+    if variant == Scaled():
+        given = {"denoised": data, "noise": noise}
+        first, second = (Field(lambda x, t, v=v: v, kind, SCHEDULE).score(x, TIME) for kind, v in given.items())
+        return first, second
+    sigma, alpha = variant.sigma * noised.sigma, noised.alpha if variant.scale else 1.0
+    first = (alpha * data - x) / sigma ** (2 + variant.power)
+    return variant.factor * first, -variant.factor * noise / sigma ** (1 + variant.power)
 
 
 # -- noised data on a grid ---------------------------------------------------------------------------------------------------

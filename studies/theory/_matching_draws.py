@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from fpk.fields import observed
 from fpk.laws import Array
 
+from .._systems import DATA
 from . import _states
-from ._matching import SETTINGS, Cloud
+from ._matching import PEAKS, SETTINGS, Cloud
+from ._posteriors import hermite
 
 
 def bayes(likelihood: Array, prior: Array) -> Array:
@@ -52,3 +56,18 @@ def _counted() -> Draws:
     data = Cloud(np.arange(3.0)[:, None] + 0.5, _states.marginal(law, 0))
     masses = _states.pair(law, 0, _states.STEPS).ravel()
     return Draws(start[:, None] + 0.5, end[:, None] + 0.5, masses, ahead.T[end], data)
+
+
+@lru_cache(maxsize=8)
+def drawn_again(functions: tuple[Callable[[Array, Array], Array], ...], power: float | None, level: int) -> Array:
+    """E f(y, X_t) for every f; y from fpk's law of the data ∝ p(y) N(x; αy, σ²)^power given X_t = x, or from that of all data."""
+    cloud, (z, w), total = PEAKS.lattice(level), hermite(16), np.zeros(len(functions))
+    for x, mass in zip(cloud.x, cloud.weights, strict=True):
+        if mass < 1e-15:
+            continue
+        law = DATA
+        if power is not None:
+            law = observed(DATA, x, matrix=[[PEAKS.alpha]], covariance=[[PEAKS.sigma**2]], power=power)
+        y = (law.means + np.sqrt(law.covariances[:, 0]) * z).reshape(-1, 1)
+        total += mass * np.array([np.kron(law.weights, w) @ f(y, np.broadcast_to(x, y.shape)) for f in functions])
+    return total

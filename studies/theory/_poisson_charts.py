@@ -9,11 +9,11 @@ import numpy as np
 from fpk.charts import Chart, Series
 from fpk.laws import Array
 from fpk.samplers import PoissonField
-from fpk.samplers.poisson import followed
+from fpk.samplers.poisson import coulomb, followed
 
 from ._poisson import LINE, walked
 from ._poisson_batches import bias
-from ._poisson_collapse import CLUSTERS, STARTS, plain_plane
+from ._poisson_collapse import CLUSTERS, STARTS, clusters
 
 
 def lines_home() -> Chart:
@@ -60,10 +60,10 @@ def batch_sizes() -> Chart:
 
 def sinks(name: str) -> Chart:
     """Ways of the backward flow without z in the plane."""
-    field, x = plain_plane(CLUSTERS[name]), STARTS[name]
+    charges, x = clusters(name), STARTS[name]
     tracks = [x]
     for _ in range(40):
-        x = walked(lambda y: -field(y), x, 8.0, 4)
+        x = walked(lambda y: -coulomb(charges, y), x, 8.0, 4)
         tracks.append(x)
     ways = np.array(tracks)
     lines = tuple(Series(f"particle {k + 1}", ways[:, k, 0], ways[:, k, 1], kind="line") for k in range(ways.shape[1]))

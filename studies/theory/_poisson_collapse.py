@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from scipy.interpolate import make_interp_spline
 from scipy.optimize import brentq
 from scipy.special import exp1
 
+import fpk
 from fpk.laws import Array
 from fpk.samplers.coupling import quantiles
+from fpk.samplers.poisson import coulomb
 
 from ._poisson import LINE, sphere, walked
 
@@ -26,29 +26,12 @@ CLUSTERS = {
 }
 
 
-@lru_cache(maxsize=1)
-def _charge_below() -> Callable[[Array], Array]:
-    """∫_{−∞}^x p dy − ½ from the density alone, as a spline."""
-    y = np.linspace(-4.0, 5.0, 901)
-    below = make_interp_spline(y, LINE.density(y[:, None]), k=5).antiderivative()
-    return lambda x: below(np.clip(x, -4.0, 5.0)) - 0.5
-
-
-def plain_line(x: Array) -> Array:
-    """E on the line: half of what is to the left less half of what is to the right."""
-    return _charge_below()(x)
-
-
-def plain_plane(centres: Array) -> Callable[[Array], Array]:
-    """E of round Gaussian clusters: what is inside a circle acts from its centre."""
-
-    def field(x: Array) -> Array:
-        away = x[:, None] - centres
-        squares = (away**2).sum(2) + 1e-300
-        strength = -np.expm1(-0.5 * squares / WIDTH**2) / (2 * np.pi * squares * len(centres))
-        return (strength[:, :, None] * away).sum(1)
-
-    return field
+def clusters(case: str) -> fpk.GaussianMixture:
+    """The charges of a case; round clusters have equal weights."""
+    if case == "N = 1":
+        return LINE
+    centres = CLUSTERS[case]
+    return fpk.GaussianMixture(np.full(len(centres), 1 / len(centres)), centres, stds=np.full(len(centres), WIDTH))
 
 
 def median(share: float = 0.5) -> float:
@@ -81,9 +64,8 @@ STARTS = {"N = 1": np.linspace(-3.0, 4.0, 7)[:, None]} | {name: 6.0 * sphere(2, 
 @lru_cache(maxsize=32)
 def collapsed(case: str, sign: float, fineness: int) -> Array:
     """Where the flow takes particles from all sides."""
-    field = plain_line if case == "N = 1" else plain_plane(CLUSTERS[case])
-    duration, steps = LONG.get(case, LONG["two clusters"])
-    return walked(lambda x: sign * field(x), STARTS[case], duration, fineness * steps)
+    charges, (duration, steps) = clusters(case), LONG.get(case, LONG["two clusters"])
+    return walked(lambda x: sign * coulomb(charges, x), STARTS[case], duration, fineness * steps)
 
 
 def goals(case: str, variant: str) -> Array:

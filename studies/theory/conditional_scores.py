@@ -35,7 +35,7 @@ from ._matching import (
     refined,
 )
 from ._matching_conditional_claims import CLAIMS, REMARKS
-from ._matching_draws import bayes, draws, unconditional
+from ._matching_draws import bayes, drawn_again, draws, unconditional
 from ._matching_grids import FORCED, INSTANTS, LATER, LINE, START, Seen, denoising_losses, from_start, seen_bent
 from ._matching_learned import learned_target
 from ._matching_velocities import Carried
@@ -73,14 +73,22 @@ LAWS: dict[str, tuple[Callable[[int], Cloud], Callable[[Array], Array]]] = {
     "two points": (POINTS.data, lambda u: POINTS.weights @ np.exp(1j * np.outer(POINTS.centres, u))),
     "Cantor's law": (_cantor, _cantor_transform),
 }
-#: log p(x̂|x) for all pairs.
-KERNELS: dict[str, Callable[[Array, Array], Array]] = {
-    "stated": lambda y, x: normal_log(y, SCALE * x, NOISE**2),
-    "without p(x)": lambda y, x: normal_log(y, SCALE * x, NOISE**2),
-    "α dropped": lambda y, x: normal_log(y, x, NOISE**2),
-    "arguments exchanged": lambda y, x: normal_log(x, SCALE * y, NOISE**2),
-    "σ for σ²": lambda y, x: normal_log(y, SCALE * x, NOISE),
-    "σ² + 1 %": lambda y, x: normal_log(y, SCALE * x, 1.01 * NOISE**2),
+#: What is claimed to be the density at y (n, 1), from the points x (m, 1) of the data and their masses.
+Mixed = Callable[[Array, Array, Array], Array]
+
+
+def _kernels(log: Callable[[Array, Array], Array]) -> Mixed:
+    """The mean of a kernel over the data."""
+    return lambda y, x, masses: np.exp(log(y, x[:, 0])) @ masses
+
+
+KERNELS: dict[str, Mixed] = {
+    "stated": lambda y, x, masses: fpk.GaussianMixture(masses, SCALE * x, stds=NOISE).density(y),
+    "without p(x)": lambda y, x, masses: np.exp(normal_log(y, SCALE * x[:, 0], NOISE**2)).mean(1),
+    "α dropped": _kernels(lambda y, x: normal_log(y, x, NOISE**2)),
+    "arguments exchanged": _kernels(lambda y, x: normal_log(x, SCALE * y, NOISE**2)),
+    "σ for σ²": _kernels(lambda y, x: normal_log(y, SCALE * x, NOISE)),
+    "σ² + 1 %": _kernels(lambda y, x: normal_log(y, SCALE * x, 1.01 * NOISE**2)),
 }
 
 
@@ -94,17 +102,14 @@ def _inverted(case: str) -> Array:
 
 @study(
     "S2.E3",
-    variants={name: (name, kernel) for name, kernel in KERNELS.items()},
+    variants=KERNELS,
     cases=tuple(LAWS),
     applies=lambda variant, case: variant != "without p(x)" or case == "two points",
 )
-def noised_density(variant: tuple[str, Callable[[Array, Array], Array]], case: str, size: Size, seed: int) -> Evidence:
-    name, kernel = variant
-
+def noised_density(variant: Mixed, case: str, size: Size, seed: int) -> Evidence:
     def gaps(level: int) -> Array:
         data = LAWS[case][0](level)
-        weights = np.full(len(data.x), 1 / len(data.x)) if name == "without p(x)" else data.weights
-        return np.exp(kernel(LINE[:, None], data.x[:, 0])) @ weights - _inverted(case)
+        return variant(LINE[:, None], data.x, data.weights / data.weights.sum()) - _inverted(case)
 
     names = tuple(f"density at {x:g}" for x in LINE)
     return refined(gaps, size, names=names, source="mixed kernels less the inverted characteristic function")
@@ -167,24 +172,46 @@ TESTS: dict[str, Callable[[Array, Array], Array]] = {
     "y² cos x": lambda y, x: (y**2).sum(-1) * np.cos(x[..., -1]),
 }
 WITHOUT_PRIOR = ("three states", "two points", "three points in the plane")
+#: The law of the data given a noised one, by fpk: the power of the likelihood, and the data's share.
+OBSERVED, AGAIN = (
+    "two peaks, observed",
+    {
+        "stated": (1.0, 0.0),
+        "y from the data": (1.0, 1.0),
+        "root of the likelihood": (0.5, 0.0),
+        "the data's share + 2 %": (1.0, 0.02),
+    },
+)
+
+
+def _drawn_applies(variant: str, case: str) -> bool:
+    if case == OBSERVED:
+        return variant in AGAIN
+    return variant != "y without the prior" or case in WITHOUT_PRIOR
 
 
 @study(
     "S0.E31",
-    variants=SECOND,
-    cases=("three states", "two points", "two peaks", "three points in the plane"),
-    applies=lambda variant, case: variant != "y without the prior" or case in WITHOUT_PRIOR,
+    variants={name: (name, second) for name, second in SECOND.items()},
+    cases=("three states", "two points", "two peaks", "three points in the plane", OBSERVED),
+    applies=_drawn_applies,
 )
-def drawn_anew(variant: Callable[[Array, Array], Array], case: str, size: Size, seed: int) -> Evidence:
+def drawn_anew(variant: tuple[str, Callable[[Array, Array], Array]], case: str, size: Size, seed: int) -> Evidence:
     """E f(y, X_t) over X_0, X_t and a second draw y, less E f(X_0, X_t)."""
+    name, second = variant
 
     def gaps(level: int) -> Array:
-        drawn = draws(case, level)
-        second = variant(drawn.likelihood, drawn.data.weights)
-        means = [
-            np.einsum("n,nm,nm->", drawn.weights, second, f(drawn.data.x, drawn.x[:, None])) for f in TESTS.values()
+        drawn = draws("two peaks" if case == OBSERVED else case, level)
+        once = np.array([drawn.weights @ f(drawn.x0, drawn.x) for f in TESTS.values()])
+        if case == OBSERVED:
+            power, share = AGAIN[name]
+            given, prior = (drawn_again(tuple(TESTS.values()), p, level) for p in (power, None))
+            return (1 - share) * given + share * prior - once
+        shares = second(drawn.likelihood, drawn.data.weights)
+        twice = [
+            np.einsum("n,nm,nm->", drawn.weights, shares, f(drawn.data.x, drawn.x[:, None])) for f in TESTS.values()
         ]
-        return np.array(means) - [drawn.weights @ f(drawn.x0, drawn.x) for f in TESTS.values()]
+        return np.array(twice) - once
 
     return refined(gaps, size, names=tuple(TESTS), source="means with a second draw less those with the first")
 

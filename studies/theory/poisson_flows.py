@@ -19,13 +19,13 @@ import fpk
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.samplers import PoissonField
-from fpk.samplers.poisson import followed
+from fpk.samplers.poisson import coulomb, followed
 from fpk.study import Evidence, Size, order_evidence, study
 
 from .._limits import limit
 from . import _poisson_charts as charts
 from ._poisson import LAWS, LINE, ROUND, seen, walked, within
-from ._poisson_collapse import STARTS, collapsed, goals, plain_line
+from ._poisson_collapse import STARTS, collapsed, goals
 from ._poisson_flow_claims import FLOWS, REMARKED
 from ._poisson_lines import (
     CENTRED,
@@ -54,7 +54,7 @@ def _augmented(law: fpk.GaussianMixture) -> Callable[[Array], Array]:
 
 #: Lattice, field, the law of the particles and wave vectors; the lattice of the half plane is around (0, 3).
 STATIC: dict[str, tuple[Lattice, Callable[[Array], Array], fpk.GaussianMixture, list[list[float]]]] = {
-    "on the line": (Lattice(6.0, 256), plain_line, fpk.Gaussian(0.3, 0.5), [[0.7], [1.3], [2.1]]),
+    "on the line": (Lattice(6.0, 256), lambda x: coulomb(LINE, x), fpk.Gaussian(0.3, 0.5), [[0.7], [1.3], [2.1]]),
     "augmented": (
         Lattice(2.4, 48, 2),
         lambda x: _augmented(LINE)(x + np.array([0.0, 3.0])),

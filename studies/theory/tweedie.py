@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 import fpk
+from fpk.fields import Field
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
 from fpk.study import Evidence, Size, study
@@ -27,12 +28,14 @@ from ._loss_observed import (
     LINE,
     NOISINGS,
     SCALES,
+    Scaled,
     bayes_mean,
     hessian,
     mean_density,
     noise_mean,
     observed,
     on_a_grid,
+    pulled,
     wells,
 )
 from ._loss_passes import costs
@@ -60,6 +63,8 @@ LEARNED = ("two points", "three points in the plane")
 # -- Tweedie's formula -------------------------------------------------------------------------------------------------------
 
 NOISE = 0.6
+#: The path Y = X + σε, whose time is σ.
+ADDED = fpk.AffineSchedule("1", "t")
 
 
 class Pull(NamedTuple):
@@ -88,7 +93,8 @@ def tweedie(variant: Pull, case: str, size: Size, seed: int) -> Evidence:
     def gaps(level: int) -> Array:
         seen = observed(case, NOISE, level)
         score = wells().score(seen.x) if variant.of_data else seen.score
-        return seen.mean - seen.x - variant.factor * NOISE**variant.power * score
+        claimed = Field(lambda x, t: variant.factor * NOISE ** (variant.power - 2) * score, "score", ADDED)
+        return seen.mean - claimed.denoised(seen.x, NOISE)
 
     x = LINE if case == "double well" else probes(SETTINGS[case])
     found = refined(gaps, size, names=named("mean", x), source="posterior mean less Tweedie's formula")
@@ -108,15 +114,6 @@ def squared_noise(variant: tuple[float, float], case: str, size: Size, seed: int
 
 
 # -- the score as a mean pull ------------------------------------------------------------------------------------------------
-
-
-class Scaled(NamedTuple):
-    """A factor on both forms, one more power of σ, whether α is kept, and a factor on σ."""
-
-    factor: float = 1.0
-    power: float = 0.0
-    scale: bool = True
-    sigma: float = 1.0
 
 
 @lru_cache(maxsize=16)
@@ -147,14 +144,11 @@ def _means(case: str, level: int) -> tuple[Array, Array, Array]:
 )
 def mean_pull(variant: Scaled, case: str, size: Size, seed: int) -> Evidence:
     noised = PEAKS if case == "on a grid" else SETTINGS[case]
-    x, sigma = LINE if case == "on a grid" else probes(noised), variant.sigma * noised.sigma
-    alpha = noised.alpha if variant.scale else 1.0
+    x = LINE if case == "on a grid" else probes(noised)
 
     def gaps(level: int) -> Array:
         data, noise, score = _means(case, level)
-        first = (alpha * data - x) / sigma ** (2 + variant.power)
-        second = -noise / sigma ** (1 + variant.power)
-        return np.concatenate([score - variant.factor * first, score - variant.factor * second])
+        return np.concatenate([score - claimed for claimed in pulled(variant, noised, x, data, noise)])
 
     names = named("by the mean of μ", x) + named("by the mean of ε", x)
     return refined(gaps, size, names=names, source="score less the mean pull")

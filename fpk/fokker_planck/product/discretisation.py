@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import GridError, SchemeError
 from fpk.fokker_planck.product.explicit import CentralFaber
 from fpk.fokker_planck.product.fields import check_problem
@@ -103,7 +104,7 @@ class ProductDiscretisation:
 
     def __str__(self) -> str:
         steps = self.stepper.counted(self.steps)
-        return f"grid, {self.scheme}, {self.grid} cells, {steps} step{'s' * (steps > 1)}"
+        return f"grid, {self.scheme}, {self.grid} cells, {counting(steps, 'step')}"
 
 
 def named_box(grid: ProductGrid) -> str:

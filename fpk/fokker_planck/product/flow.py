@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from fpk.counts import counting
 from fpk.errors import GridError, MassAtEdges, NonFinite, SchemeError
 from fpk.fokker_planck.characteristics import followed
 from fpk.fokker_planck.product.discretisation import named_box
@@ -142,7 +143,7 @@ def flowed(problem: Problem, grid: ProductGrid, *, times: Any, steps: int | None
     mesh = _mesh(problem, times, grid, None if steps is None else checked_steps(steps, what="a flow"))
     densities = np.stack([np.exp(traced_back(problem, grid.points, t, mesh)).reshape(grid.shape) for t in times])
     floor = abs(float(weights.sum()) - 1) + ROUND_OFF * len(mesh)
-    source = f"flow, characteristics, {grid} points, {len(mesh) - 1} steps"
+    source = f"flow, characteristics, {grid} points, {counting(len(mesh) - 1, 'step')}"
 
     def halved() -> ProductFlow:
         return flowed(problem, grid.halved(), times=times, steps=max(1, len(mesh) // 2))

@@ -24,6 +24,7 @@ from dataclasses import replace
 import numpy as np
 from numba import njit, types  # type: ignore[import-untyped]
 
+from fpk.counts import counting
 from fpk.errors import GridError, MassAtEdges, NonFinite, SchemeError
 from fpk.fokker_planck.characteristics import moved
 from fpk.fokker_planck.product.discretisation import named_box
@@ -98,7 +99,7 @@ def conservative_product_flow(
         start = target
     densities = np.stack(kept)
     floor = missed + _edges(grid, times, densities) + ROUND_OFF * count
-    source = f"flow, masses of {grid} cells, {count} steps"
+    source = f"flow, masses of {grid} cells, {counting(count, 'step')}"
 
     def halved() -> ProductMarginals:
         return conservative_product_flow(problem, grid.halved(), times=times, steps=max(1, count // 2))
