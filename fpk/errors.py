@@ -80,8 +80,13 @@ class Undecided(FpkError, AssertionError):
     verdict: Any = None
 
 
-#: How many known names a message lists, and how many that are near.
-FEW, NEAR = 24, 6
+#: How many known names a message lists, how many that are near, and how many characters of a name that is too long to be one.
+FEW, NEAR, SHOWN = 24, 6, 60
+
+
+def quoted(name: str) -> str:
+    """A name somebody typed, quoted and no longer than a line."""
+    return repr(name) if len(name) <= SHOWN else f"{name[:SHOWN]!r}… ({len(name):,} characters)"
 
 
 class UnknownName(FpkError, LookupError):
@@ -107,4 +112,4 @@ class UnknownName(FpkError, LookupError):
         hint = f" Did you mean {' or '.join(close[:NEAR])}?{rest}" if close else ""
         listed = ", ".join(known[:FEW]) + (f" and {len(known) - FEW} more" if len(known) > FEW else "")
         told = "" if close and len(known) > FEW else f" Known: {listed or 'none'}."
-        super().__init__(f"unknown {kind} {name!r}.{hint}{told}{advice and f' {advice}'}")
+        super().__init__(f"unknown {kind} {quoted(name)}.{hint}{told}{advice and f' {advice}'}")

@@ -21,7 +21,7 @@ from fpk.coefficients import Coefficient, Linear
 from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array, as_law
 from fpk.schedules import Schedule
-from fpk.shown import Shown
+from fpk.shown import Shown, written
 from fpk.tracing import traceable
 
 
@@ -119,6 +119,10 @@ class Problem(Shown):
             mixed = _correlated(self.diffusion, np.asarray(noise_covariance, float))
             object.__setattr__(self, "diffusion", Coefficient(mixed, self.dimension, "diffusion"))
         self._check_diffusion()
+
+    def __repr__(self) -> str:
+        """As it would be written, without what is left at its default."""
+        return written(self, plain=2)
 
     def _check_diffusion(self) -> None:
         probe = self.initial.sample(16, np.random.default_rng(0))

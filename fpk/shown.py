@@ -6,7 +6,9 @@ and is loaded when a notebook asks.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from importlib import import_module
+from typing import Any
 
 #: Times that a line names, at most.
 NAMED = 4
@@ -29,3 +31,11 @@ class Shown:
 
     def _repr_html_(self) -> str:
         return import_module("fpk.notebook").html_of(self)
+
+
+def written(one: Any, *, plain: int = 0) -> str:
+    """A dataclass as it would be written: the first ``plain`` fields by their place, of the others those that differ from their defaults."""
+    values = [(f, getattr(one, f.name)) for f in fields(one) if f.init]
+    first = [repr(value) for _, value in values[:plain]]
+    rest = [f"{f.name}={value!r}" for f, value in values[plain:] if value is not f.default and value != f.default]
+    return f"{type(one).__name__}({', '.join([*first, *rest])})"

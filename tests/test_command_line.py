@@ -788,6 +788,51 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert fpk(tmp_path, "run", "-h").returncode == 0
 
 
+LONG = "x" * 5000
+
+
+PLACES = [
+    (command, option) for command in ("list", "explain", "report", "run") for option in ("", "--studies", "--store")
+]
+
+
+@pytest.mark.parametrize(("command", "option"), PLACES)
+def test_what_is_too_long_for_a_name_is_told_in_a_line(tiny: Path, command: str, option: str) -> None:
+    elsewhere = [] if option == "--studies" else ["--studies", tiny]
+    done = within(tiny, command, *(["tiny.sum", option] if option else []), LONG, *elsewhere)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    is_read = command != "list" or option != "--store"
+    assert done.exit_code == (2 if is_read else 0), done.output
+    assert max(map(len, done.stderr.splitlines()), default=0) < 300
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&- <&-"])
+def test_a_caller_who_does_not_listen_gets_the_exit_code(tiny: Path, closed: str) -> None:
+    command = ["bash", "-c", f'exec "$@" {closed}', "bash", *FPK, "run", str(tiny), "--json"]
+    assert (
+        subprocess.run(command, cwd=tiny.parent, env=environment(), timeout=60, stdout=subprocess.DEVNULL).returncode
+        == 0
+    )
+    assert (tiny.parent / "reports" / "latest" / "index.html").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no file that is always full")
+def test_an_output_that_is_full_is_told_and_is_no_verdict(tiny: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*FPK, "run", str(tiny), "--json"],
+            cwd=tiny.parent,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert "fpk: cannot write what there is to tell: No space left on device." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 # -- interruptions ----------------------------------------------------------------------------------------------------------
 
 SLOW = "    if variant == -2.0 and Path(__file__).with_name('slow').exists():\n        import time\n        time.sleep(60)\n"

@@ -110,3 +110,12 @@ def test_noising_is_the_sde_of_the_schedule():
     np.testing.assert_allclose(problem.diffusivity(X, 0.3), np.full((3, 1), 0.5 * beta), rtol=1e-14)
     assert problem.schedule is schedule
     assert problem.name == "VPSchedule"
+
+
+def test_a_problem_is_written_without_what_is_left_at_its_default():
+    start = Gaussian(1.0, 0.5)
+    told = "Problem('-x', 0.8, initial=Gaussian(mean=[1.0], covariance=[[0.25]]))"
+    assert repr(Problem("-x", 0.8, initial=start)) == told
+    walls = Boundary("no_flux", -1.0, 3.0)
+    more = repr(Problem("-x", 0.8, initial=start, horizon=2.0, boundary=walls, name="mine"))
+    assert more == told[:-1] + ", horizon=2.0, boundary=Boundary(kind='no_flux', lower=-1.0, upper=3.0), name='mine')"

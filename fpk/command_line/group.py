@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import io
 import json
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fpk.configuration import ALPHAS, BY_NAME, DEFAULT, MOST_JOBS, WHERE, configured, others_of_where
-from fpk.errors import FpkError
+from fpk.errors import FpkError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 #: New objects between looks for cyclic garbage. Compilers and formulas make many that stay, and the default looks through all of them all the time.
 COLLECTED = (100_000, 50, 100)
 INTERRUPTED = 130
+#: Errors of the system that are nobody's mistake in the code: full disks, and paths that are too long to be any.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENAMETOOLONG}
 HELP = ("-h", "--help")
 #: Options that mean something of their own in a command, and take no setting.
 APART = {("mutants", "--quick")}
@@ -67,6 +71,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         gc.set_threshold(*COLLECTED)
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by who called
+                setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 # for as long as there is anything to say
         if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe or a file may take no ½ and no arrow
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
@@ -74,6 +81,13 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except FpkError as error:
             click.echo(f"fpk: {error}", err=True)
+            sys.exit(2)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            what = f"use {quoted(str(error.filename))}" if error.filename else "write what there is to tell"
+            with contextlib.suppress(OSError):
+                click.echo(f"fpk: cannot {what}: {error.strerror}. What was finished is kept.", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
             click.echo("\nfpk: interrupted; what was finished is kept, the same command goes on.", err=True)
@@ -151,7 +165,7 @@ def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
 def placed(studies: Path, names: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
     """Where the studies are and what is named of them: a path that exists may come before the names."""
-    return (Path(names[0]), names[1:]) if names and Path(names[0]).exists() else (studies, names)
+    return (Path(names[0]), names[1:]) if names and os.path.exists(names[0]) else (studies, names)
 
 
 studies_option = setting("studies", type=click.Path(path_type=Path), help="Folder (or file) of studies.")

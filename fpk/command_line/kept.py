@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fpk.catalogue import Catalogue
-from fpk.errors import StoreError, UnknownName
+from fpk.errors import StoreError, UnknownName, quoted
 from fpk.runner import versions
 from fpk.store import Store
 from fpk.study import Evidence, Size, Study
@@ -19,8 +19,8 @@ from fpk.tasks import Task, input_changes, task_of, tasks_of
 KEY = re.compile(r"[0-9a-f]{64}")
 #: What may be the beginning of a key.
 BEGINNING = re.compile(r"[0-9a-f]{6,64}")
-#: Longest name that is looked for, and characters of a longer one that are shown.
-LONGEST, SHOWN = 300, 60
+#: Longest name that is looked for.
+LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,6 @@ def everything(store: Store) -> Iterator[Kept]:
     return (kept(store, key) for key in keys_of(store))
 
 
-def shown(name: str) -> str:
-    """A name somebody typed, quoted and no longer than a line."""
-    return repr(name) if len(name) <= SHOWN else f"{name[:SHOWN]!r}… ({len(name):,} characters)"
-
-
 def key_like(name: str, catalogue: Catalogue | None = None) -> bool:
     """Whether a name is a key or the beginning of one, and no claim is called so.
 
@@ -110,7 +105,7 @@ def key_like(name: str, catalogue: Catalogue | None = None) -> bool:
     """
     if not name.strip() or len(name) > LONGEST:
         raise StoreError(
-            f"{shown(name)} names no record: give the id of a claim (fpk list) or a key (fpk store ls ID)."
+            f"{quoted(name)} names no record: give the id of a claim (fpk list) or a key (fpk store ls ID)."
         )
     return BEGINNING.fullmatch(name) is not None and (catalogue is None or name not in catalogue.claims)
 

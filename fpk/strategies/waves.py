@@ -8,13 +8,14 @@ with x_{d+1} = x_1. In one dimension and without a speed, f = −U' of a potenti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fpk.coefficients import Linear
 from fpk.laws import Array
+from fpk.shown import written
 from fpk.tracing import reading
 
 
@@ -22,8 +23,7 @@ class _Told:
     """Shown by what differs from the defaults."""
 
     def __repr__(self) -> str:
-        given = [(f, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]
-        return f"{type(self).__name__}({', '.join(f'{f.name}={value!r}' for f, value in given if value != f.default)})"
+        return written(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What hypothesis and IPython print."""
