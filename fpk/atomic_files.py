@@ -12,8 +12,8 @@ import platform
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -56,16 +56,37 @@ def replace_file(path: Path, content: str | bytes | memoryview, *, durable: bool
     StoreError
         If the folder cannot be written; what was there before is untouched, and no part is left.
     """
-    with writing(path, advice):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part, file = _held_file(lambda tag: _part_of(path, tag))
-        with file, moved(part, path):  # held until it is in its place
-            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
-            file.flush()
-            if durable:
-                _flush(file.fileno())
-            if fcntl is None:  # systems without these locks do not move what is open
-                file.close()
+    with writing(path, advice), _waiting(path, content, durable):
+        return
+
+
+def replace_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write several files of a folder, by their names in it, and move them when all are written: a full disk leaves those from before.
+
+    Raises
+    ------
+    StoreError
+        As for :func:`replace_file`.
+    """
+    with writing(folder), ExitStack() as stack:
+        for name, content in files.items():
+            with writing(folder / name):
+                stack.enter_context(_waiting(folder / name, content, durable=False))
+
+
+@contextmanager
+def _waiting(path: Path, content: str | bytes | memoryview, durable: bool) -> Iterator[None]:
+    """The content beside its place, moved there at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, file = _held_file(lambda tag: _part_of(path, tag))
+    with file, moved(part, path):  # held until it is in its place
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+        file.flush()
+        if durable:
+            _flush(file.fileno())
+        if fcntl is None:  # systems without these locks do not move what is open
+            file.close()
+        yield
 
 
 @contextmanager

@@ -154,9 +154,9 @@ def _judged_group(catalogue: Catalogue, claim: Claim, group: Sequence[Done], alp
 def _without_evidence(catalogue: Catalogue, claim: Claim, group: Sequence[Done]) -> str:
     """The controls that a case should have and that crashed or are missing, in words; empty where there are none."""
     known = {done.task.variant for done in group if done.evidence is not None}
-    case = group[0].task.case
-    checks = catalogue.study_of(claim.id).checks
-    lacking = [v for v, c in checks if c == case and claim.expected[v] == Outcome.REFUTED and v not in known]
+    study, case = catalogue.study_of(claim.id), group[0].task.case
+    controls = [variant for variant in study.variants if claim.expected[variant] == Outcome.REFUTED]
+    lacking = [variant for variant in controls if variant not in known and study.applies(variant, case)]
     return ", ".join(map(repr, lacking[:FEW])) + (f" and {len(lacking) - FEW} more" if len(lacking) > FEW else "")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from fpk.atomic_files import discard, left_over, parts_in, replace_file
+from fpk.atomic_files import discard, left_over, parts_in, replace_files
 from fpk.changes import Change, changes, grouped_inputs, read_records
 from fpk.junit import junit
 from fpk.records import WORDING, Judged, Record, baseline_rows, counted
@@ -66,7 +66,7 @@ def write_report(
     judged : sequence of Judged
         All records of a run, in the order of the catalogue.
     folder : Path
-        Made if it does not exist. Each file is written beside its place and moved there in one step.
+        Made if it does not exist. The files with numbers are written beside their places and moved there when all are written, then the pages.
     claims : mapping from id to Claim
     command : str
         What repeats the run.
@@ -105,15 +105,13 @@ def write_report(
         "report.md": _short_markdown(context),
         FACTS: json_text(facts(command, size, seconds, context["counts"])) + "\n",
     }
-    for name, text in files.items():
-        replace_file(folder / name, text)
+    replace_files(folder, files)
     runs = runs_beside(folder)
     pages = _html(context | {"others": len(runs) > 1})
     if len(runs) > 1:
         pages["runs.html"] = rendered("runs.html", {"runs": runs, "own": folder.resolve().name, "most": MOST})
     _forget(folder, pages)
-    for name, text in pages.items():
-        replace_file(folder / name, text)
+    replace_files(folder, pages)
     return folder / "index.html"
 
 

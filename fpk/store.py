@@ -23,6 +23,7 @@ import numpy as np
 
 from fpk.atomic_files import LONGEST_WORK, PART, left_over, mark, replace_file, writing
 from fpk.charts import Chart, Series
+from fpk.errors import StoreError
 from fpk.marginals import Estimate
 from fpk.study import Evidence
 
@@ -70,13 +71,28 @@ class Store:
         """Where the record of a key lives."""
         return self.root / "records" / key[:2] / f"{key}.npz"
 
+    def has(self, key: str) -> bool:
+        """Whether something stands in the place of a record.
+
+        Raises
+        ------
+        StoreError
+            If its folder may not be looked into.
+        """
+        try:
+            self.path(key).stat()
+        except PermissionError as error:
+            raise _unreadable(error) from error
+        except OSError:
+            return False
+        return True
+
     def load(self, key: str) -> tuple[Evidence, dict[str, Any]] | None:
         """Evidence and provenance of a key; None if absent, or unreadable (it is then computed anew)."""
-        path = self.path(key)
-        if not path.exists():
+        if not self.has(key):
             return None
         try:
-            arrays = _arrays_in(path.read_bytes())
+            arrays = _arrays_in(self.path(key).read_bytes())
             head = json.loads(bytes(arrays.pop("head")).decode())
             if head.pop("digest") != _digest(key, arrays, head):
                 return None
@@ -86,7 +102,7 @@ class Store:
 
     def damaged(self, key: str) -> bool:
         """Whether something stands in the place of a record that is not that record."""
-        return self.path(key).exists() and self.load(key) is None
+        return self.has(key) and self.load(key) is None
 
     def save(self, key: str, evidence: Evidence, provenance: Mapping[str, Any]) -> None:
         """Write a record atomically.
@@ -123,8 +139,23 @@ class Store:
         return left_over(parts, remove=remove) + left_over(marks, LONGEST_WORK, remove=remove)
 
     def keys(self) -> list[str]:
-        """All keys stored."""
-        return sorted(p.stem for p in (self.root / "records").glob("*/*.npz"))
+        """All keys stored.
+
+        Raises
+        ------
+        StoreError
+            If a folder may not be looked into.
+        """
+        records = self.root / "records"
+        try:
+            places = [place for place in records.iterdir() if place.is_dir()] if records.is_dir() else []
+            return sorted(path.stem for place in places for path in place.iterdir() if path.suffix == ".npz")
+        except PermissionError as error:
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> StoreError:
+    return StoreError(f"{error.filename} cannot be read: {error.strerror}. Its owner can make it readable.")
 
 
 def address(parts: Mapping[str, Any]) -> str:

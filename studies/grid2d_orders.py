@@ -114,7 +114,7 @@ def _steady(noise: float) -> fpk.Problem:
 
 #: Cells of nearly constant ratio, as the enclosure of a high order is extrapolated from them; steps; cells where both are refined.
 CELLS, AXES, STEPS, BOTH = (40, 56, 80, 112), (40, 52, 68, 88), (2, 3, 4, 6, 8), (48, 64, 80, 96, 112, 128)
-FINER = (80, 120, 176, 256)
+FINER = (128, 160, 200)
 REFINED = {
     "central, cells": Refined(8, _steady, tuple((n, None) for n in CELLS)),
     "separable, cells": Refined(6, enclosed, tuple((n, None) for n in AXES), half=8.0, free=FREE),

@@ -75,9 +75,9 @@ def tensor(variant: dict[str, float], case: str, size: Size, seed: int) -> Evide
 
 
 #: Cells along each axis in the quick size.
-CELLS = {"central": 36, "Fourier": 38}
+CELLS = {"central": 32, "Fourier": 38}
 #: Of nearly constant ratio where the order is high: its enclosure is extrapolated from them.
-LEVELS = {"central": (28, 36, 48, 64), "alternating": (20, 24, 28, 32, 40), "positive": (20, 24, 28, 32, 40)}
+LEVELS = {"central": (28, 36, 48, 64), "alternating": (18, 21, 24, 28, 32), "positive": (20, 24, 28, 32, 40)}
 #: A factor on the drift, with which cell Péclet numbers are about one on the coarsest level.
 SLOW = {"positive": 0.1}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -222,6 +224,33 @@ def test_files_of_others_stay_beside_a_report_that_is_written_again(
     assert all(path.read_text() == "mine" for path in mine)
     assert (reports / "pages" / "folder.html").is_dir()
     assert (reports / "pages" / "link.html").is_symlink()
+
+
+@pytest.mark.parametrize("which", ["records.jsonl", "report.md", "index.html", "pages/studies.synthetic.html"])
+def test_a_disk_that_fills_up_leaves_no_mixture_of_two_reports(
+    reports: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """Of the files with numbers, or of the pages: in each all are of one report."""
+    monkeypatch.setattr(reporting, "LARGEST_PAGE", 1000)
+    written(reports, record())
+    before = {path: path.read_text() for path in reports.rglob("*.*") if path.is_file()}
+    opened = Path.open
+
+    def full(path: Path, mode: str = "r", *args: Any, **more: Any) -> Any:
+        if mode == "xb" and path.name.startswith(f".{Path(which).name}."):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(path, mode, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(StoreError, match=rf"cannot write .*{which}: .*No space left"):
+            written(reports, record(verdict="REFUTED"))
+    after = {path: path.read_text() for path in reports.rglob("*.*") if path.is_file()}
+    assert after.keys() == before.keys(), "and no part"
+    same = {path.suffix == ".html" for path in before if before[path] == after[path]}
+    assert same == ({True} if which.endswith(".html") else {True, False})
+    if not which.endswith(".html"):
+        assert after == before
 
 
 def test_a_lone_surrogate_is_written_as_its_escape(reports: Path) -> None:

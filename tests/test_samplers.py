@@ -30,6 +30,7 @@ from fpk.samplers import (
     Sampler,
     StochasticHeun,
     VPChain,
+    langevin_hop,
 )
 from fpk.samplers.times import checked_times, karras, log_snr, quadratic, uniform
 from fpk.schedules import OTSchedule
@@ -181,6 +182,20 @@ def test_langevin_steps_have_the_sizes_of_song_and_ermon(x: Array, rng: np.rando
     for row in z:
         y = y + 0.5 * size * SCORE.score(y, 0.25) + size**0.5 * row
     np.testing.assert_allclose(sampler.step(x, 1, z), y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("h", [0.1, 1.0])
+def test_a_hop_of_langevin_dynamics_relaxes_as_ornstein_uhlenbeck_does(h: float) -> None:
+    """For normal data the score is linear: mean and variance are those of dX = −(X − m)/v dτ + √2 dW."""
+    m, v = VP.alpha(0.4), VP.alpha(0.4) ** 2 * 0.25 + VP.sigma(0.4) ** 2
+    hop = langevin_hop(exact_field(fpk.Gaussian(1.0, 0.5), VP), initial=fpk.Gaussian(-0.5, 1.2), time=0.4, duration=h)
+    mean, variance = m + (-0.5 - m) * np.exp(-h / v), v + (1.44 - v) * np.exp(-2 * h / v)
+    grid = fpk.Grid(-9, 9, cells=160)
+    density = fpk.solve(hop, grid, times=[h]).density(h)
+    expected = fpk.Gaussian(mean, variance**0.5).density(grid.centers[:, None])
+    assert np.abs(density - expected) @ grid.widths < 1e-5
+    with pytest.raises(SchemeError, match="duration of a hop must be a finite number > 0, got -1"):
+        langevin_hop(SCORE, initial=DATA, time=0.4, duration=-1.0)
 
 
 def test_corrections_follow_the_predictor_at_its_new_time(x: Array, rng: np.random.Generator) -> None:

@@ -432,16 +432,22 @@ def test_a_scheduler_that_cannot_read_tasks_is_told_before_they_are_sent(tiny: P
 
 
 @needs_dask
-def test_workers_that_cannot_be_started_are_told_without_a_traceback(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cause", [OSError("no more processes"), KeyError("Invalid time unit: foo")])
+def test_workers_that_cannot_be_started_are_told_with_the_first_cause(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception
 ) -> None:
+    """The second is what Dask makes of a setting that it cannot read."""
     import distributed
 
     def failing(**options: Any) -> None:
-        raise RuntimeError("Cluster failed to start: Nanny failed to start.")
+        try:
+            raise RuntimeError("Nanny failed to start.") from cause
+        except RuntimeError as error:
+            raise RuntimeError("Cluster failed to start") from error
 
     monkeypatch.setattr(distributed, "LocalCluster", failing)
-    with pytest.raises(ClusterError, match=r"2 worker processes could not be started \(Cluster failed.*smaller -j"):
+    said = rf"2 worker processes could not be started \({type(cause).__name__}: .*{cause.args[0]}.*smaller -j"
+    with pytest.raises(ClusterError, match=said):
         list(run(tasks_in(tiny), Store(tmp_path / ".fpk"), jobs=2))
 
 

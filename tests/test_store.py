@@ -403,6 +403,31 @@ def test_a_folder_without_write_permission_is_a_store_error(tmp_path: Path) -> N
         tmp_path.chmod(stat.S_IRWXU)
 
 
+@pytest.mark.parametrize("locked", ["records", "records/shard"])
+def test_a_folder_that_may_not_be_looked_into_is_no_empty_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, locked: str
+) -> None:
+    """As for somebody who is not the superuser, who looks into everything."""
+    store.save(KEY, sampled_evidence(), PROVENANCE)
+    shut = store.path(KEY).parent if locked == "records/shard" else store.path(KEY).parents[1]
+
+    def denied(real: Any) -> Any:
+        def call(path: Path, *args: Any, **more: Any) -> Any:
+            if shut in path.parents or (path == shut and real.__name__ == "iterdir"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *args, **more)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("stat", "iterdir"):
+            patch.setattr(Path, name, denied(getattr(Path, name)))
+        for ask in (lambda: store.load(KEY), lambda: store.damaged(KEY), lambda: store.has(KEY), store.keys):
+            with pytest.raises(StoreError, match=r"cannot be read: Permission denied\. Its owner can"):
+                ask()
+    assert store.keys() == [KEY]
+
+
 # -- addresses --------------------------------------------------------------------------------------------------------------
 
 

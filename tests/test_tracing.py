@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit  # type: ignore[import-untyped]
+from numba import njit, types  # type: ignore[import-untyped]
 from scipy import stats
 
 import fpk
 from fpk.coefficients import GradientDrift
 from fpk.laws import Array, as_law
 from fpk.particles.clock import Clock
-from fpk.particles.compilation import compiled, symbols
+from fpk.particles.compilation import ADVANCE, compiled, symbols
 from fpk.particles.engine import Engine
 from fpk.particles.motion import Motion
 from fpk.particles.schemes import EulerMaruyama, Heun, Scheme
@@ -38,6 +38,12 @@ from fpk.tracing import (
 SAMPLES = 257
 
 
+@njit(types.void(types.FunctionType(ADVANCE), *ADVANCE.args))
+def called(advance: Any, x: Any, w: Any, y: Any, p: Any) -> None:
+    """Call a loop from compiled code, the only place it can be called from."""
+    advance(x, w, y, p)
+
+
 def evaluated(functions: Sequence[Callable[[Any, Any], Any]], x: Array) -> Array:
     """The functions, traced and compiled as one loop, at columns of x of shape (2, n); shape (len(functions), n)."""
     trace, rows = Trace(1), max(2, len(functions))
@@ -46,7 +52,7 @@ def evaluated(functions: Sequence[Callable[[Any, Any], Any]], x: Array) -> Array
     advance = compiled(trace, np.array([*results, 0.0], object)[:rows], {"x": rows, "w": 1, "y": 1})
     states, still = np.zeros((rows, x.shape[1])), np.zeros((1, x.shape[1]), np.float32)
     states[:2] = x
-    advance(states, still, still, trace.table[0])
+    called(advance, states, still, still, trace.table[0])
     return states[: len(functions)]
 
 

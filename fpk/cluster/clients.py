@@ -29,6 +29,7 @@ DEATHS = (
     "Restarting worker",
     "was killed by",
     "still alive after",
+    "closed without starting",
 )
 
 
@@ -87,9 +88,12 @@ def _local(jobs: int) -> Iterator[Any]:
             with _uninterrupted():
                 cluster = begun.enter_context(LocalCluster(**here, scheduler_kwargs=free))
                 client = begun.enter_context(Client(cluster))
-        except (OSError, RuntimeError) as error:  # killed while they begin, no memory, no ports
+        except (
+            Exception
+        ) as error:  # killed while they begin, no memory, no ports, settings of Dask that cannot be meant
             raise ClusterError(
-                f"{jobs} worker processes could not be started ({error.__cause__ or error}). Try again, with a smaller -j, or without."
+                f"{jobs} worker processes could not be started ({_said(_first_cause(error))}). "
+                "Try again, with a smaller -j, or without; or mend what it says."
             ) from error
         try:
             yield client
@@ -130,7 +134,7 @@ def _told_once() -> Iterator[None]:
     def other(record: logging.LogRecord) -> bool:
         return not any(part in str(record.msg) for part in DEATHS)
 
-    loggers = [logging.getLogger(f"distributed.{name}") for name in ("scheduler", "nanny", "client")]
+    loggers = [logging.getLogger(f"distributed.{name}") for name in ("scheduler", "nanny", "client", "deploy.spec")]
     for logger in loggers:
         logger.addFilter(other)
     try:
@@ -206,6 +210,11 @@ def _how_to_call(address: str, asked: str) -> dict[str, Any] | None:
             f"the settings of Dask require encryption (distributed.comm.require-encryption), and {asked} has none: give a tls:// address."
         )
     return None if loaded else found
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What everything else came from."""
+    return error if error.__cause__ is None else _first_cause(error.__cause__)
 
 
 def _said(error: BaseException) -> str:

@@ -139,7 +139,7 @@ fpk doctor shows each, and where it comes from.
 
 \b
 Exit codes: 0 every record holds; 1 a record contradicts its expectation; 2 wrong usage; 3 something
-is undecided; 4 a case crashed; 130 interrupted, with everything finished kept.""",
+is undecided; 4 a case crashed or its record is missing; 130 interrupted, with everything finished kept.""",
 )
 @click.version_option(package_name="fpk")
 def main() -> None:

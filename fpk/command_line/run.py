@@ -185,8 +185,7 @@ def computed(
 
 def _written(store: Store, tasks: Sequence[Task]) -> dict[str, int]:
     """When the record of each task was written, where there is one: those that stay as they are were not computed."""
-    paths = {task.key: store.path(task.key) for task in tasks}
-    return {key: path.stat().st_mtime_ns for key, path in paths.items() if path.exists()}
+    return {task.key: store.path(task.key).stat().st_mtime_ns for task in tasks if store.has(task.key)}
 
 
 class _progress:

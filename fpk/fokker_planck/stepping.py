@@ -54,6 +54,11 @@ class DiagonallyImplicit:
         return len(self.table) > 1
 
     @cached_property
+    def rows(self) -> tuple[Array, ...]:
+        """The rows of the table."""
+        return tuple(np.array(row, float) for row in self.table)
+
+    @cached_property
     def nodes(self) -> Array:
         """c_i, as fractions of the step."""
         implicit = np.full(len(self.table), self.gamma)
@@ -231,15 +236,14 @@ class RungeKuttaStepper(Stepper):
     def advanced(self, p: Array, t: float, step: float) -> Array:
         """The last stage."""
         method, c = self.method, self.method.gamma * step
-        slopes: list[Array] = []
-        state = p
-        for row, node in zip(method.table, method.nodes, strict=True):
-            if method.explicit_first and not slopes:
-                slopes.append(self.rates(t).applied(p))
+        slopes, state = np.empty((len(method.table), *p.shape)), p
+        for i, (row, node) in enumerate(zip(method.rows, method.nodes, strict=True)):
+            if method.explicit_first and i == 0:
+                slopes[i] = self.rates(t).applied(p)
                 continue
-            right = p + step * sum((a * k for a, k in zip(row, slopes, strict=True) if a), np.zeros_like(p))
+            right = p + step * (row @ slopes[:i])
             state = self._factored(t + node * step, c).solve(right)
-            slopes.append((state - right) / c)
+            slopes[i] = (state - right) / c
         return state
 
     def returned(self, u: Array, t: float, step: float) -> Array:

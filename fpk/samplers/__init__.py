@@ -24,7 +24,7 @@ from fpk.samplers.base import Kernel, Sampler
 from fpk.samplers.exponential import DPMSolver2
 from fpk.samplers.flows import ProbabilityFlow
 from fpk.samplers.forward import Posterior, VPChain, forward_kernel, posterior
-from fpk.samplers.langevin import MALA, ULA, AnnealedLangevin, PredictorCorrector
+from fpk.samplers.langevin import MALA, ULA, AnnealedLangevin, PredictorCorrector, langevin_hop
 from fpk.samplers.poisson import PoissonField, PoissonFlow
 from fpk.samplers.rectified import Transported, reflow, reflowed_field, transported
 from fpk.samplers.reverse import EulerMaruyama, StochasticHeun
@@ -48,6 +48,7 @@ __all__ = [
     "Transported",
     "VPChain",
     "forward_kernel",
+    "langevin_hop",
     "posterior",
     "reflow",
     "reflowed_field",

@@ -18,12 +18,50 @@ import numpy as np
 from fpk.errors import SchemeError
 from fpk.fields import Field
 from fpk.laws import Array, Law, as_law
+from fpk.problem import Problem
 from fpk.samplers.base import Kernel, Sampler
 
 
 def langevin_kernel(field: Field, t: float, size: float) -> Kernel:
     """x + κ s(x, t) + √(2κ) z, κ = ``size``."""
     return Kernel(lambda x: x + size * field.score(x, t), (2 * size) ** 0.5)
+
+
+def langevin_hop(field: Field, *, initial: Any, time: float, duration: float) -> Problem:
+    """Langevin dynamics dX = s(X, u) dτ + √2 dW for a while: the naive way from one noise level to the next.
+
+    Parameters
+    ----------
+    field : Field
+    initial : Law
+        Where it starts, for example the law of a noisier level.
+    time : float
+        u, where the score is read: the level that is to be reached.
+    duration : float
+        h, the horizon of the problem.
+
+    Returns
+    -------
+    Problem
+        Its law at τ = h tends to p_u as h → ∞, at the rate of the spectral gap: between distant modes hardly at all. ``solve`` and
+        ``simulate`` take it.
+
+    Raises
+    ------
+    SchemeError
+        For a duration that is not positive.
+
+    Examples
+    --------
+    >>> import fpk
+    >>> from fpk.fields import exact_field
+    >>> field = exact_field(fpk.Gaussian(1.0, 0.5), fpk.VPSchedule(1.0))
+    >>> hop = langevin_hop(field, initial=fpk.Gaussian(0.0, 1.0), time=0.3, duration=2.0)
+    >>> hop.horizon
+    2.0
+    """
+    duration = _positive(duration, "duration of a hop")
+    return Problem(lambda x, tau: field.score(x, time), 2**0.5, initial=initial, horizon=duration, name="hop")
 
 
 class ULA(Sampler):

@@ -14,7 +14,7 @@ import numpy as np
 
 import fpk
 from fpk.charts import Chart, Series
-from fpk.fields import exact_field
+from fpk.fields import Field, exact_field
 from fpk.fokker_planck.transitions import transition_density
 from fpk.laws import Array
 from fpk.marginals import zero_estimate
@@ -22,12 +22,12 @@ from fpk.models.features import RadialBasis, Timed
 from fpk.models.fits import fit
 from fpk.models.objectives import conditional, lifted, regression, total
 from fpk.models.points import Pairs, law_points
-from fpk.samplers import AnnealedLangevin
+from fpk.samplers import AnnealedLangevin, langevin_hop
 from fpk.study import Evidence, Size, evidence, study
 
 from .._limits import limit_evidence
 from .._systems import BOX, DATA, boxed, constant_law, l1, on_grid
-from ._annealed import ATOMS, WEIGHTS, Level, Masses, annealed, blurred, levels_of, settled
+from ._annealed import ATOMS, PATH, WEIGHTS, Level, Masses, annealed, blurred, levels_of, settled
 from ._annealed_claims import CLAIMS as CLAIMS
 from ._annealed_levels import entropy, quantile_distance
 from ._posteriors import hermite
@@ -304,18 +304,23 @@ HOPS = {
 }
 
 
+ABOVE_LAW, BELOW_LAW = (DATA.pushed(np.eye(1), np.zeros(1), s**2 * np.eye(1)) for s in (ABOVE, BELOW))
+NOISED = exact_field(DATA, PATH)
+
+
 def _hop(h: float, factor: float, noise: float) -> fpk.Problem:
-    """Langevin dynamics for a time h, run in a unit of time."""
-    above, below = (DATA.pushed(np.eye(1), np.zeros(1), s**2 * np.eye(1)) for s in (ABOVE, BELOW))
-    return boxed(lambda x, t: h * factor * below.score(x), (2 * noise * h) ** 0.5, initial=above)
+    """From the noisier level for a time h, run in a unit of time; less noise is more of the score for a shorter time."""
+    field = Field(lambda x, t: factor / noise * NOISED(x, t), "score", PATH)
+    hop = langevin_hop(field, initial=ABOVE_LAW, time=BELOW, duration=noise * h)
+    loud = float(hop.diffusion(np.zeros((1, 1)), 0.0).ravel()[0])
+    return boxed(lambda x, t: hop.horizon * hop.drift(x, t), hop.horizon**0.5 * loud, initial=ABOVE_LAW)
 
 
 def _distances(size: Size) -> Chart:
     """L¹ distance to the next level after hops of several lengths."""
     times = 0.05 * 1200.0 ** (np.arange(12) / 11)
-    below = DATA.pushed(np.eye(1), np.zeros(1), BELOW**2 * np.eye(1))
     solved = fpk.solve(_hop(60.0, 1.0, 1.0), fpk.Grid(*BOX, cells=size.cells(80)), times=list(times / 60))
-    target = below.density(solved.grid.centers[:, None])
+    target = BELOW_LAW.density(solved.grid.centers[:, None])
     off = np.array([l1(solved.density(t), target, solved.grid) for t in solved.times])
     series = Series("on the grid", times, off)
     return Chart("Hops of finite length", "h", "L¹ distance to the next level", (series,), log_x=True, log_y=True)
@@ -324,7 +329,6 @@ def _distances(size: Size) -> Chart:
 @study("S3.P-naive", variants=HOPS)
 def naive_reverse_hop(variant: tuple[float, float, float], case: str, size: Size, seed: int) -> Evidence:
     problem = _hop(*variant)
-    below = DATA.pushed(np.eye(1), np.zeros(1), BELOW**2 * np.eye(1))
-    claimed = constant_law(below, time=1.0, source="data with less noise")
+    claimed = constant_law(BELOW_LAW, time=1.0, source="data with less noise")
     found = evidence(on_grid(problem, size, times=[1.0], cells=20), claimed)
     return replace(found, charts=(_distances(size),)) if variant == HOPS["stated"] else found
