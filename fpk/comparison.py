@@ -19,6 +19,7 @@ user's, and differences up to δ are never refuted.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -76,17 +77,13 @@ def compare(
     CONFIRMED
     """
     for side in (first, second):
-        if isinstance(side, type) or not callable(getattr(side, "expect", None)):
-            raise ComparisonError(
-                f"a {type(side).__name__} cannot be compared: a side has expect(panel). Of a problem: fpk.exact, solve or simulate; of a law: "
-                "fpk.LawMarginals({t: law}, (t,)); samples and laws in any mixture: fpk.testing.assert_same_law."
-            )
+        _check_side(side)
     if panel is not None and not isinstance(panel, Panel):
         raise ComparisonError(f"panel= must be a Panel, for example fpk.panels.law_panel({{t: law}}), got {panel!r}.")
     panel = panel_between(first, second) if panel is None else panel
     return settle(
-        _answer(first, panel),
-        _answer(second, panel),
+        answer(first, panel),
+        answer(second, panel),
         names=panel.names,
         tolerance=tolerance,
         effect=effect,
@@ -236,7 +233,17 @@ def monotone(quantity: Estimate, *, increasing: bool = True, alpha: float = ALPH
     return below_zero(drops, names=[f"value {k} to {k + 1}" for k in range(count - 1)], alpha=alpha, beta=beta)
 
 
-def _answer(side: Marginals, panel: Panel) -> Estimate:
+def _check_side(side: Any) -> None:
+    if isinstance(side, type) or not callable(getattr(side, "expect", None)):
+        raise ComparisonError(
+            f"a {type(side).__name__} cannot be compared: a side has expect(panel). Of a problem: fpk.exact, solve or simulate; of a law: "
+            "fpk.LawMarginals({t: law}, (t,)); samples and laws in any mixture: fpk.testing.assert_same_law."
+        )
+
+
+def answer(side: Marginals, panel: Panel) -> Estimate:
+    """What a side says about a panel; refuses what is no side, and what is no Estimate."""
+    _check_side(side)
     found = side.expect(panel)
     if not isinstance(found, Estimate):
         raise ComparisonError(f"expect(panel) of a {type(side).__name__} must return an fpk.Estimate, got {found!r}.")

@@ -15,6 +15,7 @@ import numpy as np
 from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 from fpk.panels import Panel, law_panel
+from fpk.scalars import reals
 
 #: Round-off allowed for one operation, as a multiple of machine epsilon.
 ROUND_OFF = 30 * float(np.finfo(float).eps)
@@ -165,7 +166,7 @@ def zero_estimate(count: int) -> Estimate:
 
 
 def residual(
-    values: Array, bound: Array, *, coarser: Array | None = None, proven: bool = False, source: str = "residual"
+    values: Array, bound: Array | float, *, coarser: Array | None = None, proven: bool = False, source: str = "residual"
 ) -> Estimate:
     """An identity's residual as an Estimate.
 
@@ -191,8 +192,12 @@ def residual(
     >>> residual(np.array([1e-14, -2e-14]), 1e-13, source="mass").bias_bound.shape
     (2,)
     """
-    values = np.atleast_1d(np.asarray(values, float))
-    bound = np.broadcast_to(np.asarray(bound, float), values.shape) + ROUND_OFF
+    values, bound = np.atleast_1d(reals(values, "residuals")), reals(bound, "bounds of residuals")
+    if values.ndim != 1 or not values.size or bound.shape not in ((), (1,), values.shape):
+        raise ComparisonError(
+            f"residuals have shape (K,), their bounds the same or (), got {values.shape} and {bound.shape}."
+        )
+    bound = np.broadcast_to(bound, values.shape) + ROUND_OFF
     return Estimate(values, bound.copy(), coarser=coarser, proven=proven, source=source)
 
 

@@ -35,6 +35,7 @@ from fpk.rates import (
     order_likelihood,
 )
 from fpk.remedies import figures
+from fpk.scalars import scalar
 from fpk.verdict import Outcome, Verdict
 
 #: Probability that a noisy enclosure misses.
@@ -362,6 +363,8 @@ def _verdict(
     refuted: bool = False,
 ) -> Verdict:
     """Hold an enclosure against claimed ± tolerance (``below``: against everything up to claimed + tolerance)."""
+    if not np.isfinite(scalar(claimed)):
+        raise ComparisonError(f"the {name} that is claimed must be a finite number, got {claimed!r}.")
     middle, half = ((found.lower + found.upper) / 2, (found.upper - found.lower) / 2) if found.known else (near, np.inf)
     inside = found.upper <= claimed + tolerance and (below or found.lower >= claimed - tolerance)
     apart = found.lower > claimed + tolerance or (not below and found.upper < claimed - tolerance)
@@ -385,6 +388,6 @@ def _slope(h: Array, e: Array) -> float:
 
 
 def _positive(tolerance: float) -> float:
-    if not (np.isfinite(tolerance) and tolerance > 0):
+    if not 0 < scalar(tolerance) < np.inf:
         raise ComparisonError(f"the tolerance must be a finite number > 0, got {tolerance!r}.")
     return float(tolerance)

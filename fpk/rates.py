@@ -30,6 +30,7 @@ import numpy as np
 
 from fpk.errors import ComparisonError
 from fpk.laws import Array
+from fpk.scalars import reals
 
 #: One number for each level.
 Levels: TypeAlias = Sequence[float] | Array
@@ -80,7 +81,7 @@ def levels_of(
     ComparisonError
         If levels are not finite, not ordered, or shapes do not fit.
     """
-    h, v = np.asarray(steps, float), np.asarray(values, float)
+    h, v = reals(steps, "steps"), reals(values, "values")
     if h.ndim != 1 or h.shape != v.shape or len(h) < 2:
         raise ComparisonError(
             f"an order needs steps and values of one shape (levels ≥ 2,), got {h.shape} and {v.shape}: give one value for each step."

@@ -157,3 +157,53 @@ def test_kinds_of_formulas_are_named(kind):
 def test_formulas_with_huge_values_are_refused(text, kind):
     with pytest.raises(ProblemError, match="nothing can be computed with it"):
         fpk.check_formula(text, kind=kind)
+
+
+NO_ARRAYS = ["x", {}, np.array(["a"]), X[:, 0] + 1j, LAW, object()]
+
+
+@pytest.mark.parametrize("given", NO_ARRAYS, ids=lambda v: type(v).__name__)
+def test_assertions_refuse_what_is_no_array_of_numbers(given):
+    h = [1, 0.5, 0.25, 0.125]
+    for check in (
+        lambda: fpk.testing.assert_order(h, given, order=1),
+        lambda: fpk.testing.assert_order(given, h, order=1),
+        lambda: fpk.testing.assert_decays(given, h, rate=1.0),
+        lambda: fpk.testing.assert_decays([0, 1, 2], given, rate=1.0),
+        lambda: fpk.testing.assert_residual(given, bound=1e-9, tolerance=1e-6),
+        lambda: fpk.testing.assert_residual(np.zeros(3), bound=given, tolerance=1e-6),
+    ):
+        with pytest.raises(ComparisonError, match="must be real numbers, got"):
+            check()
+
+
+@pytest.mark.parametrize("bound", [[], np.zeros(5), np.zeros((2, 2, 2))], ids=["empty", "five", "cube"])
+def test_bounds_of_residuals_fit_them(bound):
+    with pytest.raises(ComparisonError, match="residuals have shape"):
+        fpk.testing.assert_residual(np.zeros(3), bound=bound, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("given", [None, 3, LAW, X, EXACT, fpk.Gaussian], ids=lambda v: type(v).__name__)
+def test_assertions_about_problems_are_given_problems(given):
+    for check in (fpk.testing.assert_reverse_equivalent, lambda p: fpk.testing.assert_stationary(p, LAW)):
+        with pytest.raises(ComparisonError, match="a problem is needed"):
+            check(given)
+
+
+def test_assertions_about_marginals_and_laws_say_what_they_take():
+    with pytest.raises(ComparisonError, match="cannot be compared"):
+        fpk.testing.assert_marginals(X, EXACT, tolerance=0.1)  # type: ignore[arg-type]
+    for wrong in (fpk.Gaussian, np.array(["a"]), None):
+        with pytest.raises(ComparisonError, match=r"marginals|real numbers"):
+            fpk.testing.assert_same_law(LAW, wrong, tolerance=0.1)
+
+
+@pytest.mark.parametrize("claimed", [None, "1", [1], np.nan, 1j], ids=repr)
+def test_claimed_orders_and_rates_are_numbers(claimed):
+    h = [1, 0.5, 0.25, 0.125, 0.0625]
+    with pytest.raises(ComparisonError, match="finite number"):
+        fpk.testing.assert_order(h, h, order=claimed)
+    with pytest.raises(ComparisonError, match="finite number"):
+        fpk.testing.assert_order(h, h, order=1, tolerance=claimed)
+    with pytest.raises(ComparisonError, match="finite number"):
+        fpk.testing.assert_decays(h[::-1], h, rate=claimed)

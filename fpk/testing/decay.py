@@ -23,6 +23,7 @@ from fpk.difference import BETA, MANY, normal_quantile
 from fpk.errors import ComparisonError
 from fpk.laws import Array, Law
 from fpk.marginals import ROUND_OFF, Estimate
+from fpk.scalars import reals, scalar
 from fpk.testing.distances import distances
 from fpk.testing.failure_text import call_text, held, spent
 from fpk.verdict import Outcome, Verdict
@@ -164,7 +165,7 @@ def _series(
     times: Any, values: Any, to: Law | None, distance: str, bounds: Any, standard_errors: Any, covariance: Any
 ) -> Series:
     """The values with their errors, refused where they make no sense."""
-    t = np.asarray(times, float)
+    t = reals(times, "times")
     if t.ndim != 1 or len(t) < 2 or not np.all(np.isfinite(t)) or not np.all(np.diff(t) > 0):
         raise ComparisonError(f"a decay needs two or more increasing times, got {np.asarray(times).tolist()}.")
     source, own = "values", 0.0
@@ -175,7 +176,7 @@ def _series(
         values, own = distances(values, to, distance=distance, times=[float(s) for s in t])
     elif to is not None:
         raise ComparisonError("to= is for marginals; plain values are distances already: leave it out.")
-    v = np.asarray(values, float)
+    v = reals(values, "values")
     if v.shape != t.shape or not np.all(np.isfinite(v)):
         raise ComparisonError(
             f"{len(t)} finite values are needed, one for each time, got {v.tolist()} of shape {v.shape}."
@@ -213,13 +214,13 @@ def _covariance(n: int, standard_errors: Any, covariance: Any) -> Array | None:
 
 
 def _check_claim(rate: float, tolerance: float, constant: float | None) -> None:
-    if not (np.isfinite(rate) and rate > 0):
+    if not 0 < scalar(rate) < np.inf:
         raise ComparisonError(
             f"the rate of a decay is a finite number > 0, got {rate!r}; a growth is not claimed here."
         )
-    if not 0 <= tolerance < 1:
+    if not 0 <= scalar(tolerance) < 1:
         raise ComparisonError(f"the tolerance is a share of the rate in [0, 1), got {tolerance!r}.")
-    if constant is not None and not (np.isfinite(constant) and constant >= 1):
+    if constant is not None and not 1 <= scalar(constant) < np.inf:
         raise ComparisonError(f"the constant C in V(t) ≤ C e^(−rate (t − t₀)) V(t₀) is at least 1, got {constant!r}.")
 
 

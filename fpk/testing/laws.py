@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fpk.closed_form import LawMarginals
-from fpk.comparison import settle
+from fpk.comparison import answer, settle
 from fpk.difference import ALPHA
+from fpk.errors import ComparisonError
 from fpk.laws import Array, Law, as_law
 from fpk.marginals import Estimate, Marginals
 from fpk.panels import Panel
@@ -176,7 +177,7 @@ def assert_stationary(
     CONFIRMED
     """
     __tracebackhide__ = True
-    T = problem.horizon
+    T = _problem(problem).horizon
     if particles is None and problem.dimension > 1:
         particles = 100_000
     delta = tolerance if tolerance is not None else 0.01 if particles is None else 0.05
@@ -229,11 +230,19 @@ def assert_reverse_equivalent(
     CONFIRMED
     """
     __tracebackhide__ = True
-    T = problem.horizon
+    T = _problem(problem).horizon
     target = LawMarginals({T: problem.initial}, (T,), source="the initial law")
     check = call_text("assert_reverse_equivalent", "problem", tolerance=tolerance, cells=cells)
     found = _arrived(returned(problem, score, reverse, cells=cells), target, ALPHA, tolerance)
     return _told(found, check, lambda estimates: of_reversal(problem, found.panel, estimates))
+
+
+def _problem(given: Problem) -> Problem:
+    if not isinstance(given, Problem):
+        raise ComparisonError(
+            f"a problem is needed, for example fpk.Problem('-x', 1.0, initial=...); got {repr(given)[:80]}."
+        )
+    return given
 
 
 class Compared(NamedTuple):
@@ -249,7 +258,7 @@ def _compared(
     sides: tuple[Any, Any], panel: Panel, alpha: float, tolerance: float | None, effect: float | None = None
 ) -> Compared:
     """The verdict on two marginals, with what it was reached from."""
-    first, second = (side.expect(panel) for side in sides)
+    first, second = (answer(side, panel) for side in sides)
     verdict = settle(first, second, names=panel.names, tolerance=tolerance, effect=effect, alpha=alpha)
     return Compared(verdict, sides, panel, (first, second))
 

@@ -203,7 +203,7 @@ def assert_residual(
     if not isinstance(residual, Estimate):
         if bound is None:
             raise ComparisonError("plain residual values need bound=: how wrong rounding and truncation make them.")
-        residual = residual_estimate(residual, np.asarray(bound, float))
+        residual = residual_estimate(residual, bound)
     zero = zero_estimate(len(residual.value))
     verdict = settle(residual, zero, names=names, tolerance=tolerance, effect=effect, kind="identity", alpha=alpha)
     check = call_text("assert_residual", "residual", tolerance=tolerance, effect=effect, alpha=alpha)

@@ -12,6 +12,7 @@ from fpk.closed_form import LawMarginals
 from fpk.errors import ComparisonError
 from fpk.laws import Array, Law, as_law
 from fpk.panels import Panel, law_panel
+from fpk.scalars import reals
 from fpk.testing.samples import SampleMarginals
 
 #: Slices through all pairs of coordinates are taken up to this dimension; beyond, only neighbours are paired.
@@ -22,12 +23,14 @@ Sides = tuple[Any, Any]
 
 def as_marginals(side: Any, time: float, role: str) -> Any:
     """Marginals as they are; a law or samples become marginals at one time."""
-    if hasattr(side, "expect") and not hasattr(side, "rvs"):  # frozen scipy laws have a method of this name too
+    if (
+        hasattr(side, "expect") and not hasattr(side, "rvs") and not isinstance(side, type)
+    ):  # frozen scipy laws have a method of this name too
         return side
-    if isinstance(side, Law) or hasattr(side, "rvs"):
+    if not isinstance(side, type) and (isinstance(side, Law) or hasattr(side, "rvs")):
         return LawMarginals({time: as_law(side)}, (time,), source=f"the {role} law")
     if hasattr(side, "__array__"):
-        return SampleMarginals(np.asarray(side, float), time, source=f"{role} samples")
+        return SampleMarginals(reals(side, f"{role} samples"), time, source=f"{role} samples")
     raise ComparisonError(
         f"the {role} side must be marginals (with expect(panel)), a law, or an array of samples of shape (n, d); got {type(side).__name__}."
     )
