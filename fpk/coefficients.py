@@ -7,7 +7,6 @@ called as ``c(x, t)``, returns a finite array that broadcasts against (n, d), or
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fpk.compiled_functions import of_arrays
-from fpk.errors import NonFinite, ProblemError
+from fpk.compiled_functions import of_arrays, required_names
+from fpk.errors import FpkError, NonFinite, ProblemError
 from fpk.laws import Array, central_derivative
+from fpk.scalars import scalar
 from fpk.symbolic import coordinates, formula, linear_form, linear_parts, number, numeric, slope_of
 from fpk.tracing import Instant, NotTraceable, known, reading, required_traceable
 
@@ -198,7 +198,7 @@ class Coefficient:
         if isinstance(given, GradientDrift):
             return self._understood_gradient(given)
         if isinstance(given, (int, float, np.floating, np.integer)):
-            return self._understood_constant(float(given))
+            return self._understood_constant(scalar(given))
         if isinstance(given, np.ndarray) and given.ndim == 2:
             return self._understood_matrix(given.astype(float))
         if isinstance(given, str) or hasattr(given, "free_symbols"):
@@ -236,22 +236,18 @@ class Coefficient:
         return lambda x, t: given[None]
 
     def _understood_callable(self, given: Callable[..., Any]) -> Callable[[Array, float], Any]:
-        required = [
-            p
-            for p in inspect.signature(given).parameters.values()
-            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
+        required = required_names(given)
         if len(required) == 2:
             if not hasattr(given, "py_func"):
                 return given
             self.traceable = True
             return of_arrays(given, self.dimension, self.name)
-        if len(required) == 1 and required[0].name != "x":  # f(x) would silently be read as f(t)
+        if len(required) == 1 and required[0] != "x":  # f(x) would silently be read as f(t)
             self.state_dependent, self.traceable = False, True
             self.linear = Linear(0.0, given)
             return lambda x, t: given(t)
         raise ProblemError(
-            f"the {self.name} must take (x, t), or only (t); this one takes {[p.name for p in required]}. Fix other arguments with "
+            f"the {self.name} must take (x, t), or only (t); this one takes {required}. Fix other arguments with "
             "functools.partial; modules of torch are given as written_for('torch', module) of fpk.array_libraries."
         )
 
@@ -318,10 +314,14 @@ class Coefficient:
         try:
             with np.errstate(all="ignore"):  # what is not finite is refused below, with its place
                 value = np.asarray(self._function(x, t))
+                if value.dtype.kind not in "biufc":
+                    raise TypeError(f"it returned {value.dtype} in place of numbers")
                 total = np.add.reduce(value, None)
         except ArithmeticError as error:
             raise NonFinite(f"the {self.name} failed at t={t:g}: {error}.") from error
-        except (TypeError, AttributeError, RuntimeError) as error:
+        except FpkError:
+            raise
+        except (TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ProblemError(
                 f"the {self.name} cannot be computed from a numpy array of shape {x.shape} and t={t!r}: {error}. "
                 "If it is written for another library: fpk.array_libraries.written_for('torch', f), for its shorter numbers with dtype='float32'."

@@ -28,6 +28,7 @@ from fpk.laws import Array
 from fpk.marginals import Estimate, Marginals, panel_between, zero_estimate
 from fpk.panels import Panel
 from fpk.remedies import remedy
+from fpk.scalars import scalar
 from fpk.verdict import Outcome, Verdict
 
 
@@ -74,10 +75,18 @@ def compare(
     >>> print(fpk.compare(grid, fpk.exact(spring, times=[0.7]), tolerance=0.01).outcome)
     CONFIRMED
     """
+    for side in (first, second):
+        if isinstance(side, type) or not callable(getattr(side, "expect", None)):
+            raise ComparisonError(
+                f"a {type(side).__name__} cannot be compared: a side has expect(panel). Of a problem: fpk.exact, solve or simulate; of a law: "
+                "fpk.LawMarginals({t: law}, (t,)); samples and laws in any mixture: fpk.testing.assert_same_law."
+            )
+    if panel is not None and not isinstance(panel, Panel):
+        raise ComparisonError(f"panel= must be a Panel, for example fpk.panels.law_panel({{t: law}}), got {panel!r}.")
     panel = panel_between(first, second) if panel is None else panel
     return settle(
-        first.expect(panel),
-        second.expect(panel),
+        _answer(first, panel),
+        _answer(second, panel),
         names=panel.names,
         tolerance=tolerance,
         effect=effect,
@@ -116,6 +125,7 @@ def settle(
     ComparisonError
         If shapes differ, or both ``tolerance`` and ``effect`` are given.
     """
+    _check_levels(alpha, beta)
     evidence = Difference(first, second, _named(first, names))
     delta = _tolerance(tolerance, effect)
     slack = delta if (tolerance is not None and delta is not None) else 0.0
@@ -179,6 +189,7 @@ def below_zero(quantity: Estimate, *, names: Sequence[str] = (), alpha: float = 
 
     CONFIRMED if value + z_β se + bound < 0 everywhere, REFUTED if value − z_α se − bound > 0 somewhere.
     """
+    _check_levels(alpha, beta)
     evidence = Difference(quantity, zero_estimate(len(quantity.value)), _named(quantity, names))
     upper = evidence.d + normal_quantile(beta) * evidence.se + evidence.b
     lower = evidence.d - normal_quantile(alpha / len(evidence.d)) * evidence.se - evidence.b
@@ -225,6 +236,19 @@ def monotone(quantity: Estimate, *, increasing: bool = True, alpha: float = ALPH
     return below_zero(drops, names=[f"value {k} to {k + 1}" for k in range(count - 1)], alpha=alpha, beta=beta)
 
 
+def _answer(side: Marginals, panel: Panel) -> Estimate:
+    found = side.expect(panel)
+    if not isinstance(found, Estimate):
+        raise ComparisonError(f"expect(panel) of a {type(side).__name__} must return an fpk.Estimate, got {found!r}.")
+    return found
+
+
+def _check_levels(alpha: float, beta: float) -> None:
+    for name, level in (("alpha", alpha), ("beta", beta)):
+        if not 0 < scalar(level) < 1:
+            raise ComparisonError(f"{name} is a probability: it must be between 0 and 1, got {level!r}.")
+
+
 def _named(quantity: Estimate, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names) or tuple(f"value {k}" for k in range(len(quantity.value)))
 
@@ -234,9 +258,12 @@ def _tolerance(tolerance: float | None, effect: float | None) -> float | None:
         raise ComparisonError(
             "give tolerance= (how far apart counts as equal) or effect= (what must not be overlooked), not both."
         )
-    given = tolerance if effect is None else effect / 3
-    if given is not None and not (np.isfinite(given) and given >= 0):
-        raise ComparisonError(f"the tolerance must be a finite number ≥ 0, got {given!r}.")
+    if tolerance is None and effect is None:
+        return None
+    given = scalar(tolerance) if effect is None else scalar(effect) / 3
+    if not 0 <= given < np.inf:
+        name, value = ("tolerance", tolerance) if effect is None else ("effect", effect)
+        raise ComparisonError(f"the {name} must be a finite number ≥ 0, got {value!r}.")
     return given
 
 

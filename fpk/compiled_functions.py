@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -38,3 +39,12 @@ def _check(given: Any, dimension: int, name: str) -> None:
         raise ProblemError(f"the compiled {name} must take (x, t) with x as {asked}: {reason}") from error
     if np.shape(answer) != (() if dimension == 1 else (dimension,)):
         raise ProblemError(f"the compiled {name} must return {asked} for x as {asked}, it returned {answer!r}.")
+
+
+def required_names(function: Callable[..., Any]) -> list[str]:
+    """Names of the positional arguments without a default; none where Python does not know them."""
+    try:
+        given = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    return [p.name for p in given if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

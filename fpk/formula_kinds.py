@@ -19,9 +19,11 @@ import numpy as np
 
 from fpk.closed_form import LawMarginals, exact
 from fpk.coefficients import Linear
+from fpk.errors import ProblemError
 from fpk.expressions import Expression
 from fpk.fokker_planck.solutions import GridMarginals
 from fpk.fokker_planck.solver import solve
+from fpk.formula_text import quoted
 from fpk.grids import Grid
 from fpk.laws import Array, Gaussian
 from fpk.marginals import Estimate
@@ -40,6 +42,9 @@ WALLS = Boundary("no_flux", -6.5, 7.0)
 #: Of the coarsest of three grids.
 CELLS, STEPS = 64, 20
 STARTS = (-1.0, 0.5, 2.0)
+
+#: A formula with larger values is not put to work.
+LARGEST = 1e60
 
 Pair = tuple[Estimate, Estimate]
 
@@ -92,7 +97,13 @@ QUANTITIES: dict[str, Callable[[Array, float], Any]] = {
 def evaluated(formula: Expression, x: Array, t: float, **known: float) -> Array:
     """The formula at x of shape (n, 1) and time t; refuses what is not finite."""
     values = known | {name: QUANTITIES[name](x, t) for name in formula.used if name not in known}
-    return formula.finite(values, x, t)
+    value = formula.finite(values, x, t)
+    if np.abs(value).max(initial=0.0) > LARGEST:
+        raise ProblemError(
+            f"the formula {quoted(formula.text)} is {np.abs(value).max():.3g} at t={t:g}, where x is at most {np.abs(x).max():.3g}: "
+            f"beyond {LARGEST:g} nothing can be computed with it."
+        )
+    return value
 
 
 # --- consequences: what follows from a formula, and the witness

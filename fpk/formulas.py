@@ -67,8 +67,8 @@ def check_formula(text: str, *, kind: str) -> Verdict:
     >>> print(check_formula("sqrt(1 - alpha^2)", kind="variance").reason.split("Reads like: ")[1])
     a root is left: this is the standard deviation. At t = 0.25 (alpha = 0.88803) it gives 0.459786, right is 0.211403.
     """
-    if kind not in KINDS:
-        raise UnknownName("kind of formula", kind, KINDS)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UnknownName("kind of formula", str(kind), KINDS)
     asked = KINDS[kind]
     formula = asked.formula(text)
     effect = min(_effects(kind).values())
@@ -81,7 +81,8 @@ def check_formula(text: str, *, kind: str) -> Verdict:
 def _judged(asked: Kind, formula: Expression, effect: float) -> tuple[Estimate, Verdict]:
     """Solve and settle, once more on grids twice as fine if the first ones cannot tell."""
     for resolution in (1, 2):
-        consequence, witness = asked.consequence(formula, resolution)
+        with np.errstate(all="ignore"):  # wrong formulas may blow up
+            consequence, witness = asked.consequence(formula, resolution)
         verdict = settle(consequence, witness, names=asked.labels, effect=effect)
         if verdict.outcome is not Outcome.UNDECIDED:
             break

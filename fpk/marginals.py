@@ -107,7 +107,13 @@ class Estimate:
             )
         if self.covariance is not None and not np.all(np.isfinite(self.covariance)):
             raise ComparisonError(f"the covariance of an Estimate must be finite, got {self.covariance}.")
-        if self.covariance is not None and not self.samples:
+        if self.covariance is not None and np.shape(self.covariance) not in (2 * self.value.shape, self.value.shape):
+            raise ComparisonError(
+                f"the covariance of {len(self.value)} values has shape (K, K) or (K,), got {np.shape(self.covariance)}."
+            )
+        if self.covariance is not None and np.any(self._variances < 0):
+            raise ComparisonError(f"variances must be ≥ 0, got {self._variances}.")
+        if self.covariance is not None and not (self.samples and self.samples > 0):
             raise ComparisonError("an Estimate with a covariance must say how many samples= stand behind it.")
 
     @property
@@ -120,7 +126,12 @@ class Estimate:
         """Standard errors, shape (K,); zero for deterministic sources."""
         if self.covariance is None:
             return np.zeros_like(self.value)
-        return np.sqrt(self.covariance if self.covariance.ndim == 1 else np.diag(self.covariance))
+        return np.sqrt(self._variances)
+
+    @property
+    def _variances(self) -> Array:
+        C = np.zeros_like(self.value) if self.covariance is None else np.asarray(self.covariance)
+        return C if C.ndim == 1 else np.diag(C)
 
     @property
     def bias_without_step(self) -> Array:
@@ -200,7 +211,7 @@ def panel_between(first: Marginals, second: Marginals) -> Panel:
 
 
 def _common_times(first: Any, second: Any) -> list[float]:
-    stated = [set(side.times) for side in (first, second) if hasattr(side, "times")]
+    stated = [set(np.atleast_1d(side.times).tolist()) for side in (first, second) if hasattr(side, "times")]
     common = sorted(set.intersection(*stated)) if stated else []
     if not common:
         raise ComparisonError(

@@ -20,6 +20,7 @@ import numpy as np
 from fpk.coefficients import Coefficient, Linear
 from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array, as_law
+from fpk.scalars import scalar
 from fpk.schedules import Schedule
 from fpk.shown import Shown, written
 from fpk.tracing import traceable
@@ -52,11 +53,13 @@ class Boundary:
         kinds = ("open", "no_flux", "periodic", "absorbing")
         if self.kind not in kinds:
             raise ProblemError(f"unknown boundary {self.kind!r}; one of {', '.join(kinds)}.")
-        walls = np.isfinite(self.lower) and np.isfinite(self.upper)
-        if self.kind == "open" and (np.isfinite(self.lower) or np.isfinite(self.upper)):
+        lower, upper = scalar(self.lower), scalar(self.upper)
+        if self.kind == "open" and (lower, upper) != (-np.inf, np.inf):
             raise ProblemError("an open boundary has no walls; name the kind: no_flux, periodic or absorbing.")
-        if self.kind != "open" and not (walls and self.lower < self.upper):
-            raise ProblemError(f"a {self.kind} boundary needs finite lower < upper, got {self.lower}, {self.upper}.")
+        if self.kind != "open" and not -np.inf < lower < upper < np.inf:
+            raise ProblemError(
+                f"a {self.kind} boundary needs finite lower < upper, got {self.lower!r}, {self.upper!r}."
+            )
 
 
 OPEN = Boundary()
@@ -108,15 +111,23 @@ class Problem(Shown):
     noise_covariance: InitVar[Any] = None
 
     def __post_init__(self, noise_covariance: Any) -> None:
-        if not (np.isfinite(self.horizon) and self.horizon > 0):
+        if not 0 < scalar(self.horizon) < np.inf:
             raise ProblemError(f"the horizon must be positive and finite, got {self.horizon!r}.")
+        if not isinstance(self.boundary, Boundary):
+            raise ProblemError(
+                f"the boundary must be a Boundary, for example Boundary('no_flux', 0.0, 1.0); got {self.boundary!r}."
+            )
+        if isinstance(self.initial, type):
+            raise ProblemError(
+                f"the initial law must be a law, got the class {self.initial.__name__}: give its parameters."
+            )
         object.__setattr__(self, "initial", as_law(self.initial))
         for name in ("drift", "diffusion"):
             given = getattr(self, name)
             given = given.given if isinstance(given, Coefficient) else given
             object.__setattr__(self, name, Coefficient(given, self.dimension, name))
         if noise_covariance is not None:
-            mixed = _correlated(self.diffusion, np.asarray(noise_covariance, float))
+            mixed = _correlated(self.diffusion, _numbers(noise_covariance))
             object.__setattr__(self, "diffusion", Coefficient(mixed, self.dimension, "diffusion"))
         self._check_diffusion()
 
@@ -175,9 +186,16 @@ class Problem(Shown):
                 f"times must be a list of at least one time, for example times=[0.5, 1.0]; got {times!r}."
             )
         end = self.horizon * (1 + 1e-12)
-        if any(not 0 <= t <= end for t in times):
+        if any(not 0 <= (t if plain else scalar(t)) <= end for t in times):
             raise ProblemError(f"times must lie in [0, {self.horizon:g}] (the problem's horizon), got {list(times)}.")
         return tuple(sorted({float(t) for t in times}))
+
+
+def _numbers(given: Any) -> Array:
+    try:
+        return np.asarray(given, float)
+    except (TypeError, ValueError) as error:
+        raise ProblemError(f"the covariance of the noises must be numbers, got {given!r}.") from error
 
 
 def _correlated(diffusion: Coefficient, covariance: Array) -> Any:

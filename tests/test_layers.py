@@ -16,7 +16,7 @@ STUDIES = PACKAGE.parent / "studies"
 #: Every module (or package) imports only from lines above its own; those on one line never import each other, except within a package.
 LAYERS = (
     ("errors", "check_context", "instructions", "certificate_check", "shown"),
-    ("atomic_files", "formula_text", "counts"),
+    ("atomic_files", "formula_text", "counts", "scalars"),
     ("kept_loops", "tracing", "symbolic", "array_libraries", "configuration"),
     ("compiled_functions",),
     ("laws", "schedules", "grids"),
