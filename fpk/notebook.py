@@ -71,9 +71,9 @@ def _law(law: Law) -> Card:
     return Card(repr(law), curves=_densities(law))
 
 
-@_of("_LinearRate", "VESchedule", "OTSchedule", "AffineSchedule")
+@_of("_LinearRate", "VESchedule", "OTSchedule", "AffineSchedule", "VPChain")
 def _schedule(schedule: Any) -> Card:
-    t = np.linspace(0.0, 1.0, 101)
+    t = np.linspace(0.0, getattr(schedule, "steps", 1.0), 101)
     pair = (("α", schedule.alpha), ("σ", schedule.sigma))
     return Card(repr(schedule), curves=[Curve(name, t, [of(s) for s in t.tolist()]) for name, of in pair], axis="t")
 

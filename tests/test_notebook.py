@@ -13,6 +13,7 @@ import fpk
 from fpk import notebook
 from fpk.battery import examine_sampler
 from fpk.cards import Card, Curve
+from fpk.samplers import VPChain
 from fpk.schedules import OTSchedule
 from fpk.shown import Shown, Summarised
 
@@ -54,6 +55,7 @@ def things():
         fpk.problems.two_peaks(),
         fpk.Gaussian([0.0, 1.0], 0.5),
         fpk.TabulatedLaw.gibbs(lambda x: x**2, -4, 4),
+        VPChain(np.linspace(1e-4, 0.02, 1000)),
         fpk.laws.as_law(stats.gamma(2.0)),
         examine_sampler(backwards, kind="velocity", schedule=OTSchedule(), order=1, checks=["finiteness", "calls"]),
     ]

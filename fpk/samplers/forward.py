@@ -27,6 +27,9 @@ from fpk.samplers.base import Kernel
 from fpk.schedules import Schedule
 from fpk.shown import Shown
 
+#: So many β are told one by one.
+LISTED = 8
+
 
 def forward_kernel(schedule: Schedule, s: float, t: float) -> Kernel:
     """X_t given X_s, s ≤ t, as a Gaussian kernel x ↦ a x + √b z.
@@ -111,7 +114,7 @@ def posterior(schedule: Schedule, s: float, t: float, *, eta: float = 1.0) -> Po
     return Posterior(along, schedule.alpha(s) - along * schedule.alpha(t), drawn**0.5)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VPChain(Shown):
     """The chain X_{k+1} = √(1 − β_k) X_k + √β_k ε as a schedule, its time the number of steps taken.
 
@@ -138,6 +141,8 @@ class VPChain(Shown):
     >>> chain = VPChain(np.linspace(1e-4, 0.02, 1000))
     >>> round(chain.alpha(1000) ** 2, 9)
     4.0358e-05
+    >>> chain
+    VPChain(1000 β, 0.0001 ... 0.02)
     >>> problem = fpk.noising(chain, fpk.Gaussian(2.0, 0.5), horizon=1000)
     """
 
@@ -150,6 +155,11 @@ class VPChain(Shown):
                 f"a chain needs a list of β in (0, 1), got {np.ravel(betas)[:6].tolist()} of shape {betas.shape}."
             )
         object.__setattr__(self, "betas", tuple(betas.tolist()))
+
+    def __repr__(self) -> str:
+        betas = np.asarray(self.betas)
+        listed = betas.tolist() if len(betas) <= LISTED else f"{len(betas)} β, {betas[0]:g} ... {betas[-1]:g}"
+        return f"VPChain({listed})"
 
     @property
     def steps(self) -> int:
