@@ -78,7 +78,7 @@ class DensityEstimate:
         budget = f"time steps add up to {self.step_bias.max():.2g}, " if self.step_bias.any() else ""
         return (
             f"density at {counting(len(self.points), 'point')} from {counting(self.units, 'independent unit')}: at most {self.value.max():.4g}, "
-            f"standard errors up to {self.standard_error.max():.2g}, {budget}{counting(np.count_nonzero(self.resolved), 'point')} resolved"
+            f"standard errors up to {self.standard_error.max():.2g}, {budget}{counting(int(self.resolved.sum()), 'point')} resolved"
         )
 
 
