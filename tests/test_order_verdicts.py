@@ -127,7 +127,7 @@ def test_levels_at_the_floor_are_dropped_and_the_floor_widens():
     assert widths[0] < widths[1] < widths[2]
     few = order_of(H, H**2, order=2, floor=1e-2)
     assert few.outcome is UNDECIDED
-    assert "1 clean levels of 5, 3 are needed" in few.reason
+    assert "1 clean level of 5, 3 are needed" in few.reason
     assert "lower floor" in few.remedy
 
 
