@@ -33,8 +33,8 @@ UNREADABLE = (SyntaxError, TypeError, AttributeError, ValueError, ArithmeticErro
 MOST_OPERATIONS, MOST_DEGREES = 20, 10
 #: Parts of a derivative that is made use of: that of a product is as long as its square.
 MOST_PARTS = 10_000
-#: Where a slope is looked at, and when.
-PLACES, TIMES = (0.29, 0.83, -1.37, 2.11), (0.23, 0.71)
+#: Where a formula is looked at, and when; once far away, where functions like atan(tan(x)) have had their steps.
+PLACES, TIMES = (0.29, 0.83, -1.37, 2.11, 40.3), (0.23, 0.71)
 #: Functions that numpy has not, by their names in sympy and in scipy.special.
 SPECIAL = {
     "erf": "erf", "erfc": "erfc", "erfi": "erfi", "erfinv": "erfinv", "erfcinv": "erfcinv", "gamma": "gamma", "loggamma": "gammaln",
@@ -176,7 +176,7 @@ def slope_of(expression: Any, x: Any, t: Any) -> Any | None:
     if next(islice(sympy.preorder_traversal(slope), MOST_PARTS, None), None) is not None:
         return None
     slope = slope.replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
-    return None if _probed(slope, x, t) is None else slope  # a derivative of floor, for example
+    return None if _probed(slope, [x], t) is None else slope  # a derivative of floor, for example
 
 
 @lru_cache(maxsize=1024)
@@ -185,16 +185,17 @@ def linear_parts(expression: Any, x: Any, t: Any) -> tuple[Any, Any] | None:
     import sympy
 
     slope = slope_of(expression, x, t)
-    if slope is not None and x in slope.free_symbols and _same_for_all(_probed(slope, x, t)):
+    if slope is not None and x in slope.free_symbols and _same_for_all(_probed(slope, [x], t)):
         slope = _simplified(slope)
     if slope is None or x in slope.free_symbols:
         return None
     shift = expression.subs(x, 0)
     if shift.has(sympy.nan, sympy.zoo, sympy.oo):
         shift = _simplified(expression - slope * x)
-    known = [_probed(part, x, t) for part in (slope, shift)]
+    known = [_probed(part, [x], t) for part in (slope, shift)]
     real = all(values is not None and np.isrealobj(values) and np.isfinite(values).all() for values in known)
-    return (slope, shift) if real and x not in shift.free_symbols else None
+    whole = real and x not in shift.free_symbols and _adds_up(expression, slope * x + shift, [x], t)
+    return (slope, shift) if whole else None
 
 
 def linear_form(expressions: Sequence[Any], symbols: Sequence[Any], t: Any) -> Callable[[float], Any] | None:
@@ -208,16 +209,36 @@ def linear_form(expressions: Sequence[Any], symbols: Sequence[Any], t: Any) -> C
     odd = any(part.is_real is False or part.has(sympy.nan, sympy.zoo, sympy.oo) for part in parts)
     if odd or any(part.free_symbols - {t} for part in parts):
         return None
+    forms = [sum(a * x for a, x in zip(row, symbols, strict=True)) for row in slopes]
+    if not all(_adds_up(e, a + b, symbols, t) for e, a, b in zip(expressions, forms, shifts, strict=True)):
+        return None
     entries = [[numeric((t,), part) for part in row] for row in rows]
     return lambda time: np.array([[float(entry(time)) for entry in row] for row in entries])
 
 
-def _probed(expression: Any, x: Any, t: Any) -> Any:
+def _adds_up(expression: Any, form: Any, symbols: Sequence[Any], t: Any) -> bool:
+    """Whether an expression is the linear form that its derivatives tell: they tell nothing of steps."""
+    import sympy
+
+    steps: list[Any] = list(expression.atoms(sympy.sign, sympy.Heaviside, sympy.floor, sympy.ceiling))
+    steps += [condition for cases in expression.atoms(sympy.Piecewise) for _, condition in cases.args]
+    if any(set(symbols) & step.free_symbols for step in steps):
+        return False
+    values, rest = (_probed(part, symbols, t) for part in (expression, expression - form))
+    if values is None or rest is None:
+        return False
+    scale = np.abs(values).max(initial=1.0, where=np.isfinite(values))
+    with np.errstate(all="ignore"):
+        return not np.any(np.abs(rest) > 1e-9 * scale)
+
+
+def _probed(expression: Any, symbols: Sequence[Any], t: Any) -> Any:
     """Its values at a few times and places, shape (times, places); None where it cannot be computed."""
+    places = [np.roll(PLACES, i) for i in range(len(symbols))]
     try:
-        value = numeric((x, t), expression)
+        value = numeric((*symbols, t), expression)
         with np.errstate(all="ignore"):
-            return np.stack([np.broadcast_to(value(np.array(PLACES), moment), len(PLACES)) for moment in TIMES])
+            return np.stack([np.broadcast_to(value(*places, moment), len(PLACES)) for moment in TIMES])
     except (NameError, *UNREADABLE):
         return None
 

@@ -193,7 +193,7 @@ def retimed(
     Raises
     ------
     ProblemError
-        If the clock leaves the time of ``problem``.
+        If the clock leaves the time of ``problem``, or the pace is no function.
 
     References
     ----------
@@ -210,6 +210,8 @@ def retimed(
     """
     h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
     _require_within(clock, horizon, problem.horizon)
+    if pace is not None and not callable(pace):
+        raise ProblemError(f"the pace is k̇, a function of t, got {pace!r}: leave it out to have it from the clock.")
     rate = pace or _slope_of(clock)
 
     def read(t: float) -> float:

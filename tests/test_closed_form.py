@@ -74,10 +74,30 @@ def test_formulas_that_are_linear_in_every_coordinate_have_a_closed_form():
     np.testing.assert_allclose(law.covariances[0], 0.09 * moved @ moved.T + spread, rtol=1e-10, atol=1e-14)
 
 
-@pytest.mark.parametrize("drift", [["-x0", "-x0*x1"], ["-x0", "sin(x1)"], ["-x0", "-x1/(1 + x0**2)"]])
-def test_formulas_that_bend_have_none(drift):
+BENT = ["-x0*x1", "sin(x1)", "-x1/(1 + x0**2)"]
+#: Derivatives tell nothing of steps.
+STEPS = ["sign(x0)", "Heaviside(x0) - x0", "floor(x0)", "Piecewise((x0, x0 < 5), (x0 + 1, True))", "atan(tan(x0))"]
+
+
+@pytest.mark.parametrize("formula", BENT + STEPS)
+def test_formulas_that_bend_or_have_steps_have_none(formula):
     with pytest.raises(NoClosedForm, match="not known to be linear"):
-        exact(Problem(drift, 1.0, initial=Gaussian([0.0, 0.0])), times=[1.0])
+        exact(Problem(["-x0", formula], 1.0, initial=Gaussian([0.0, 0.0])), times=[1.0])
+
+
+@pytest.mark.parametrize("formula", STEPS)
+def test_formulas_with_steps_have_none_on_the_line(formula):
+    with pytest.raises(NoClosedForm, match="not known to be linear"):
+        exact(Problem(formula.replace("x0", "x"), 1.0, initial=Gaussian(0.0)), times=[1.0])
+
+
+@pytest.mark.parametrize(
+    ("formula", "slope"), [("Piecewise((x, t < 1), (2*x, True))", 2.0), ("x*sign(t - 2) + 1", -1.0)]
+)
+def test_steps_in_time_leave_a_drift_linear(formula, slope):
+    problem = Problem(formula, 1.0, initial=Gaussian(0.0), horizon=3.0)
+    assert problem.drift.linear is not None
+    assert problem.drift.linear.slope(1.5) == slope
 
 
 def test_time_zero_is_the_initial_law_itself():

@@ -310,6 +310,7 @@ def test_points_of_one_path_follow_the_velocity_of_its_data_point() -> None:
     path = TO_SIGMA_MIN
     at = lambda s: path.alpha(s) * x1 + path.sigma(s) * z  # noqa: E731
     found = empirical_field(x1, path, kind="velocity")(at(t), t)
+    assert empirical_field(x1, path, kind="velocity")(at(t)[:0], t).shape == at(t)[:0].shape
     np.testing.assert_allclose(found, (at(t + h) - at(t - h)) / (2 * h), atol=1e-9)
     far = empirical_field([-1.0, 2.0], fpk.VPSchedule(1.0), kind="denoised")
     np.testing.assert_allclose(far(np.array([[-1e3], [1e3]]), 0.5), [[-1.0], [2.0]])

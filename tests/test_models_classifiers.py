@@ -117,6 +117,16 @@ def test_the_sampled_law_is_that_of_the_linear_equations(strength: float) -> Non
         assert abs(mean - tilted.mean[0]) > 0.01  # it is not p₀ c³
 
 
+def test_points_far_out_cost_no_accuracy() -> None:
+    """The table in between has places wherever the law is narrow, however wide the box."""
+    data = fpk.GaussianMixture([0.4, 0.6], [-1.0, 1.2], stds=[0.2, 0.5])
+    classifier = logistic(data, SCHEDULES["VP"])
+    near, far = (guided_marginals(classifier, strength=3.0, points=np.linspace(-w, w, 50 * w + 1)) for w in (6, 60))
+    x = np.linspace(-4.0, 4.0, 401)
+    off = float(np.abs(near.density_on(x, 0.0) - far.density_on(x, 0.0)).sum() * (x[1] - x[0]))
+    assert off < 1e-4 < far.accuracy
+
+
 def test_strength_one_is_bayes_rule_and_weights_of_the_splitting_are_of_second_order() -> None:
     data, x = fpk.GaussianMixture([0.3, 0.7], [-1.2, 1.2], stds=[0.5, 0.7]), np.linspace(-1.5, 2.5, 9)
     classifier = logistic(data, SCHEDULES["VP"])

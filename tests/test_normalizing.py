@@ -98,6 +98,8 @@ def test_an_inverse_that_is_none_is_refused() -> None:
         wrong.back(np.array([[1.0], [0.5]]))
     with pytest.raises(ProblemError, match=r"keep their shape, got \(2,\) and \(2,\)"):
         Bijection(lambda x: x, lambda y: y[:, 0]).back(np.zeros((2, 1)))
+    with pytest.raises(ProblemError, match=r"in dimension 2 takes positions of shape \(n, 2\), got \(3, 1\)"):
+        Bijection(np.sinh, np.arcsinh, dimension=2).back(np.zeros((3, 1)))
 
 
 def test_a_continuous_layer_of_a_linear_velocity_is_affine() -> None:

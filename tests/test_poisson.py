@@ -28,6 +28,7 @@ def test_the_field_of_one_charge(d: int) -> None:
     x = np.zeros((1, d))
     x[0, 0] = 3.0
     found = coulomb(np.zeros((1, d)), x)
+    assert coulomb(np.zeros((1, d)), x[:0]).shape == (0, d)
     assert found[0, 0] == pytest.approx(1 / (sphere_area(d) * 3.0 ** (d - 1)), rel=1e-13)
     assert not found[0, 1:].any()
 

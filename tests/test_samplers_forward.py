@@ -120,6 +120,10 @@ def test_inversion_encodes_data_as_the_quantiles_of_the_noised_law() -> None:
         (ProblemError, lambda: VPChain([0.1, 1.2]), "β in (0, 1), got [0.1, 1.2]"),
         (ProblemError, lambda: VPChain([]), "β in (0, 1)"),
         (ProblemError, lambda: VPChain([0.1]).alpha(2.0), "lies in [0, 1], got t=2"),
+        (ProblemError, lambda: VPChain([0.1]).drift_rate(2.0), "lies in [0, 1], got t=2"),
+        (ProblemError, lambda: VPChain([0.1]).diffusion(-1.0), "lies in [0, 1], got t=-1"),
+        (ProblemError, lambda: VPChain("abc"), "got 'abc'"),
+        (SchemeError, lambda: forward_kernel(OTSchedule(), 1.0, 1.0), "nothing of the data is left at s=1"),
         (
             SchemeError,
             lambda: DDPM(exact_field(DATA, OTSchedule()), steps=2).inverted(np.zeros((1, 1)), 0),

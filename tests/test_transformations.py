@@ -218,6 +218,8 @@ def test_a_clock_that_leaves_the_problems_time_is_refused():
             retimed(FORWARD, EXACT.score, clock=clock, initial=DATA)
     with pytest.raises(ProblemError, match=r"a clock is a function of t, got '1 - t'"):
         retimed(FORWARD, EXACT.score, clock="1 - t", initial=DATA)  # type: ignore[arg-type]
+    with pytest.raises(ProblemError, match=r"the pace is k̇, a function of t, got -1\.0"):
+        retimed(FORWARD, EXACT.score, clock=FALLING, pace=-1.0, initial=DATA)  # type: ignore[arg-type]
 
 
 def test_negative_free_noise_is_refused():

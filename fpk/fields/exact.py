@@ -145,7 +145,9 @@ def empirical_field(points: Any, schedule: Schedule, *, kind: str = "score", wei
             )
         noise = (row.b / sigma if row.over_sigma else row.b) / sigma
         size = max(1, PAIRS // len(data))
-        means = [_given_place(x[i : i + size], alpha * data, sigma, shares) @ data for i in range(0, len(x), size)]
+        means = [
+            _given_place(x[i : i + size], alpha * data, sigma, shares) @ data for i in range(0, max(len(x), 1), size)
+        ]
         return (row.a - alpha * noise) * np.concatenate(means) + noise * x
 
     return Field(function, kind, schedule)

@@ -35,8 +35,8 @@ from fpk.laws import Array, GaussianMixture, TabulatedLaw
 from fpk.models.points import normal_nodes
 from fpk.schedules import Schedule
 
-#: Points of the table between which log w is interpolated before the last step.
-COARSE = 81
+#: Points of the table between which log w is interpolated before the last step: at least so many, and within the narrowest width.
+COARSE, PER_WIDTH = 81, 4
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,7 @@ class NoisedClassifier:
             If d > 1.
         """
         x = _line(self.data, points)
-        law = self.data.pushed(self.schedule.alpha(t) * np.eye(1), np.zeros(1), self.schedule.sigma(t) ** 2 * np.eye(1))
-        logs = law.log_density(x[:, None]) + strength * self.log_chance_at(x[:, None], t)
+        logs = self._given_at(t).noised.log_density(x[:, None]) + strength * self.log_chance_at(x[:, None], t)
         return TabulatedLaw(x, logs + np.asarray(log_weight, float), reliable=np.inf)
 
     @cached_property
@@ -199,7 +198,10 @@ def log_weights(
     Second order in the steps.
     """
     x, h = _line(classifier.data, points), end / steps
-    inside = np.linspace(x[0], x[-1], COARSE)
+    narrowest = np.hypot(
+        classifier.schedule.alpha(h) * classifier.data.covariances.min() ** 0.5, classifier.schedule.sigma(h)
+    )
+    inside = np.linspace(x[0], x[-1], max(COARSE, 1 + round(PER_WIDTH * (x[-1] - x[0]) / narrowest)))
     log = np.zeros_like(inside)
     for k in reversed(range(steps)):
         later = log - 0.5 * h * _rate(classifier, inside, (k + 1) * h, strength)

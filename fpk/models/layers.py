@@ -218,6 +218,10 @@ class Bijection(Layer):
 
     def back(self, y: Array) -> tuple[Array, Array]:
         """ψ⁻¹(y), and the logarithm of the determinant of its differences."""
+        if y.ndim != 2 or y.shape[1] != self.dimension:
+            raise ProblemError(
+                f"a map in dimension {self.dimension} takes positions of shape (n, {self.dimension}), got {y.shape}."
+            )
         x = self.inverse(y)
         if np.shape(x) != y.shape or np.shape(self.map(x)) != y.shape:
             raise ProblemError(

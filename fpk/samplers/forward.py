@@ -29,6 +29,8 @@ from fpk.shown import Shown
 
 #: So many β are told one by one.
 LISTED = 8
+#: How far sums of steps may lead beyond a chain's ends, in its length.
+BEYOND = 1e-9
 
 
 def forward_kernel(schedule: Schedule, s: float, t: float) -> Kernel:
@@ -55,6 +57,8 @@ def forward_kernel(schedule: Schedule, s: float, t: float) -> Kernel:
         raise SchemeError(
             f"the chain runs from s to a later t, got s={s:g} and t={t:g}: what is before is a posterior."
         )
+    if not schedule.alpha(s):
+        raise SchemeError(f"nothing of the data is left at s={s:g}: a later state does not follow from that one alone.")
     ratio = schedule.alpha(t) / schedule.alpha(s)
     return Kernel(lambda x: ratio * x, forward_variance(schedule, s, t) ** 0.5)
 
@@ -149,7 +153,10 @@ class VPChain(Shown):
     betas: ArrayLike
 
     def __post_init__(self) -> None:
-        betas = np.asarray(self.betas, float)
+        try:
+            betas = np.asarray(self.betas, float)
+        except (TypeError, ValueError) as error:
+            raise ProblemError(f"a chain needs a list of β in (0, 1), got {self.betas!r}.") from error
         if betas.ndim != 1 or not len(betas) or not np.all((betas > 0) & (betas < 1)):
             raise ProblemError(
                 f"a chain needs a list of β in (0, 1), got {np.ravel(betas)[:6].tolist()} of shape {betas.shape}."
@@ -173,12 +180,13 @@ class VPChain(Shown):
 
     def integrated_beta(self, t: float) -> float:
         """B(t) = −log ᾱ."""
-        if not 0 <= t <= self.steps:
+        if not -BEYOND <= t / self.steps <= 1 + BEYOND:
             raise ProblemError(f"the time of a chain of {self.steps} steps lies in [0, {self.steps}], got t={t:g}.")
         return float(np.interp(t, np.arange(self.steps + 1.0), self._integrals))
 
     def beta(self, t: float) -> float:
         """The rate −log(1 − β_k) of the step k ≤ t < k + 1."""
+        self.integrated_beta(t)  # refuses what is no time of the chain
         k = min(max(int(np.floor(t)), 0), self.steps - 1)
         return float(self._integrals[k + 1] - self._integrals[k])
 

@@ -78,6 +78,8 @@ def coulomb(charges: Array | GaussianMixture, x: Array) -> Array:
         raise ProblemError(
             f"the field of charges is asked at places (n, d) of their own space, got shape {np.shape(x)}."
         )
+    if not len(x):
+        return np.zeros(x.shape)
     if isinstance(charges, GaussianMixture):
         parts = zip(charges.weights, charges.means, charges.covariances, strict=True)
         return sum(

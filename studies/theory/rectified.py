@@ -104,7 +104,7 @@ def _normal(table: list[Array], source: str, accuracy: float = 0.0) -> fpk.LawMa
 
 def _in_the_plane(slip: Slip, coupling: Coupling, size: Size) -> Evidence:
     """Covariances of points that follow the flow against Cov X_t."""
-    steps = size.cells(16)
+    steps = size.cells(24)
 
     def spread(count: int) -> list[Array]:
         paths = rounds(coupling, 1, count, slip)[0].paths
