@@ -230,8 +230,8 @@ class OTSchedule(Shown):
 
     Examples
     --------
-    >>> OTSchedule().sigma(0.5), OTSchedule(sigma_min=0.2).sigma(0.5)
-    (0.5, 0.6)
+    >>> OTSchedule().sigma(0.5), OTSchedule(sigma_min=0.5).sigma(0.5)
+    (0.5, 0.75)
     """
 
     sigma_min: float = 0.0
