@@ -61,7 +61,9 @@ def replace_file(path: Path, content: str | bytes | memoryview, *, durable: bool
 
 
 def replace_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write several files of a folder, by their names in it, and move them when all are written: a full disk leaves those from before.
+    """Write several files of a folder, by their names in it, and move them when all are written, the first of them last.
+
+    A full disk leaves those from before.
 
     Raises
     ------
@@ -131,6 +133,8 @@ def mark(folder: Path, kind: str) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     path, file = _held_file(lambda tag: folder / f"{kind}-{tag}")
     with file:
+        if fcntl is None:  # systems without these locks do not remove what is open
+            file.close()
         try:
             yield path
         finally:
@@ -195,7 +199,15 @@ def _held_file(named: Callable[[str], Path]) -> tuple[Path, BinaryIO]:
 
 def _hold(file: BinaryIO) -> bool:
     """Lock a new file; False if somebody who looks for left-over files was faster, and has it or has removed it."""
-    return fcntl is None or (_is_held(file) is not True and os.fstat(file.fileno()).st_nlink > 0)
+    return fcntl is None or (_is_held(file) is not True and _is_there(file))
+
+
+def _is_there(file: BinaryIO) -> bool:
+    """Whether a file that is open still has its name: some file systems keep removed ones under another."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    except OSError:
+        return False
 
 
 def _is_left_over(path: Path, patience: float, remove: bool) -> bool:

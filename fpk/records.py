@@ -1,7 +1,7 @@
 r"""Records: stored evidence judged against the catalogue.
 
 All variants of a claim in one case share one tolerance: a third of the smallest effect among its controls, as measured. Where one of these
-crashed or is missing there is none, and no form is confirmed. A record *holds* when its verdict is the expected one.
+crashed or is missing there is none, and no form that needs one is confirmed. A record *holds* when its verdict is the expected one.
 """
 
 from __future__ import annotations

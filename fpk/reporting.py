@@ -98,20 +98,20 @@ def write_report(
     plain = [record.as_json() for record in records]
     context = _context(judged, claims=claims, command=command, seconds=seconds, size=size, options=options)
     context |= {"since": told, "left_out": left_out}
+    rows, said = baseline_rows(records), facts(command, size, seconds, context["counts"])
     files = {
         "records.jsonl": "".join(f"{json_text(row)}\n" for row in plain),
-        "verdicts.json": _lines(baseline_rows(records)),
+        "verdicts.json": _lines(rows),
         "junit.xml": junit(records),
         "report.md": _short_markdown(context),
-        FACTS: json_text(facts(command, size, seconds, context["counts"])) + "\n",
+        FACTS: json_text(said) + "\n",
     }
-    replace_files(folder, files)
-    runs = runs_beside(folder)
+    runs = runs_beside(folder, now=(said, rows))
     pages = _html(context | {"others": len(runs) > 1})
     if len(runs) > 1:
         pages["runs.html"] = rendered("runs.html", {"runs": runs, "own": folder.resolve().name, "most": MOST})
+    replace_files(folder, {"index.html": pages["index.html"]} | pages | files)
     _forget(folder, pages)
-    replace_files(folder, pages)
     return folder / "index.html"
 
 

@@ -126,36 +126,42 @@ def _is_of_records(folder: Path) -> bool:
     return True
 
 
-def runs_beside(folder: Path) -> list[Run]:
+def runs_beside(folder: Path, *, now: tuple[Mapping[str, Any], Sequence[Row]] | None = None) -> list[Run]:
     """The reports in the folder that holds a report, newest first, each held against those before it.
 
     Parameters
     ----------
     folder : Path
-        Of a report that is written.
+        Of a report.
+    now : facts and rows, optional
+        What its ``run.json`` and ``verdicts.json`` are going to say; default what they say.
 
     Returns
     -------
     list of Run
         At most :data:`MOST`; what cannot be read is left out.
     """
+    here = folder.resolve()
     try:
-        beside = sorted(folder.resolve().parent.iterdir())
+        told = {place: _told(place) for place in here.parent.iterdir() if _readable(place)}
     except OSError:
         return []
-    places = [place for place in beside if not place.name.startswith(".") and _readable(place)]
-    known = sorted(((_told(place), place) for place in places), key=lambda item: (item[0]["written"], item[1].name))
+    if now is not None:
+        told[here] = _in_words(now[0])
+    known = sorted(told, key=lambda place: (told[place]["written"], place.name))
+    known = [place for place in known if not place.name.startswith(".")]
     out: list[Run] = []
     last: dict[tuple[str, ...], tuple[str, Row]] = {}
-    for told, place in known[-MOST:]:
+    for place in known[-MOST:]:
         try:
-            rows = [row for row in read_records(place / VERDICTS) if row.get("variant") != WORDING]
+            found_there = now[1] if now is not None and place == here else read_records(place / VERDICTS)
         except StoreError:
             continue
+        rows = [row for row in found_there if row.get("variant") != WORDING]
         own = {tuple(str(row.get(name) or "") for name in ("id", "variant", "case")): row for row in rows}
-        run = _run(place, told, rows, tuple(_flips(last, own)))
+        run = _run(place, told[place], rows, tuple(_flips(last, own)))
         # The page of the report that is being written comes last.
-        out.append(replace(run, link="index.html") if place == folder.resolve() else run)
+        out.append(replace(run, link="index.html") if place == here else run)
         last |= {check: (place.name, row) for check, row in own.items()}
     return out[::-1]
 
@@ -181,12 +187,19 @@ def _facts(folder: Path) -> Any:
 def _told(place: Path) -> dict[str, str]:
     """When and how a run was made, as texts; from the date of its files where it does not say."""
     try:
-        said = _facts(place)
-        when = datetime.fromisoformat(said["written"]).astimezone(UTC)
-        told = {name: said[name] for name in ("size", "command") if isinstance(said[name], str)}
+        return _in_words(_facts(place))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        when, told = datetime.fromtimestamp((place / VERDICTS).stat().st_mtime, UTC), {}
-    return {"size": "", "command": ""} | told | {"written": f"{when:%Y-%m-%d %H:%M:%S}"}
+        when = datetime.fromtimestamp((place / VERDICTS).stat().st_mtime, UTC)
+        return {"size": "", "command": "", "written": _moment(when)}
+
+
+def _in_words(said: Any) -> dict[str, str]:
+    told = {name: said[name] for name in ("size", "command") if isinstance(said[name], str)}
+    return {"size": "", "command": ""} | told | {"written": _moment(datetime.fromisoformat(said["written"]))}
+
+
+def _moment(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _run(place: Path, told: Mapping[str, str], rows: Sequence[Row], flips: tuple[Flip, ...]) -> Run:

@@ -12,6 +12,7 @@ import ast
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -134,8 +135,9 @@ class Store:
 
     def left_over(self, *, remove: bool = False) -> list[Path]:
         """What killed processes have left: files half written, and marks of runs; see :func:`fpk.atomic_files.left_over`."""
-        parts = [part for folder in ("records/*", "engines") for part in self.root.glob(f"{folder}/*{PART}")]
-        marks = self.root.glob(f"{RUN}-*")
+        folders = ("records/[0-9a-f][0-9a-f]", "engines")  # the store's own: what else somebody keeps here is theirs
+        parts = [part for folder in folders for part in self.root.glob(f"{folder}/*{PART}")]
+        marks = [path for path in self.root.glob(f"{RUN}-*") if re.fullmatch(rf"{RUN}-[0-9a-f]{{16}}", path.name)]
         return left_over(parts, remove=remove) + left_over(marks, LONGEST_WORK, remove=remove)
 
     def keys(self) -> list[str]:

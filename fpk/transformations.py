@@ -210,9 +210,7 @@ def retimed(
     """
     h = problem.diffusion if noise is None else Coefficient(noise, problem.dimension, "diffusion")
     _require_within(clock, horizon, problem.horizon)
-    if pace is not None and not callable(pace):
-        raise ProblemError(f"the pace is k̇, a function of t, got {pace!r}: leave it out to have it from the clock.")
-    rate = pace or _slope_of(clock)
+    rate = _slope_of(clock) if pace is None else _function_of_time(pace)
 
     def read(t: float) -> float:
         return min(max(clock(t), 0.0), problem.horizon)
@@ -238,6 +236,12 @@ def retimed(
         boundary=problem.boundary,
         name=f"{problem.name or 'the problem'} with another clock",
     )
+
+
+def _function_of_time(pace: Any) -> Callable[[float], float]:
+    if not callable(pace):
+        raise ProblemError(f"the pace is k̇, a function of t, got {pace!r}: leave it out to have it from the clock.")
+    return pace
 
 
 def _slope_of(clock: Clock) -> Clock:

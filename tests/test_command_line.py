@@ -739,7 +739,6 @@ def test_doctor_gets_a_right_first_result_and_names_what_is_missing(tmp_path: Pa
 BROKEN = """
 import sys
 from fpk.command_line import main
-from fpk.store import Store, arrays_of
 import fpk.comparison
 fpk.comparison.settle = lambda *a, **k: 1 / 0
 sys.argv[1:] = ["doctor", "--json"]

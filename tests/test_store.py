@@ -359,6 +359,17 @@ def test_records_are_readable_by_whom_the_mask_allows(store: Store) -> None:
     assert stat.S_IMODE(store.path(KEY).stat().st_mode) == 0o644
 
 
+def test_what_somebody_else_keeps_in_a_store_is_theirs(store: Store) -> None:
+    """However old it is: names like those of marks and parts, in places and forms that the store never uses."""
+    theirs = [store.root / name for name in ("run-of-the-lab.csv", "records/downloads/film.part", "film.part")]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (0, 0))
+    assert store.left_over(remove=True) == []
+    assert all(path.read_text() == "mine" for path in theirs)
+
+
 def test_what_others_left_an_hour_ago_is_swept_and_what_they_may_be_writing_is_not(store: Store) -> None:
     store.save(KEY, sampled_evidence(), PROVENANCE)
     old, new = (store.path(KEY).with_name(f"{name}.part") for name in ("old", "new"))

@@ -1,7 +1,7 @@
 """The command line: ``fpk run``, ``list``, ``explain``, ``report``, ``diff``, ``rerun``, ``why``, ``store``, ``plan``, ``mutants``, ``doctor`` ...
 
 Exit codes: 0 every record holds; 1 a record contradicts its expectation; 2 usage; 3 nothing contradicts but something is undecided; 4 a case
-crashed (4 goes before 1, 1 before 3); 130 interrupted, with everything finished kept.
+crashed or its record is missing (4 goes before 1, 1 before 3); 130 interrupted, with everything finished kept.
 """
 
 from fpk.command_line.group import main

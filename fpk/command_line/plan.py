@@ -29,9 +29,7 @@ def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, seed
     from fpk.study import Size
 
     where, catalogue = where_to_compute(), load_catalogue(studies)
-    judged = computed(
-        catalogue, catalogue.selected(names), Size("quick"), store, root=root_seed(seed), **where_to_compute()
-    )
+    judged = computed(catalogue, catalogue.selected(names), Size("quick"), store, root=root_seed(seed), **where)
     rows = []
     for j in judged:
         if not (j.record.stated and j.record.expected == "CONFIRMED" and j.verdict and j.record.kind != "bound"):
@@ -39,9 +37,9 @@ def plan(names: tuple[str, ...], studies: Path, store: Path, as_json: bool, seed
         found = plan_from(j.verdict)
         rows.append({"id": j.record.id, "variant": j.record.variant, "case": j.record.case, "plan": str(found)})
         if not as_json:
-            where = " · ".join(part for part in (j.record.id, j.record.variant, j.record.case) if part)
+            form = " · ".join(part for part in (j.record.id, j.record.variant, j.record.case) if part)
             click.echo(
-                f"{where}: {found}\n    pilot {' | '.join(j.record.pair)}; sees {j.record.mde_model or j.record.mde}"
+                f"{form}: {found}\n    pilot {' | '.join(j.record.pair)}; sees {j.record.mde_model or j.record.mde}"
             )
     if as_json:
         click.echo(json.dumps({"schema": "fpk/1", "plans": rows}, ensure_ascii=False))
