@@ -274,9 +274,10 @@ def _finished(
     compute: Callable[[Task, str, bool], str] = computed,
 ) -> list[Done]:
     found = []
-    for done in run(tasks, store, jobs=jobs if len(tasks) > 1 else 1, compute=compute):
-        found.append(done)
-        advance(f"{done.task.check} · {getattr(done.task, 'mutant', '')}".rstrip(" ·"), len(tasks) - len(found))
+    with contextlib.closing(run(tasks, store, jobs=jobs if len(tasks) > 1 else 1, compute=compute)) as running:
+        for done in running:
+            found.append(done)
+            advance(f"{done.task.check} · {getattr(done.task, 'mutant', '')}".rstrip(" ·"), len(tasks) - len(found))
     return found
 
 

@@ -294,12 +294,47 @@ def test_diff_of_stores_judges_no_claim_without_its_controls(stored: Path, tmp_p
         "2 flipped, 2 not as expected",
         "✗ tiny.sum · stated: CONFIRMED → UNDECIDED, not as expected",
         f"✗ tiny.sum · {gone}: REFUTED → MISSING, not as expected",
+        "  the store has no record of it: fpk run computes it",
     ]
     found = plain(fpk("diff", ".fpk", "part", "--studies", stored, "--json"), 1)
     (stated,) = (c["after"] for c in found["changes"] if c["variant"] == "stated")
     assert (stated["tolerance"], stated["verdict"]) == (None, "UNDECIDED")
     assert repr(gone) in stated["reason"]
     assert fpk("diff", "part", ".fpk", "--studies", stored).exit_code == 0
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_diff_of_stores_tells_a_damaged_record_from_one_that_is_not_there(
+    stored: Path, tmp_path: Path, fpk: Fpk, every: bool
+) -> None:
+    shutil.copytree(tmp_path / ".fpk", tmp_path / "whole")
+    paths = {name: damage(tmp_path, key) for name, key in keys(tmp_path).items() if every or name == "sign"}
+    before = files(tmp_path / ".fpk")
+    done = fpk("diff", "whole", ".fpk", "--studies", stored)
+    assert done.exit_code == 1
+    assert "no record of it" not in done.stdout
+    for name, path in paths.items():
+        why = f"its record is damaged: fpk run computes it anew (.fpk/{path.relative_to(tmp_path / '.fpk')})"
+        assert re.search(
+            rf"✗ tiny.sum · {re.escape(name)}: \w+ → MISSING, not as expected\n  {re.escape(why)}", done.stdout
+        )
+    found = plain(fpk("diff", "whole", ".fpk", "--studies", stored, "--json"), 1)
+    errors = [c["after"]["error"] for c in found["changes"] if c["after"]["missing"]]
+    assert len(errors) == len(paths)
+    assert all("is damaged" in error for error in errors)
+    assert files(tmp_path / ".fpk") == before
+
+
+def test_diff_of_stores_uses_a_whole_record_that_is_younger_than_a_damaged_one(
+    stored: Path, tmp_path: Path, fpk: Fpk
+) -> None:
+    shutil.copytree(tmp_path / ".fpk", tmp_path / "whole")
+    before = stored.read_text()
+    os.utime(damage(tmp_path, keys(tmp_path)["sign"]), (1e9, 1e9))
+    edit(stored, "    first = ", "    again = 1\n    first = ")
+    assert fpk("run", stored, "--quick").exit_code == 0
+    stored.write_text(before)
+    assert "MISSING" not in fpk("diff", "whole", ".fpk", "--studies", stored).stdout
 
 
 def test_diff_of_stores_compares_one_size_with_itself(stored: Path, tmp_path: Path, fpk: Fpk) -> None:

@@ -180,6 +180,24 @@ def test_a_run_says_how_many_records_came_from_the_store(tiny: Path) -> None:
     assert "came from the store" not in within(tiny, "run", tiny, "--fresh").stderr
 
 
+def test_what_crashes_when_computed_afresh_did_not_come_from_the_store(tiny: Path) -> None:
+    dry = tiny.with_name("dry")
+    crashes = f"    if variant == 2.1 and Path({str(dry)!r}).exists():\n        raise RuntimeError('the well is dry')\n"
+    changed(tiny, (COMPUTES, crashes + COMPUTES))
+    assert within(tiny, "run", tiny).exit_code == 0
+    dry.touch()
+    done = within(tiny, "run", tiny, "--fresh", "--json")
+    assert (done.exit_code, document(done)["counts"]["crashed"]) == (4, 1)
+    assert "came from the store" not in done.stderr
+    page = (tiny.parent / "reports/latest/report.md").read_text()
+    assert "CRASHED" in page
+    assert "the well is dry" in page
+    assert within(tiny, "report", tiny).exit_code == 0, "the stored record is of the same code and inputs"
+    next((tiny.parent / ".fpk").rglob("*.npz")).unlink()
+    dry.unlink()
+    assert "2 of 3 records came from the store" in within(tiny, "run", tiny).stderr
+
+
 def test_a_report_that_cannot_be_written_is_said_before_anything_is_computed(tiny: Path) -> None:
     (tiny.parent / "file").write_text("")
     done = within(tiny, "run", tiny, "--report", "file/page")
@@ -668,29 +686,87 @@ def test_a_case_of_which_nothing_is_stored_is_missing_where_others_are_stored(ti
     assert json.loads(done.stdout)["counts"] == {"records": 6, "hold": 3, "CONFIRMED": 1, "REFUTED": 2, "missing": 3}
 
 
-def test_claims_of_which_nothing_is_stored_are_named_and_not_in_the_report(tiny: Path) -> None:
+@pytest.fixture
+def several(tiny: Path) -> Path:
+    """The tiny study with two more claims, of which the first and the tiny one are run."""
     text = tiny.read_text()
     tiny.write_text(
         text.replace(
             "CLAIMS = (",
-            "CLAIMS = (*(Claim(id, 'identity', '', '', '', {'stated': Outcome.CONFIRMED, 'x': Outcome.REFUTED}) for id in ('one', 'two')),",
+            "CLAIMS = (*(Claim(id, 'identity', '', '', '', {'stated': Outcome.CONFIRMED, 'x': Outcome.REFUTED}) for id in ('more.one', 'more.two')),",
         )
         + """
 
-for id in ("one", "two"):
+for id in ("more.one", "more.two"):
     study(id, variants={"stated": 2.0, "x": 3.0})(total)
 """
     )
-    within(tiny, "run", tiny, "tiny.sum", "one")
+    within(tiny, "run", tiny, "tiny.sum", "more.one")
+    return tiny
+
+
+def test_claims_of_which_nothing_is_stored_are_named_and_not_in_the_report(several: Path) -> None:
+    tiny = several
     done = within(tiny, "report", "--studies", tiny, "--json")
     assert done.exit_code == 0, done.stderr
-    assert json.loads(done.stdout)["left_out"] == ["two"]
-    assert "not stored, so left out: two (" in done.stderr
+    assert json.loads(done.stdout)["left_out"] == ["more.two"]
+    assert "not stored, so left out: more.two (" in done.stderr
     for name in ("index.html", "report.md"):
         assert (
-            "Not in this report, as nothing is stored of it: two."
+            "Not in this report, as nothing is stored of it: more.two."
             in (tiny.parent / "reports/latest" / name).read_text()
         )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("tiny.sum", "more.one", "more.two"), ("more",), ("MORE.TWO", "tiny.sum"), ("tiny",), ("tiny.total",), ()],
+    ids=["ids", "beginning", "capitals", "module", "study", "file"],
+)
+def test_claims_that_are_named_and_of_which_nothing_is_stored_are_missing(
+    several: Path, names: tuple[str, ...]
+) -> None:
+    done = within(several, "report", several, *names, "--json")
+    assert done.exit_code == 4, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["exit"], found["counts"]["missing"], found["left_out"]) == (4, 2, [])
+    assert "left out" not in done.stderr
+    for variant in ("stated", "x"):
+        assert f"✗ more.two · {variant}: MISSING, expected" in done.stderr
+    rows = json.loads((several.parent / "reports/latest/verdicts.json").read_text())
+    assert [(r["variant"], r["verdict"], r["missing"]) for r in rows if r["id"] == "more.two"] == [
+        ("stated", None, True),
+        ("x", None, True),
+    ]
+    assert all(r["verdict"] == r["expected"] for r in rows if r["id"] != "more.two"), "the others are as they were"
+    text = (several.parent / "reports/latest/report.md").read_text()
+    assert "| ✗ more.two |" in text
+    assert "Not in this report" not in text
+
+
+def test_where_nothing_at_all_is_stored_of_what_is_named_no_report_is_written(several: Path) -> None:
+    done = within(several, "report", several, "more.two")
+    assert done.exit_code == 2
+    assert (
+        f"nothing is stored in .fpk for this code, size and seed: fpk run more.two --studies {several}" in done.stderr
+    )
+
+
+def test_explain_gives_the_records_that_a_claim_lacks(several: Path) -> None:
+    done = within(several, "explain", "more.two", "--studies", several, "--json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["counts"] == {"records": 2, "hold": 0, "missing": 2}
+    assert within(several, "explain", "more", "--studies", several).stdout.count("not run yet") == 2
+
+
+def test_a_report_of_what_cannot_be_computed_here_is_refused_as_its_run_is(tiny: Path) -> None:
+    tiny.write_text(tiny.read_text() + SKIPPED)
+    within(tiny, "run", tiny)
+    for command in ("run", "report"):
+        done = within(tiny, command, tiny, "clients.thing")
+        assert done.exit_code == 2, done.stderr
+        assert "nothing to compute: 1 of 1 claim is skipped" in done.stderr
+        assert "1 of 2 claims are skipped" in within(tiny, command, tiny, "tiny.sum", "clients.thing").stderr
 
 
 def test_explain_says_what_is_damaged_and_what_that_makes_of_the_others(tiny: Path) -> None:

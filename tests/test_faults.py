@@ -12,8 +12,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,7 @@ import numpy as np
 import pytest
 
 from fpk.catalogue import load_catalogue
+from fpk.cluster.clients import _uninterrupted
 from fpk.runner import Done, run
 from fpk.store import Store
 from fpk.study import Size
@@ -409,6 +412,41 @@ def test_an_impatient_second_interrupt_changes_nothing(place: Place) -> None:
     os.killpg(stopped.pid, signal.SIGINT)
     assert_interrupted(stopped, rf"fpk: interrupted after \d+ of {RECORDS}; they are kept, the same command goes on\.")
     assert place.whole()
+
+
+def test_an_interrupt_that_another_thread_hears_is_put_off() -> None:
+    """Such as the one that draws a progress bar: Python interrupts the main thread, whoever hears."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    over, reached = threading.Event(), []
+    drawing = threading.Thread(target=over.wait)
+    drawing.start()
+    try:
+        with heard() as hearing, pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            with _uninterrupted():
+                os.kill(os.getpid(), signal.SIGINT)
+                hearing()
+                reached.append("the end")
+            reached.append("after it")
+        assert reached == ["the end"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        over.set()
+        drawing.join()
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[Callable[[], Any]]:
+    """Waits until any thread has taken a signal."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        ours.settimeout(DEADLINE)
+        before = signal.set_wakeup_fd(theirs.fileno())
+        try:
+            yield lambda: ours.recv(1)
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 @pytest.mark.parametrize("nth", [1, 2, 4])

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fpk import kill_matrix
 from fpk.catalogue import Catalogue, load_catalogue
 from fpk.errors import ProblemError, StoreError
 from fpk.records import exit_code, judged
@@ -200,6 +204,26 @@ def test_an_interrupt_goes_through_and_keeps_what_was_finished(tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         list(run(tasks, store))
     assert len(store.keys()) == 6
+
+
+def test_a_kill_matrix_that_is_interrupted_ends_its_run(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, so that its workers are closed: not when nobody refers to it any more."""
+    begun: list[Generator[Done, None, None]] = []
+
+    def running(*given: Any, **options: Any) -> Generator[Done, None, None]:
+        begun.append(run(*given, **options))
+        return begun[-1]
+
+    def interrupted(check: str, left: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kill_matrix, "run", running)
+    catalogue, _ = tasks_in(tiny)
+    with pytest.raises(KeyboardInterrupt):
+        kill_matrix.kill_matrix(catalogue, catalogue.studies, Store(tmp_path / ".fpk"), advance=interrupted)
+    assert [inspect.getgeneratorstate(one) for one in begun] == [inspect.GEN_CLOSED]
 
 
 # -- workers ----------------------------------------------------------------------------------------------------------------

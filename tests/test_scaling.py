@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import importlib.util
@@ -423,12 +424,23 @@ def test_a_file_that_names_no_scheduler_is_told(tiny: Path, tmp_path: Path, cont
 
 
 def test_a_scheduler_that_cannot_read_tasks_is_told_before_they_are_sent(tiny: Path) -> None:
-    def lacking(function: Any, *given: Any) -> None:
+    async def lacking(function: Any, *given: Any) -> None:
         raise ModuleNotFoundError("No module named 'fpk'")
 
-    client = SimpleNamespace(run_on_scheduler=lacking, scheduler=SimpleNamespace(address="tcp://a:1"))
-    with pytest.raises(ClusterError, match=r"tcp://a:1 cannot read .*No module named 'fpk'.* same environment as its"):
-        check_scheduler(client, tasks_in(tiny)[0])
+    scheduler = SimpleNamespace(address="tcp://a:1")
+    with (
+        looping(run_on_scheduler=lacking, scheduler=scheduler) as client,
+        pytest.raises(ClusterError, match=r"tcp://a:1 cannot read .*No module named 'fpk'.* same environment as its"),
+    ):
+        check_scheduler(client, tasks_in(tiny)[0], pytest.fail)
+
+
+@contextlib.contextmanager
+def looping(**methods: Any) -> Iterator[Any]:
+    """A client with these coroutines for methods."""
+    with asyncio.Runner() as runner:
+        at_once = SimpleNamespace(add_callback=lambda call: call())
+        yield SimpleNamespace(sync=lambda f, *a, **k: runner.run(f(*a, **k)), loop=at_once, **methods)
 
 
 @needs_dask
@@ -506,14 +518,76 @@ def test_a_refusal_groups_workers_by_what_differs(place: Place) -> None:
         "tcp://9": ModuleNotFoundError("No module named 'fpk'"),
         "tcp://8": (),
     }
-    client = SimpleNamespace(run=lambda *args, **options: answers)
-    with pytest.raises(ClusterError) as refused:
-        check_workers(client, place, [])
+
+    async def told(*args: Any, **options: Any) -> Any:
+        return answers | {"tcp://7": OSError("Timed out")}
+
+    there = {"workers": dict.fromkeys(answers, RUNNING)}  # one has gone meanwhile, and needs not be like the others
+    with looping(run=told, scheduler_info=lambda n_workers: there) as client, pytest.raises(ClusterError) as refused:
+        check_workers(client, place, [], pytest.fail)
     assert str(refused.value).splitlines()[:3] == [
         "6 of 7 workers would not compute the same:",
         "  numpy is 1, here 2 (tcp://0, tcp://1, tcp://2 and 2 more)",
         "  No module named 'fpk' (tcp://9)",
     ]
+
+
+@needs_dask
+@dask_leaves_sockets
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("introduced", "no answer yet from 1 of 1 workers (tcp://"),
+        ("_received", "the scheduler tcp://"),
+    ],
+)
+def test_who_does_not_answer_is_told_once_and_waited_for(
+    tiny: Path, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch, question: str, said: str
+) -> None:
+    """Such as a process that is stopped: it answers when it has been told twice that nothing is new."""
+    from distributed import Client
+
+    ANSWERING.clear()
+    cluster.scale(1)
+    with Client(cluster) as client:
+        client.wait_for_workers(1)
+    waits: list[float] = []
+    wait = asyncio.wait
+
+    async def waiting(asked: Any, timeout: float) -> Any:
+        waits.append(timeout)
+        if len(waits) == 3:
+            ANSWERING.set()
+        return await wait(asked, timeout=60 if ANSWERING.is_set() else 0)
+
+    monkeypatch.setattr(watch, "asyncio", SimpleNamespace(wait=waiting, ensure_future=asyncio.ensure_future))
+    monkeypatch.setattr(places, "_last_seen", lambda client: dict.fromkeys(client.scheduler_info()["workers"], 1.0))
+    monkeypatch.setattr(places, question, asked_in_vain)
+    told: list[str] = []
+    run_there = run(tasks_in(tiny), Store(tmp_path / ".fpk"), scheduler=cluster.scheduler_address, say=told.append)
+    assert errors(run_there) == [""] * 3
+    (only,) = told
+    assert only.startswith(said)
+    assert waits[:3] == [watch.PATIENCE] * 3
+
+
+ANSWERING = threading.Event()
+
+
+async def asked_in_vain(*given: Any, **more: Any) -> tuple[str, ...]:
+    """Answers, once the test lets it."""
+    assert await asyncio.to_thread(ANSWERING.wait, 10), "nobody was told that no answer comes"
+    return ()
+
+
+def test_a_scheduler_that_goes_away_while_workers_are_asked_is_told(place: Place) -> None:
+    async def gone(*given: Any, **options: Any) -> None:
+        raise OSError("Stream is closed")
+
+    there = {"workers": {"tcp://1": RUNNING}}
+    said = r"scheduler is gone.* \(Stream is closed\)\. The same command goes on"
+    with looping(run=gone, scheduler_info=lambda n_workers: there) as client, pytest.raises(ClusterError, match=said):
+        check_workers(client, place, [], pytest.fail)
 
 
 def test_a_store_that_cannot_be_written_is_refused_before_workers_are_asked(tmp_path: Path) -> None:

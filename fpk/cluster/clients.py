@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import signal
+import threading
 from collections.abc import Coroutine, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -110,8 +111,33 @@ def _local(jobs: int) -> Iterator[Any]:
 def _uninterrupted() -> Iterator[None]:
     """Put Ctrl-C off: a cluster that is half begun or half closed leaves processes behind.
 
-    Threads and processes that begin meanwhile never hear of it, which is what workers need: their run closes them.
+    Threads and processes that begin meanwhile never hear of it, which is what workers need: their run closes them. Another thread may hear
+    of it, such as one that draws a progress bar, and Python then interrupts the main thread: there it is remembered until the end.
     """
+    with _remembering(), _masked():
+        yield
+
+
+@contextlib.contextmanager
+def _remembering() -> Iterator[None]:
+    """In the main thread, have Ctrl-C at the end; what ignores it still does."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
+        yield
+        return
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def _masked() -> Iterator[None]:
+    """Keep Ctrl-C from this thread, and from all that it begins."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -85,8 +85,8 @@ def clustered(
     with contextlib.nullcontext() if own else placed(root.resolve()) as place:
         if place is not None:
             tasks = [replace(task, studies=str(Path(task.studies).resolve())) for task in tasks]
-            check_scheduler(client, tasks[0])
-            if not check_workers(client, place, tasks):
+            check_scheduler(client, tasks[0], say)
+            if not check_workers(client, place, tasks, say):
                 watch.look([task.key for task in tasks])
         work = partial(worked, compute=compute, root=str(root.resolve()), fresh=fresh, place=place, sharing=sharing)
         suspects = []

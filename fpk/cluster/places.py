@@ -10,15 +10,15 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from fpk.atomic_files import mark, writing
 from fpk.catalogue import known_catalogue
-from fpk.cluster.watch import few
+from fpk.cluster.watch import Say, answered, few
 from fpk.errors import ClusterError, FpkError
 from fpk.store import ELSEWHERE, RUN, engine_digest
 from fpk.tasks import Task, code_of
@@ -104,19 +104,23 @@ def introduced(place: Place, studies: Collection[tuple[str, str, str]], dask_wor
     return found or tuple(sorted({text for study in studies for text in differing_code(*study)}))
 
 
-def check_scheduler(client: Any, task: Task) -> None:
-    """Refuse a scheduler that cannot read the tasks it hands on.
+def check_scheduler(client: Any, task: Task, say: Say) -> None:
+    """Refuse a scheduler that cannot read the tasks it hands on; one that does not answer is told, and waited for.
 
     Raises
     ------
     ClusterError
         Naming what it lacks.
     """
+    address = client.scheduler.address
+    silent = (
+        f"the scheduler {address} does not answer yet: it is busy, stopped, or hangs. The run goes on when it answers."
+    )
     try:
-        client.run_on_scheduler(_received, task)
+        answered(client, say, lambda: silent, partial(client.run_on_scheduler, _received, task))
     except Exception as error:
         raise ClusterError(
-            f"the scheduler {client.scheduler.address} cannot read the tasks of fpk ({type(error).__name__}: {error}). "
+            f"the scheduler {address} cannot read the tasks of fpk ({type(error).__name__}: {error}). "
             "Start it in the same environment as its workers."
         ) from error
 
@@ -125,8 +129,10 @@ def _received(task: Task) -> None:
     """Nothing: that a task has come is all there is to know."""
 
 
-def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> int:
+def check_workers(client: Any, place: Place, tasks: Sequence[Task], say: Say) -> int:
     """Refuse workers that would compute something else, or elsewhere; how many workers there are.
+
+    Those that do not answer are told, and waited for until they answer or are gone.
 
     Raises
     ------
@@ -134,7 +140,16 @@ def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> int:
         Naming what differs, and on which workers.
     """
     studies = sorted({(task.studies, task.claim, sent_code(task)) for task in tasks})
-    answers = client.run(introduced, place, studies, on_error="return")
+    before = _last_seen(client)
+    ask = partial(client.run, introduced, place, studies, on_error="return")
+    try:
+        answers = answered(client, say, lambda: _unanswered(before, _last_seen(client)), ask)
+    except OSError as error:
+        raise ClusterError(
+            f"the scheduler is gone, or cannot be reached any more ({error}). The same command goes on once it is there."
+        ) from error
+    there = _last_seen(client)
+    answers = {worker: answer for worker, answer in answers.items() if worker in there}
     differences: dict[str, list[str]] = {}
     for worker, answer in answers.items():
         for text in (str(answer) or repr(answer),) if isinstance(answer, BaseException) else answer:
@@ -147,3 +162,18 @@ def check_workers(client: Any, place: Place, tasks: Sequence[Task]) -> int:
             "Start them in this environment, with the studies and the store on a file system that all see."
         )
     return len(answers)
+
+
+def _last_seen(client: Any) -> dict[str, float]:
+    """When the scheduler has had the last sign of life of each worker that is there, by its clock."""
+    return {name: worker["last_seen"] for name, worker in client.scheduler_info(n_workers=-1)["workers"].items()}
+
+
+def _unanswered(before: Mapping[str, float], now: Mapping[str, float]) -> str:
+    """Which workers do not answer: those without a sign of life since they were asked, or else nobody knows which."""
+    silent = [name for name in now if before.get(name) == now[name]]
+    who = f"{len(silent)} of {len(now)} workers ({few(silent)})" if silent else f"some of {len(now)} workers"
+    return (
+        f"no answer yet from {who}: stopped, hanging, or slow to import the studies. "
+        "The run goes on when they answer; stopping them is safe, it then goes on without them."
+    )

@@ -5,6 +5,7 @@ Nothing is ever killed for taking long. A stall is when no task has finished for
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -56,6 +57,33 @@ class Watch:
             if now - since >= SILENCE:
                 silent[name] = now - since
         return silent
+
+
+def answered(client: Any, say: Say, unanswered: Callable[[], str], ask: Callable[[], Any]) -> Any:
+    """What a cluster answers, however long that takes; what stands in its way is said once, when patience is over.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    say : callable
+    unanswered : callable
+        The text to say.
+    ask : callable
+        A method of the client, with all it needs. It is called once: those that are stopped would hear of every repetition, later.
+    """
+
+    async def begun() -> Any:
+        return asyncio.ensure_future(ask())
+
+    asking, told = client.sync(begun), False
+    try:
+        while not client.sync(asyncio.wait, [asking], timeout=PATIENCE)[0]:
+            if not told:
+                say(unanswered())
+            told = True
+        return asking.result()
+    finally:
+        client.loop.add_callback(asking.cancel)
 
 
 def stall(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +78,7 @@ def _stored(
     store: Store, catalogue: Catalogue, name: str, *, variant: str | None, case: str | None, quick: bool | None
 ) -> list[Kept]:
     """The records that are meant: those a run of today would use, else the newest of each check."""
-    from fpk.command_line.kept import by_key, chosen_checks, current, kept, key_like, newest, older, sizes_of
+    from fpk.command_line.kept import at_address, by_key, chosen_checks, current, key_like, newest, older, sizes_of
 
     if key_like(name, catalogue):
         record = by_key(store, name)
@@ -91,8 +90,7 @@ def _stored(
         return [record]
     checks = chosen_checks(catalogue, name, variant, case)
     for size in sizes_of(quick):
-        found = [(kept(store, task.key), task) for task in current(catalogue, checks, size)]
-        known = [replace(record, provenance=task.provenance()) if record.damaged else record for record, task in found]
+        known = [at_address(store, task) for task in current(catalogue, checks, size)]
         if found := [record for record in known if record.evidence is not None or record.damaged]:
             return _with_count(found, len(checks), name)
     former = older(store, current(catalogue, checks, "full"), sizes_of(quick))

@@ -67,10 +67,13 @@ def _rows(path: Path, studies: Path, quick: bool | None) -> list[dict[str, Any]]
 
 
 def _judged_rows(path: Path, studies: Path, quick: bool | None) -> list[dict[str, Any]]:
-    """The records of a store as rows: the newest of each check of one size, judged by the catalogue of today; what a claim lacks is missing."""
+    """The records of a store as rows: the newest of each check of one size, judged by the catalogue of today.
+
+    What a claim lacks is missing, and so is what is damaged.
+    """
     from fpk.catalogue import load_catalogue
-    from fpk.command_line.kept import newest, older, sizes_of
-    from fpk.command_line.stored import finished
+    from fpk.command_line.kept import at_address, newest, older, sizes_of
+    from fpk.command_line.stored import check_of, finished
     from fpk.records import judged
     from fpk.store import Store
     from fpk.study import Size
@@ -81,6 +84,10 @@ def _judged_rows(path: Path, studies: Path, quick: bool | None) -> list[dict[str
     known = older(Store(path), tasks[sizes[0]], sizes)
     for size in sizes:
         own = {check: [r for r in records if r.task["size"] == size] for check, records in known.items()}
+        undamaged = {record.key for records in own.values() for record in records}
+        for task in tasks[size]:  # a damaged record does not tell what it is of: its address does
+            if task.key not in undamaged and (record := at_address(Store(path), task)).damaged:
+                own.setdefault(check_of(task), []).append(record)
         if any(own.values()):
             found = {check: newest(records) for check, records in own.items()}
             return [j.record.as_json() for j in judged(catalogue, finished(tasks[size], found))]
@@ -120,6 +127,12 @@ def _told(found: Sequence[Change], bad: int, whole: bool) -> list[str]:
             lines += [f"inputs: {text} ({counting(count, 'record')})" for text, count in grouped_inputs(own["inputs"])]
         else:
             many = len(own[kind]) if whole or kind == "flipped" else LISTED
-            lines += [f"{'✗' if change.bad else '·'} {change.check}: {change.text}" for change in own[kind][:many]]
+            lines += [line for change in own[kind][:many] for line in _lines(change)]
             lines += [f"  and {len(own[kind]) - many:,} more {COUNTED[kind]} (--all)"] if len(own[kind]) > many else []
     return lines
+
+
+def _lines(change: Change) -> list[str]:
+    """A change, and what stands in the way of a verdict where one went missing."""
+    why = (change.after or {}).get("error") if change.bad else ""
+    return [f"{'✗' if change.bad else '·'} {change.check}: {change.text}", *([f"  {why}"] if why else [])]

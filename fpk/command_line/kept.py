@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,12 @@ def kept(store: Store, key: str) -> Kept:
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error}. Its owner can make it readable.") from error
     return Kept(key, path, *(found or (None, {})))
+
+
+def at_address(store: Store, task: Task) -> Kept:
+    """What stands at the address of a task; a damaged record, which cannot tell, is of that task."""
+    found = kept(store, task.key)
+    return replace(found, provenance=task.provenance()) if found.damaged else found
 
 
 def keys_of(store: Store) -> list[str]:

@@ -97,7 +97,7 @@ def explain(name: str, studies: Path, store: Path, as_json: bool, quick: bool, *
     from fpk.records import as_document, run_command
     from fpk.tables import charted
 
-    catalogue, judged, found = stored(studies, store, [name], quick, **how)
+    catalogue, judged, found = stored(studies, store, [name], quick, whole=True, **how)
     if as_json:
         click.echo(json.dumps(as_document([j.record for j in judged]), ensure_ascii=False))
         return

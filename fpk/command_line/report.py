@@ -53,17 +53,23 @@ def report(
 ) -> None:
     """Write the report again (all, or the claims, studies or path NAMES) from what is stored, computing nothing.
 
-    A claim that lacks records, or has damaged ones, does not hold; claims of which nothing is stored are left out, and named.
+    A claim that lacks records, or has damaged ones, does not hold. Claims of which nothing is stored are missing if NAMES ask for them
+    (by id, beginning, study or file); in a report of all they are left out, and told.
 
     Exit codes: as for fpk run; 4 also if records are missing.
     """
+    from fpk.command_line.run import computable
     from fpk.command_line.stored import stored
     from fpk.records import as_document, exit_code, run_command
 
-    (studies, names), before = placed(studies, names), earlier(since)
+    typed, before = bool(names), earlier(since)
+    studies, names = placed(studies, names)
     options = repeating(studies=studies, quick=quick, **how)
-    catalogue, judged, found = stored(studies, store, names, quick, **how)
-    if found and not any(j.record.key for j in judged):
+    catalogue, judged, found = stored(
+        studies, store, names, quick, whole=bool(names) or (typed and studies.is_file()), **how
+    )
+    computable(catalogue.selected(names), catalogue, names)
+    if found and not any(record.path.exists() for record in found.values()):
         again = run_command(names, repeating(studies=studies, store=store, quick=quick, **how))
         raise ProblemError(f"nothing is stored in {store} for this code, size and seed: {again} first.")
     records = [j.record for j in judged]

@@ -91,7 +91,7 @@ def run(
     how["root"] = root_seed(how.pop("seed"))
     options = repeating(studies=studies, quick=quick, seed=str(how["root"]), alpha=alpha)
     catalogue = load_catalogue(studies)
-    chosen = _computable(catalogue.selected(names), catalogue, names)
+    chosen = computable(catalogue.selected(names), catalogue, names)
     size, begun = Size("quick" if quick else "full"), time.perf_counter()
     judged = computed(catalogue, chosen, size, store, alpha=alpha, **how)
     judged += remarks_of(catalogue, names, size.name)
@@ -119,8 +119,14 @@ def root_seed(text: str) -> int:
     return whole_seed(text)
 
 
-def _computable(chosen: Sequence[Study], catalogue: Catalogue, names: Sequence[str]) -> Sequence[Study]:
-    """Studies with anything to compute; says which are skipped, and for want of what."""
+def computable(chosen: Sequence[Study], catalogue: Catalogue, names: Sequence[str]) -> Sequence[Study]:
+    """Studies with anything to compute; says which are skipped, and for want of what.
+
+    Raises
+    ------
+    ProblemError
+        If there are none, and no remark either.
+    """
     skipped = [study for study in chosen if not study.checks]
     if not skipped:
         return chosen
@@ -178,7 +184,8 @@ def computed(
                 err=True,
             )
             sys.exit(INTERRUPTED)
-    if kept := len(before.items() & _written(Store(store), tasks).items()):
+    there = [done.task for done in results if done.evidence is not None]
+    if kept := len(before.items() & _written(Store(store), there).items()):
         click.echo(f"fpk: {kept} of {counting(len(tasks), 'record')} came from the store", err=True)
     return judged(catalogue, results, alpha=alpha)
 

@@ -29,16 +29,24 @@ def check_of(task: Task) -> Check:
 
 
 def stored(
-    studies: Path, store: Path, names: Sequence[str], quick: bool, *, seed: str = "0", alpha: float = 1e-6
+    studies: Path,
+    store: Path,
+    names: Sequence[str],
+    quick: bool,
+    *,
+    whole: bool,
+    seed: str = "0",
+    alpha: float = 1e-6,
 ) -> tuple[Catalogue, list[Judged], dict[Check, Kept]]:
-    """Judge what is in the store of the claims that are named; says which are left out, as nothing is stored of them.
+    """Judge what is in the store of the claims that are named.
 
+    Claims of which nothing is stored are missing where the ``whole`` was asked for; else they are left out, which is said.
     Returns the catalogue, what is judged, and what lies in the store for every check.
     """
     catalogue, size = load_catalogue(studies), Size("quick" if quick else "full")
     tasks = tasks_of(catalogue, catalogue.selected(names), size=size, root_seed=stored_seed(seed))
     found = {check_of(task): kept(Store(store), task.key) for task in tasks}
-    results = finished(tasks, found)
+    results = finished(tasks, found, whole=whole)
     left_out = list(dict.fromkeys(task.claim for task in tasks if task.claim not in {d.task.claim for d in results}))
     if results and left_out:
         more = f" and {len(left_out) - FEW} more" if len(left_out) > FEW else ""
@@ -46,11 +54,14 @@ def stored(
     return catalogue, judged(catalogue, results, alpha=alpha) + remarks_of(catalogue, names, size.name), found
 
 
-def finished(tasks: Sequence[Task], found: Mapping[Check, Kept | None]) -> list[Done]:
-    """Tasks as finished, with the seed and the address of what is stored, or as missing; none of claims of which nothing is stored."""
+def finished(tasks: Sequence[Task], found: Mapping[Check, Kept | None], *, whole: bool = False) -> list[Done]:
+    """Tasks as finished, with the seed and the address of what is stored, or as missing.
+
+    Claims of which nothing is stored are there only if the ``whole`` is asked for.
+    """
     there = {check: record for check, record in found.items() if record is not None and record.path.exists()}
     claims = {claim for claim, *_ in there}
-    return [_finished(task, there.get(check_of(task))) for task in tasks if task.claim in claims]
+    return [_finished(task, there.get(check_of(task))) for task in tasks if whole or task.claim in claims]
 
 
 def _finished(task: Task, record: Kept | None) -> Done:
