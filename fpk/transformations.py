@@ -238,7 +238,7 @@ def retimed(
     )
 
 
-def _function_of_time(pace: Any) -> Callable[[float], float]:
+def _function_of_time(pace: Clock) -> Clock:
     if not callable(pace):
         raise ProblemError(f"the pace is k̇, a function of t, got {pace!r}: leave it out to have it from the clock.")
     return pace
