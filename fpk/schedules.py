@@ -15,6 +15,7 @@ variance-preserving SDE and B(t) = ∫₀ᵗ β its integral. :func:`rates` are 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -95,18 +96,21 @@ class _LinearRate(Shown):
         return self.beta_min * t + 0.5 * t**2 * (self._top - self.beta_min)
 
 
-class VPSchedule(_LinearRate):
-    """Variance preserving: dX = −½β X dt + √β dW, α = e^{−B/2}, σ² = 1 − e^{−B}.
-
-    Parameters
-    ----------
-    beta_min, beta_max : float
-        β(t) = beta_min + t (beta_max − beta_min); ``beta_max`` omitted: constant rate.
+class VariancePreserving(ABC):
+    """dX = −½β X dt + √β dW, α = e^{−B/2}, σ² = 1 − e^{−B}, for any rate β with its integral B; subclasses say these.
 
     References
     ----------
-    Song et al. (2021), equations 11 and 29; Chen (2024), equations 16 to 19.
+    Song et al. (2021), equation 11; Chen (2024), equations 16 to 19.
     """
+
+    @abstractmethod
+    def beta(self, t: float) -> float:
+        """The rate β(t)."""
+
+    @abstractmethod
+    def integrated_beta(self, t: float) -> float:
+        """B(t) = ∫₀ᵗ β."""
 
     def alpha(self, t: float) -> float:
         """α_t = e^{−B(t)/2}."""
@@ -123,6 +127,20 @@ class VPSchedule(_LinearRate):
     def diffusion(self, t: float) -> float:
         """√β(t)."""
         return float(np.sqrt(self.beta(t)))
+
+
+class VPSchedule(_LinearRate, VariancePreserving):
+    """Variance preserving: dX = −½β X dt + √β dW, α = e^{−B/2}, σ² = 1 − e^{−B}.
+
+    Parameters
+    ----------
+    beta_min, beta_max : float
+        β(t) = beta_min + t (beta_max − beta_min); ``beta_max`` omitted: constant rate.
+
+    References
+    ----------
+    Song et al. (2021), equations 11 and 29; Chen (2024), equations 16 to 19.
+    """
 
     def rates(self, t: float) -> tuple[float, float]:
         """α̇ = −½βα and σ̇ = ½βα²/σ, which starts at ∞, or at √(½β̇) where β starts at 0."""

@@ -65,17 +65,17 @@ def _sub_vp_without_two(self: Any, t: float) -> float:
 
 
 SCHEDULE = (
-    Mutant("VP: α = e^{−B}", "schedules:VPSchedule.alpha", power(2), "schedule"),
-    Mutant("VP: σ² for σ", "schedules:VPSchedule.sigma", power(2), "schedule"),
-    Mutant("VP: α² + σ² = 1 with e^{−B/2}", "schedules:VPSchedule.sigma", instead(
+    Mutant("VP: α = e^{−B}", "schedules:VariancePreserving.alpha", power(2), "schedule"),
+    Mutant("VP: σ² for σ", "schedules:VariancePreserving.sigma", power(2), "schedule"),
+    Mutant("VP: α² + σ² = 1 with e^{−B/2}", "schedules:VariancePreserving.sigma", instead(
         lambda self, t: float(np.sqrt(-np.expm1(-0.5 * self.integrated_beta(t))))), "schedule"),
-    Mutant("VP: ½ missing in the drift", "schedules:VPSchedule.drift_rate", times(2.0), "schedule"),
-    Mutant("VP: drift sign", "schedules:VPSchedule.drift_rate", times(-1.0), "schedule"),
-    Mutant("VP: β for √β", "schedules:VPSchedule.diffusion", power(2), "schedule"),
-    Mutant("VP: √(2β) for √β", "schedules:VPSchedule.diffusion", times(2**0.5), "schedule"),
-    Mutant("VP: α + 1 %", "schedules:VPSchedule.alpha", times(1.01), "schedule", near=True),
-    Mutant("VP: σ + 1 %", "schedules:VPSchedule.sigma", times(1.01), "schedule", near=True),
-    Mutant("VP: g + 1 %", "schedules:VPSchedule.diffusion", times(1.01), "schedule", near=True),
+    Mutant("VP: ½ missing in the drift", "schedules:VariancePreserving.drift_rate", times(2.0), "schedule"),
+    Mutant("VP: drift sign", "schedules:VariancePreserving.drift_rate", times(-1.0), "schedule"),
+    Mutant("VP: β for √β", "schedules:VariancePreserving.diffusion", power(2), "schedule"),
+    Mutant("VP: √(2β) for √β", "schedules:VariancePreserving.diffusion", times(2**0.5), "schedule"),
+    Mutant("VP: α + 1 %", "schedules:VariancePreserving.alpha", times(1.01), "schedule", near=True),
+    Mutant("VP: σ + 1 %", "schedules:VariancePreserving.sigma", times(1.01), "schedule", near=True),
+    Mutant("VP: g + 1 %", "schedules:VariancePreserving.diffusion", times(1.01), "schedule", near=True),
     Mutant("βt for ∫β", "schedules:_LinearRate.integrated_beta", instead(lambda self, t: self.beta(t) * t), "schedule"),
     Mutant("∫β + 2 %", "schedules:_LinearRate.integrated_beta", times(1.02), "schedule", near=True),
     Mutant("β one step of 50 late", "schedules:_LinearRate.beta", late(0.02), "schedule", near=True),

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from fpk.errors import ProblemError, SchemeError
 from fpk.laws import Array
 from fpk.samplers.base import Kernel
-from fpk.schedules import Schedule
+from fpk.schedules import Schedule, VariancePreserving
 from fpk.shown import Shown
 
 #: So many β are told one by one.
@@ -119,7 +119,7 @@ def posterior(schedule: Schedule, s: float, t: float, *, eta: float = 1.0) -> Po
 
 
 @dataclass(frozen=True, repr=False)
-class VPChain(Shown):
+class VPChain(VariancePreserving, Shown):
     """The chain X_{k+1} = √(1 − β_k) X_k + √β_k ε as a schedule, its time the number of steps taken.
 
     At whole times it is the chain to round-off. Between them it is the variance-preserving SDE of the rate −log(1 − β_k), constant in each step:
@@ -189,19 +189,3 @@ class VPChain(Shown):
         self.integrated_beta(t)  # refuses what is no time of the chain
         k = min(max(int(np.floor(t)), 0), self.steps - 1)
         return float(self._integrals[k + 1] - self._integrals[k])
-
-    def alpha(self, t: float) -> float:
-        """α_t = e^{−B(t)/2}."""
-        return float(np.exp(-0.5 * self.integrated_beta(t)))
-
-    def sigma(self, t: float) -> float:
-        """σ_t = √(1 − e^{−B(t)})."""
-        return float(np.sqrt(-np.expm1(-self.integrated_beta(t))))
-
-    def drift_rate(self, t: float) -> float:
-        """−½β(t)."""
-        return -0.5 * self.beta(t)
-
-    def diffusion(self, t: float) -> float:
-        """√β(t)."""
-        return self.beta(t) ** 0.5
