@@ -108,7 +108,8 @@ class Estimate:
             )
         if self.covariance is not None and not np.all(np.isfinite(self.covariance)):
             raise ComparisonError(f"the covariance of an Estimate must be finite, got {self.covariance}.")
-        if self.covariance is not None and np.shape(self.covariance) not in ((K := np.shape(self.value)), 2 * K):
+        shape = np.shape(self.value)
+        if self.covariance is not None and np.shape(self.covariance) not in (shape, 2 * shape):
             raise ComparisonError(
                 f"the covariance of {len(self.value)} values has shape (K, K) or (K,), got {np.shape(self.covariance)}."
             )
